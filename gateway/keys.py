@@ -1,0 +1,58 @@
+"""Keys that the embedded default makes for itself, once, in `DATA_DIR`; a cluster must be given its own."""
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+from gateway.env import Environment
+
+
+def own_key(env: Environment, name: str, value: str, data_dir: Path, *, embedded: bool) -> str:
+    """Return `value`, or the key kept in `data_dir` when the gateway runs on its embedded parts."""
+    if value:
+        return value
+    if not embedded:
+        env.problem(
+            "gateway.E003",
+            f"{name} is not set.",
+            f"With DATABASE_URL set, every process needs the same {name} (or {name}_FILE): "
+            'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())" makes one.',
+        )
+        return "not-set"
+    path = data_dir / "keys" / name.lower()
+    try:
+        return path.read_text(encoding="ascii").strip() or _make(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return _unusable(env, path, error)
+    try:
+        return _make(path)
+    except OSError as error:
+        return _unusable(env, path, error)
+
+
+def _make(path: Path) -> str:
+    """Write a new key so that two processes that start at once end with the same one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(key, encoding="ascii")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    finally:
+        draft.unlink()
+    return key
+
+
+def _unusable(env: Environment, path: Path, error: OSError) -> str:
+    env.problem(
+        "gateway.E004",
+        f"The key {path} can be neither read nor made: {error.strerror}.",
+        "Make DATA_DIR a directory that this process may write, or set the key in the environment.",
+    )
+    return "not-set"

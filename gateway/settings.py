@@ -1,0 +1,294 @@
+"""Django's settings, all from the environment; `docs/settings.md` is made from the declarations below."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from gateway import database, keys, listeners
+from gateway.env import Environment, networks
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV = Environment()
+
+# --- Who sends: the mission's four variables, and their neighbours ------------------------------------
+
+ENV.section("The sender from the environment")
+AZURE_TENANT_ID = ENV.text("AZURE_TENANT_ID", help="Directory (tenant) id of the Entra ID application")
+AZURE_CLIENT_ID = ENV.text("AZURE_CLIENT_ID", help="Application (client) id")
+AZURE_CLIENT_SECRET = ENV.secret("AZURE_CLIENT_SECRET", help="Client secret of the application")
+SENDER_EMAIL = ENV.text(
+    "SENDER_EMAIL", help="Mailbox that the mail is sent from: /users/{SENDER_EMAIL}/sendMail"
+)
+AZURE_CLIENT_CERTIFICATE_PATH = ENV.text(
+    "AZURE_CLIENT_CERTIFICATE_PATH", help="PEM or PFX file with key and certificate; wins over a secret"
+)
+AZURE_CLIENT_CERTIFICATE_PASSWORD = ENV.secret(
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD", help="Password of that file"
+)
+AZURE_FEDERATED_TOKEN_FILE = ENV.text(
+    "AZURE_FEDERATED_TOKEN_FILE", help="Workload identity's token file; wins over a secret"
+)
+AZURE_USE_MANAGED_IDENTITY = ENV.flag(
+    "AZURE_USE_MANAGED_IDENTITY",
+    False,
+    help="Ask Azure's instance metadata for tokens when nothing else is set",
+)
+AZURE_AUTHORITY_HOST = ENV.text(
+    "AZURE_AUTHORITY_HOST",
+    "https://login.microsoftonline.com",
+    help="Where tokens come from (national clouds)",
+)
+GRAPH_ENDPOINT = ENV.text(
+    "GRAPH_ENDPOINT", "https://graph.microsoft.com", help="Where mail goes to (national clouds)"
+)
+SENDER_FROM_POLICY = ENV.choice(
+    "SENDER_FROM_POLICY",
+    "rewrite",
+    ("rewrite", "require", "send_as", "own_mailbox"),
+    help="What happens when From is not SENDER_EMAIL: rewrite it (the original goes to Reply-To), refuse "
+    "with 550 5.7.60, leave it for Graph to decide, or send through the mailbox that it names",
+)
+SENDER_CONCURRENCY = ENV.integer(
+    "SENDER_CONCURRENCY", 4, help="Requests in flight for the mailbox; 0 is no limit"
+)
+SENDER_MESSAGES_PER_MINUTE = ENV.integer(
+    "SENDER_MESSAGES_PER_MINUTE", 30, help="Messages a minute through the mailbox, as a bucket; 0 is no limit"
+)
+SENDER_UNCERTAIN_POLICY = ENV.choice(
+    "SENDER_UNCERTAIN_POLICY",
+    "resend",
+    ("resend", "hold", "fail"),
+    help="What happens to mail that Graph may or may not have sent: resend once after UNCERTAIN_DELAY and "
+    "then hold, hold at once, or fail",
+)
+SENDER_REDIRECT_ALL_TO = ENV.text(
+    "SENDER_REDIRECT_ALL_TO", help="For staging: every mail goes to this address instead of its recipients"
+)
+
+# --- Where things are ----------------------------------------------------------------------------------
+
+ENV.section("Database, broker and files")
+DATA_DIR = ENV.parsed(
+    "DATA_DIR",
+    "data/",
+    lambda text: (BASE_DIR / text).resolve(),
+    kind="path",
+    help="Directory for everything that the embedded default writes; on a disk of this machine",
+    fallback=BASE_DIR / "data",
+)
+DATABASE = ENV.parsed(
+    "DATABASE_URL",
+    "",
+    lambda text: database.from_url(text, DATA_DIR),
+    kind="URL",
+    help="postgres://user:password@host:5432/name, or nothing for SQLite in DATA_DIR",
+    fallback=database.sqlite(DATA_DIR / "gateway.sqlite3"),
+    shown="SQLite in `DATA_DIR`",
+    secret=True,
+)
+CELERY_BROKER_URL = ENV.secret(
+    "CELERY_BROKER_URL",
+    default="memory://",
+    help="amqp://… (RabbitMQ) or redis://…; memory:// serves the one process of rungateway alone",
+)
+EMBEDDED = DATABASE["ENGINE"].endswith("sqlite3")
+
+# --- The SMTP door -------------------------------------------------------------------------------------
+
+ENV.section("SMTP")
+SMTP_LISTENERS = ENV.parsed(
+    "SMTP_LISTENERS",
+    "smtp://127.0.0.1:2525",
+    listeners.listeners,
+    kind="URLs",
+    help="Comma-separated addresses to listen on, the policy of each in its query (starttls=off)",
+    fallback=(listeners.Listener("127.0.0.1", 2525),),
+)
+SMTP_ALLOWED_NETWORKS = ENV.parsed(
+    "SMTP_ALLOWED_NETWORKS",
+    "loopback",
+    networks,
+    kind="networks",
+    help="Who may send: comma-separated CIDRs; the word `private` is 10/8, 172.16/12, 192.168/16, 100.64/10 "
+    "and fc00::/7",
+    fallback=networks("loopback"),
+)
+SMTP_MAX_MESSAGE_SIZE = ENV.integer(
+    "SMTP_MAX_MESSAGE_SIZE", 36_700_160, help="Largest message that DATA takes, in bytes", at_least=1024
+)
+SMTP_MAX_RECIPIENTS = ENV.integer(
+    "SMTP_MAX_RECIPIENTS", 1000, help="Recipients a transaction may name; more get 452 4.5.3", at_least=1
+)
+SMTP_HOSTNAME = (
+    ENV.text("SMTP_HOSTNAME", help="Name in the greeting and in Received", shown="this host's full name")
+    or socket.getfqdn()
+)
+SMTP_DRAIN_SECONDS = ENV.integer(
+    "SMTP_DRAIN_SECONDS", 25, help="How long mail in transfer may take to finish after SIGTERM, in seconds"
+)
+
+# --- Delivery ------------------------------------------------------------------------------------------
+
+ENV.section("Delivery")
+DELIVERY_RETRY_MIN = ENV.integer(
+    "DELIVERY_RETRY_MIN", 15, help="First wait before a message is tried again, in seconds", at_least=1
+)
+DELIVERY_RETRY_MAX = ENV.integer(
+    "DELIVERY_RETRY_MAX", 3600, help="Longest wait between two tries, in seconds", at_least=1
+)
+DELIVERY_MAX_AGE = ENV.integer(
+    "DELIVERY_MAX_AGE", 432_000, help="Age at which an undelivered message fails, in seconds", at_least=60
+)
+UNCERTAIN_DELAY = ENV.integer(
+    "UNCERTAIN_DELAY", 600, help="Wait before mail that Graph may have sent is sent again, in seconds"
+)
+LEASE_SECONDS = ENV.integer(
+    "LEASE_SECONDS", 60, help="Time after which a silent worker counts as dead, in seconds", at_least=3
+)
+GRAPH_TIMEOUT = ENV.integer(
+    "GRAPH_TIMEOUT", 120, help="Total deadline of one sendMail request, in seconds", at_least=1
+)
+DELIVERY_THREADS = ENV.integer(
+    "DELIVERY_THREADS", 8, help="Deliveries that one worker process runs at once", at_least=1
+)
+
+# --- Retention -----------------------------------------------------------------------------------------
+
+ENV.section("Retention")
+RETENTION_SENT_HOURS = ENV.integer(
+    "RETENTION_SENT_HOURS", 72, help="Hours for which the content of sent mail is kept; 0 removes it at once"
+)
+RETENTION_FAILED_DAYS = ENV.integer(
+    "RETENTION_FAILED_DAYS", 30, help="Days for which the content of failed and cancelled mail is kept"
+)
+RETENTION_ROWS_DAYS = ENV.integer(
+    "RETENTION_ROWS_DAYS", 90, help="Days for which the record of a finished message is kept"
+)
+
+# --- Web, health and logs ------------------------------------------------------------------------------
+
+ENV.section("Web, health and logs")
+HTTP_LISTEN = ENV.parsed(
+    "HTTP_LISTEN",
+    "127.0.0.1:8080",
+    listeners.http_address,
+    kind="host:port",
+    help="Where /health, /ready and /metrics are served (and /admin/ by rungateway); `off` for none",
+    fallback=("127.0.0.1", 8080),
+)
+SECRET_KEY = keys.own_key(
+    ENV,
+    "DJANGO_SECRET_KEY",
+    ENV.secret("DJANGO_SECRET_KEY", help="Signs sessions", shown="made in `DATA_DIR` when embedded"),
+    DATA_DIR,
+    embedded=EMBEDDED,
+)
+FIELD_ENCRYPTION_KEYS = keys.own_key(
+    ENV,
+    "FIELD_ENCRYPTION_KEYS",
+    ENV.secret(
+        "FIELD_ENCRYPTION_KEYS",
+        help="Comma-separated Fernet keys for secrets at rest, newest first; older ones still decrypt",
+        shown="made in `DATA_DIR` when embedded",
+    ),
+    DATA_DIR,
+    embedded=EMBEDDED,
+).split(",")
+ALLOWED_HOSTS = ENV.text(
+    "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", help="Host names that the admin answers to, comma-separated"
+).split(",")
+CSRF_TRUSTED_ORIGINS = [
+    origin
+    for origin in ENV.text(
+        "CSRF_TRUSTED_ORIGINS", help="Origins such as https://mail.example.org when a proxy ends TLS"
+    ).split(",")
+    if origin
+]
+LOG_LEVEL = ENV.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), help="How much is logged")
+LOG_FORMAT = ENV.choice("LOG_FORMAT", "text", ("text", "json"), help="Shape of the log lines on stderr")
+DJANGO_SUPERUSER_USERNAME = ENV.text(
+    "DJANGO_SUPERUSER_USERNAME", "admin", help="Name of the first administrator"
+)
+DJANGO_SUPERUSER_EMAIL = ENV.text("DJANGO_SUPERUSER_EMAIL", help="E-mail address of the first administrator")
+DJANGO_SUPERUSER_PASSWORD = ENV.secret(
+    "DJANGO_SUPERUSER_PASSWORD",
+    help="Password of the first administrator",
+    shown="a one-time password in `DATA_DIR/admin-password`",
+)
+
+# --- Django --------------------------------------------------------------------------------------------
+
+DEBUG = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "gateway.urls"
+WSGI_APPLICATION = "gateway.wsgi.application"
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static-collected"
+DATABASES: dict[str, dict[str, Any]] = {"default": DATABASE}
+INSTALLED_APPS = [
+    "mailrelay.apps.MailRelayConfig",
+    "mailrelay.console.apps.ConsoleConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_prometheus",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+# Pages are served from the applications' own folders where nobody ran collectstatic (make run, make demo).
+WHITENOISE_USE_FINDERS = True
+# Django's default PBKDF2 takes 0.7 s of CPU a login; scrypt at 16 MiB takes 50 ms.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+LOGGING_CONFIG = "gateway.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
+PROMETHEUS_EXPORT_MIGRATIONS = False
+
+# --- Celery: ids only, JSON only, nothing kept in the broker that the database does not know ------------
+
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_ACKS_LATE = False  # the lease in the database redelivers, not the broker
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = DELIVERY_THREADS
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_TIMEOUT = 2

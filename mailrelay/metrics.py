@@ -1,0 +1,33 @@
+"""What is counted, for Prometheus: declarations only.
+
+Totals that must survive a restart, and be the same from every process, live in `Counter` rows and are
+exposed by `mailrelay.health.exposition`; the metrics here are of this process.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+SMTP_CONNECTIONS = Gauge("graph_smtp_connections", "SMTP connections open in this process")
+SMTP_REPLIES = Counter("graph_smtp_replies", "SMTP replies by code", ["code"])
+SMTP_MESSAGES_ABORTED = Counter(
+    "graph_smtp_messages_aborted", "Mail transactions that the client broke off, by phase", ["phase"]
+)
+SMTP_PROTOCOL_VIOLATIONS = Counter(
+    "graph_smtp_protocol_violations", "Clients that did not speak SMTP as it is, by kind", ["kind"]
+)
+ACCEPT_SECONDS = Histogram(
+    "graph_smtp_accept_seconds", "From the end of DATA to the reply that follows the commit", buckets=SECONDS
+)
+
+GRAPH_ANSWERS = Counter(
+    "graph_smtp_graph_answers", "Answers of Graph by HTTP status and error code", ["status", "code"]
+)
+GRAPH_SECONDS = Histogram(
+    "graph_smtp_graph_seconds", "Duration of requests to Graph", buckets=(*SECONDS, 30.0, 60.0, 120.0)
+)
+PUBLISH_FAILURES = Counter("graph_smtp_publish_failures", "Tasks that the broker did not take in time")
+WRITER_BATCH = Histogram(
+    "graph_smtp_writer_batch", "Writes that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+WRITER_SECONDS = Histogram("graph_smtp_writer_seconds", "Duration of one commit's transaction", buckets=SECONDS)

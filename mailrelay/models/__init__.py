@@ -1,0 +1,22 @@
+"""What is kept, and what each state means; `mailrelay.outbox` is the only writer of states."""
+
+from mailrelay.models.attempts import SendLog, TimelineEntry
+from mailrelay.models.clients import SmtpClient
+from mailrelay.models.counters import Counter, Worker
+from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
+from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
+
+__all__ = [
+    "AppRegistration",
+    "ContentChunk",
+    "Counter",
+    "Delivery",
+    "Mailbox",
+    "Message",
+    "Recipient",
+    "SendLog",
+    "SenderConfig",
+    "SmtpClient",
+    "TimelineEntry",
+    "Worker",
+]

@@ -1,0 +1,60 @@
+"""What was tried, and what else happened to a message."""
+
+from django.db import models
+from django.db.models import Q
+
+from mailrelay.models.choices import choices
+from mailrelay.models.messages import Delivery, Message
+from mailrelay.vocabulary import Blame, Outcome, Reason, Route
+
+
+class SendLog(models.Model):
+    """One attempt: on record before its request, settled by its own result alone."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attempts")
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="log")
+    number = models.PositiveIntegerField()
+    route = models.CharField(max_length=10, choices=choices(Route), default=Route.MIME)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=20, choices=choices(Outcome), blank=True, default="")
+    blame = models.CharField(max_length=20, choices=choices(Blame), blank=True, default="")
+    reason = models.CharField(max_length=40, choices=choices(Reason), blank=True, default="")
+    http_status = models.PositiveSmallIntegerField("HTTP status", null=True)
+    graph_code = models.CharField("Graph code", max_length=100, blank=True, default="")
+    request_id = models.CharField(max_length=100, blank=True, default="")
+    client_request_id = models.CharField(max_length=100, blank=True, default="")
+    retry_after = models.FloatField("Retry-After (s)", null=True)
+    duration_ms = models.PositiveIntegerField("duration (ms)", null=True)
+    size = models.PositiveBigIntegerField("bytes sent", null=True)
+    sentence = models.TextField(blank=True, default="")
+    advice = models.TextField(blank=True, default="")
+    reply = models.TextField("Graph's reply", blank=True, default="")
+    worker = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = "attempt"
+        constraints = (models.UniqueConstraint(fields=["delivery", "number"], name="attempt_of_delivery"),)
+        indexes = (
+            models.Index(fields=["request_id"], condition=~Q(request_id=""), name="attempt_request_id"),
+            models.Index(fields=["-started_at"], name="attempt_started"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.message_id.hex}.{self.number}"
+
+
+class TimelineEntry(models.Model):
+    """A move of a message that was not an attempt: held, released, cancelled, given back."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="timeline")
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, null=True, related_name="timeline")
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=200, blank=True, default="")
+    text = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "timeline entries"
+
+    def __str__(self) -> str:
+        return self.text

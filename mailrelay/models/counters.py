@@ -1,0 +1,35 @@
+"""Durable totals, and the processes that are alive."""
+
+from django.db import models
+
+
+class Counter(models.Model):
+    """A total, in a row a process: incremented in the transaction of the move that it counts.
+
+    One row for all would make every worker wait for the same lock; rows of processes that are gone are
+    added up into the row whose process is the empty string, so that the sum never falls.
+    """
+
+    process = models.CharField(max_length=200)
+    name = models.CharField(max_length=100)
+    value = models.BigIntegerField(default=0)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["process", "name"], name="counter_of_process"),)
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}"
+
+
+class Worker(models.Model):
+    """A process that delivers, seen alive at `seen_at`."""
+
+    name = models.CharField(max_length=200, unique=True)
+    queues = models.CharField(max_length=200)
+    capacity = models.PositiveIntegerField(help_text="Deliveries that it runs at once")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

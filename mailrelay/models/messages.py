@@ -1,0 +1,143 @@
+"""What was accepted, for whom, its bytes, and its units of work."""
+
+from django.db import models
+from django.db.models import Q
+
+from mailrelay.models.choices import choices
+from mailrelay.models.clients import SmtpClient
+from mailrelay.models.senders import Mailbox, SenderConfig
+from mailrelay.vocabulary import IN_FLIGHT_STATES, Reason, State, Urgency
+
+IN_FLIGHT = Q(state__in=list(IN_FLIGHT_STATES))
+
+
+class Message(models.Model):
+    """One accepted mail. Its id is the queue id that the client was told."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    client = models.ForeignKey(SmtpClient, on_delete=models.SET_NULL, null=True, related_name="messages")
+    client_address = models.CharField(max_length=64)
+    client_name = models.CharField(max_length=255, help_text="What the client called itself in EHLO")
+    mail_from = models.CharField(max_length=320, blank=True)
+    header_from = models.CharField(max_length=320, blank=True)
+    subject = models.CharField(max_length=500, blank=True)
+    #: As in the header, without angle brackets; what is sent when the header has none.
+    message_id = models.CharField("Message-ID", max_length=998)
+    #: Lower case, for the exact search.
+    message_id_key = models.CharField(max_length=998, editable=False)
+    from_key = models.CharField(max_length=320, editable=False)
+    sender = models.ForeignKey(SenderConfig, on_delete=models.PROTECT, related_name="messages")
+    size = models.PositiveBigIntegerField(help_text="Bytes as received")
+    recipient_count = models.PositiveIntegerField()
+    #: Derived from the deliveries; work in flight shows as queued here.
+    state = models.CharField(max_length=12, choices=choices(State), default=State.QUEUED)
+    state_at = models.DateTimeField()
+    content_removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["-created_at"], name="message_created"),
+            models.Index(fields=["state", "-created_at"], name="message_state"),
+            models.Index(fields=["message_id_key"], name="message_message_id"),
+            models.Index(fields=["from_key", "-created_at"], name="message_from"),
+            models.Index(
+                fields=["state", "state_at"],
+                condition=Q(content_removed_at__isnull=True),
+                name="message_content_age",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.queue_id
+
+    @property
+    def queue_id(self) -> str:
+        return self.id.hex
+
+
+class ContentChunk(models.Model):
+    """A piece of a message's bytes, so that any worker on any host can stream it."""
+
+    #: The message's id; no foreign key, since chunks of a large mail are committed ahead of its row.
+    content = models.UUIDField()
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["content", "number"], name="chunk_of_content"),)
+
+    def __str__(self) -> str:
+        return f"{self.content.hex}/{self.number}"
+
+
+class Delivery(models.Model):
+    """A message and a subset of its recipients through one mailbox: the unit of work."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
+    sender = models.ForeignKey(SenderConfig, on_delete=models.PROTECT, related_name="deliveries")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
+    created_at = models.DateTimeField()
+    state = models.CharField(max_length=12, choices=choices(State), default=State.QUEUED)
+    reason = models.CharField(max_length=40, choices=choices(Reason), default=Reason.NONE, blank=True)
+    urgency = models.PositiveSmallIntegerField(default=Urgency.NORMAL)
+    client_key = models.CharField(max_length=200)
+    next_attempt_at = models.DateTimeField(null=True)
+    #: Failures that are the message's own fault; they alone lengthen its wait.
+    attempts = models.PositiveIntegerField(default=0)
+    #: Leases begun without a settled attempt: what three crashed workers leave behind.
+    crashes = models.PositiveIntegerField(default=0)
+    #: Times that it was reserved; the number in the task id.
+    claims = models.PositiveIntegerField(default=0)
+    #: Requests that may have been a second copy.
+    copies = models.PositiveIntegerField(default=0)
+    #: Fences the reservation and the lease: only its holder moves the row.
+    token = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    lease_owner = models.CharField(max_length=200, default="", blank=True)
+    last_error = models.TextField(default="", blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes = (
+            models.Index(
+                fields=["mailbox", "urgency", "client_key", "id"],
+                condition=Q(state=State.QUEUED),
+                name="delivery_claim",
+            ),
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(state__in=[State.DEFERRED, State.UNCERTAIN]),
+                name="delivery_due",
+            ),
+            models.Index(fields=["leased_until"], condition=IN_FLIGHT, name="delivery_lease"),
+            models.Index(fields=["mailbox"], condition=IN_FLIGHT, name="delivery_in_flight"),
+            models.Index(
+                fields=["mailbox", "reason", "id"], condition=Q(state=State.HELD), name="delivery_held"
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(state__in=[State.QUEUED, State.DEFERRED]),
+                name="delivery_age",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.message_id.hex}/{self.pk}"
+
+
+class Recipient(models.Model):
+    """One RCPT TO of a message; how it fares is how its delivery fares."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="recipients")
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="recipients", null=True)
+    address = models.CharField(max_length=320)
+    #: Lower case, for the exact search.
+    address_key = models.CharField(max_length=320, editable=False)
+
+    class Meta:
+        indexes = (models.Index(fields=["address_key"], name="recipient_address"),)
+
+    def __str__(self) -> str:
+        return self.address

@@ -1,0 +1,158 @@
+"""Whose mail goes where, and what Microsoft allows each of them."""
+
+from django.db import models
+from django.db.models import Q
+
+from mailrelay.models.choices import choices
+from mailrelay.models.encrypted import EncryptedTextField
+from mailrelay.vocabulary import CredentialKind, FromPolicy, LargeMail, ManagedBy, Reason, UncertainPolicy
+
+
+class AppRegistration(models.Model):
+    """An Entra ID application: how tokens are had, and how that is going."""
+
+    name = models.CharField(max_length=200, unique=True)
+    tenant_id = models.CharField("tenant id", max_length=200)
+    client_id = models.CharField("client id", max_length=200)
+    authority_host = models.URLField(default="https://login.microsoftonline.com")
+    graph_endpoint = models.URLField(default="https://graph.microsoft.com")
+    kind = models.CharField(
+        "credential", max_length=20, choices=choices(CredentialKind), default=CredentialKind.SECRET
+    )
+    secret = EncryptedTextField("client secret", blank=True, default="")
+    certificate_path = models.CharField(max_length=500, blank=True, default="")
+    certificate_password = EncryptedTextField(blank=True, default="")
+    token_file = models.CharField(max_length=500, blank=True, default="")
+    active = models.BooleanField(default=True)
+    managed_by = models.CharField(max_length=20, choices=choices(ManagedBy), default=ManagedBy.ADMIN)
+    #: Part of the credential's identity: a changed secret is a new version, and asks for a new token.
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    # How it is going: a failing registration stops all its mailboxes, and is probed at `retry_at`.
+    failing = models.CharField(
+        max_length=40, choices=choices(Reason), default=Reason.NONE, blank=True, editable=False
+    )
+    failing_text = models.TextField(default="", blank=True, editable=False)
+    failing_since = models.DateTimeField(null=True, editable=False)
+    retry_at = models.DateTimeField(null=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    token_expires_at = models.DateTimeField(null=True, editable=False)
+    token_succeeded_at = models.DateTimeField(null=True, editable=False)
+    token_failed_at = models.DateTimeField(null=True, editable=False)
+    token_refused = models.BooleanField(default=False, editable=False)
+    token_error = models.TextField(default="", blank=True, editable=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["managed_by"], condition=Q(managed_by="environment"), name="one_app_of_environment"
+            ),
+        )
+        indexes = (models.Index(fields=["retry_at"], condition=~Q(failing=""), name="app_retry"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Mailbox(models.Model):
+    """What Microsoft limits: one mailbox through one app registration, and its present use."""
+
+    registration = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="mailboxes")
+    #: Canonical: lower case.
+    address = models.CharField(max_length=320)
+    user_id = models.CharField(
+        max_length=320,
+        blank=True,
+        default="",
+        help_text="Object id or user principal name for the URL, when the address is not it",
+    )
+    concurrency = models.PositiveIntegerField(default=4, help_text="Requests in flight; 0 is no limit")
+    messages_per_minute = models.PositiveIntegerField(default=30, help_text="As a bucket; 0 is no limit")
+
+    tokens = models.FloatField(default=0.0, editable=False)
+    tokens_at = models.DateTimeField(null=True, editable=False)
+    #: The client that was served last: the next in order is served next.
+    served_client = models.CharField(max_length=200, default="", blank=True, editable=False)
+    #: When a claim could next succeed; null when nothing waits here, or when the registration is failing.
+    wake_at = models.DateTimeField(null=True, editable=False)
+    paused_until = models.DateTimeField(null=True, editable=False)
+    pause_text = models.TextField(default="", blank=True, editable=False)
+    #: A configuration fault of the mailbox: its mail is held, one is tried as a probe at `probe_at`.
+    blocked = models.CharField(
+        max_length=40, choices=choices(Reason), default=Reason.NONE, blank=True, editable=False
+    )
+    blocked_text = models.TextField(default="", blank=True, editable=False)
+    blocked_since = models.DateTimeField(null=True, editable=False)
+    probe_at = models.DateTimeField(null=True, editable=False)
+    #: Consecutive pauses without a success in between.
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    succeeded_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "mailboxes"
+        constraints = (
+            models.UniqueConstraint(fields=["registration", "address"], name="mailbox_of_registration"),
+        )
+        indexes = (
+            models.Index(fields=["wake_at"], condition=Q(wake_at__isnull=False), name="mailbox_wake"),
+            models.Index(fields=["blocked"], condition=~Q(blocked=""), name="mailbox_blocked"),
+        )
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def graph_user(self) -> str:
+        """What stands in `/users/{…}/sendMail`."""
+        return self.user_id or self.address
+
+
+class SenderConfig(models.Model):
+    """Whose mail goes where: the From addresses and domains served, and through which mailbox."""
+
+    name = models.CharField(max_length=200, unique=True)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="senders")
+    addresses = models.TextField(
+        blank=True, default="", help_text="From addresses that choose this sender, one a line"
+    )
+    domains = models.TextField(
+        blank=True, default="", help_text="From domains that choose this sender, one a line"
+    )
+    is_default = models.BooleanField(
+        "default", default=False, help_text="Takes mail whose From no sender names"
+    )
+    from_policy = models.CharField(max_length=20, choices=choices(FromPolicy), default=FromPolicy.REWRITE)
+    rewrite_signed = models.BooleanField(
+        default=False, help_text="Rewrite From even where that breaks a signature"
+    )
+    uncertain_policy = models.CharField(
+        max_length=20, choices=choices(UncertainPolicy), default=UncertainPolicy.RESEND
+    )
+    large_mail = models.CharField(max_length=20, choices=choices(LargeMail), default=LargeMail.AUTO)
+    redirect_all_to = models.EmailField(
+        blank=True, default="", help_text="For staging: every mail goes here instead"
+    )
+    active = models.BooleanField(default=True)
+    managed_by = models.CharField(max_length=20, choices=choices(ManagedBy), default=ManagedBy.ADMIN)
+
+    class Meta:
+        verbose_name = "sender"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["managed_by"], condition=Q(managed_by="environment"), name="one_sender_of_environment"
+            ),
+            models.UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="one_default_sender"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def address_list(self) -> frozenset[str]:
+        return frozenset(self.addresses.lower().split()) | {self.mailbox.address}
+
+    @property
+    def domain_list(self) -> frozenset[str]:
+        return frozenset(domain.lstrip("@") for domain in self.domains.lower().split())

@@ -1,0 +1,13 @@
+"""What can go wrong with the queue of record."""
+
+
+class OutboxError(Exception):
+    """The queue could not do what was asked; nothing of it was stored."""
+
+
+class StorageFullError(OutboxError):
+    """The disk or the database has no room left: 452 4.3.1."""
+
+
+class DisownedError(OutboxError):
+    """The outcome was not known in time, the client was told 451, and the mail must not be sent."""

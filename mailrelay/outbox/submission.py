@@ -1,0 +1,54 @@
+"""What the listener hands over: one mail, ready to be stored."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from mailrelay.vocabulary import Urgency
+
+#: Bytes a content row; larger mail is stored in several, committed ahead of its message.
+CHUNK_SIZE = 256 * 1024
+
+
+class Content(Protocol):
+    """The bytes of a mail, in memory or in a file."""
+
+    @property
+    def size(self) -> int: ...
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield the content from its start in pieces of `size` bytes, the last one shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One mail as the SMTP session took it. Texts hold neither NUL nor lone surrogates."""
+
+    id: UUID
+    received_at: datetime
+    client_id: int | None
+    client_key: str  # what fairness between clients goes by
+    client_address: str
+    client_name: str
+    mail_from: str
+    recipients: tuple[str, ...]
+    header_from: str
+    subject: str
+    message_id: str  # without angle brackets; one of ours when the header has none
+    sender_id: int
+    registration_id: int
+    mailbox_address: str
+    content: Content
+    urgency: Urgency = Urgency.NORMAL
+
+
+def new_queue_id() -> UUID:
+    """Make a UUID that sorts by time (RFC 9562, version 7), so that new rows share the index's last pages."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    number = number & ~(0xF << 76) | (0x7 << 76)
+    return UUID(int=number & ~(0x3 << 62) | (0x2 << 62))

@@ -1,0 +1,1 @@
+"""Who may send, and whose mail goes where: the configuration as one immutable snapshot in memory."""
