@@ -1,0 +1,1 @@
+"""A stand-in for Entra ID and Microsoft Graph on this machine, for trying and testing: nothing leaves it."""

@@ -1,0 +1,128 @@
+"""The https sites: which request is which operation, and the frame around every one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from mailrelay.sandbox import entra, faults, graph_api
+from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
+from mailrelay.sandbox.permissions import READ, SEND, WRITE
+from mailrelay.sandbox.sendmail import send_mail
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mailrelay.sandbox.state import Sandbox
+
+    Operation = Callable[[Call], Awaitable[Answer]]
+
+USER = r"/v1\.0/users(?:/(?P<user>[^/()]+)|\('(?P<user2>[^']+)'\))"
+
+
+@dataclass(frozen=True)
+class Route:
+    """`kind` is the name in the ledger and of the faults; `need` any one of these roles, for Graph alone."""
+
+    method: str
+    path: re.Pattern[str]
+    kind: str
+    operation: Operation
+    need: frozenset[str] | None = None
+
+
+def route(
+    method: str, path: str, kind: str, operation: Operation, need: frozenset[str] | None = None
+) -> Route:
+    return Route(method, re.compile(path + r"/?\Z", re.IGNORECASE), kind, operation, need)
+
+
+GRAPH = [
+    route("POST", USER + r"/(?:microsoft\.graph\.)?sendMail", "sendMail", send_mail, SEND),
+]
+UPLOAD: list[Route] = []
+ENTRA = [
+    route("POST", r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token", "token", entra.token),
+    route(
+        "GET",
+        r"/(?P<tenant>[^/]+)/v2\.0/\.well-known/openid-configuration",
+        "discovery",
+        entra.openid_configuration,
+    ),
+    route("GET", r"/common/discovery/instance", "discovery", entra.instance_discovery),
+    route("GET", r"/(?P<tenant>[^/]+)/discovery/v2\.0/keys", "discovery", entra.keys),
+    route("GET", r"/metadata/identity/oauth2/token", "imds", entra.managed_identity),
+]
+
+
+class Site:
+    """One origin: a table of routes served over the shared state."""
+
+    def __init__(self, sandbox: Sandbox, routes: list[Route]) -> None:
+        self.sandbox, self.routes = sandbox, routes
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        for candidate in self.routes:
+            if candidate.method == request.method and (found := candidate.path.match(request.path)):
+                params = {k.removesuffix("2"): v for k, v in found.groupdict().items() if v is not None}
+                break
+        else:
+            candidate, params = _nothing(request.method), {}
+        call = Call(self.sandbox, request, candidate.kind, params, self.sandbox.ledger.next_request())
+        try:
+            return _response(call, await self._answer(call, candidate))
+        except Dropped as dropped:
+            call.record(dropped.decision, None, None)
+            faults.reset(request)
+            return web.Response(status=500)
+        finally:
+            for leave in call.leaving:
+                leave()
+
+    async def _answer(self, call: Call, candidate: Route) -> Answer:
+        try:
+            answer = await self._decide(call, candidate)
+        except Refusal as refusal:
+            answer = call.refused(refusal)
+            call.record(answer.decision, answer.status, answer.code)
+            await call.drain()
+            return answer
+        call.record(answer.decision, answer.status, answer.code)
+        return await faults.after(call, answer)
+
+    async def _decide(self, call: Call, candidate: Route) -> Answer:
+        if "user" in call.params:
+            graph_api.identify(call)
+        call.fault, latency = self.sandbox.faults.take(call)
+        canned = await faults.before(call)
+        if canned is not None:
+            return canned
+        if candidate.need is not None:
+            graph_api.admit(call, candidate.need)
+        latency += self.sandbox.world.behaviour.latency_ms / 1000 if candidate.need else 0
+        if latency:
+            await asyncio.sleep(latency)
+        return await candidate.operation(call)
+
+
+def _nothing(method: str) -> Route:
+    async def operation(call: Call) -> Answer:
+        raise Refusal(404, "BadRequest", f"Resource not found for the segment '{call.request.path}'.")
+
+    return Route(method, re.compile(""), "other", operation)
+
+
+def _response(call: Call, answer: Answer) -> web.Response:
+    headers = answer.headers
+    if answer.decision != "faulted" or answer.code is not None:
+        headers = {**call.standard_headers(), **headers}
+    response = web.Response(status=answer.status, body=answer.body, headers=headers)
+    if answer.body:
+        response.headers["Content-Type"] = answer.content_type
+    else:
+        response.headers.pop("Content-Type", None)
+    return response

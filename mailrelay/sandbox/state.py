@@ -1,0 +1,68 @@
+"""Everything that a running sandbox holds."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mailrelay.sandbox.faults import Faults
+from mailrelay.sandbox.limits import Limiter
+from mailrelay.sandbox.permissions import Permissions
+from mailrelay.sandbox.store import Store
+from mailrelay.sandbox.transport import SendingLimits
+from mailrelay.sandbox.world import World, default_document
+
+if TYPE_CHECKING:
+    from mailrelay.sandbox.certificates import Certificates
+    from mailrelay.sandbox.ledger import Ledger
+    from mailrelay.sandbox.tokens import Tokens
+
+
+class Stats:
+    """Counts since the start or the last reset."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.decisions: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+
+    def decided(self, kind: str, decision: str, status: int | None) -> None:
+        self.requests[kind] += 1
+        self.decisions[f"{kind} {decision}"] += 1
+        self.statuses[str(status)] += 1
+
+
+@dataclass
+class Sandbox:
+    """The state that the https sites, the control API and the pages share; one event loop owns it."""
+
+    ledger: Ledger
+    tokens: Tokens
+    certificates: Certificates
+    store: Store
+    world: World = field(default_factory=lambda: World(default_document()))
+    stats: Stats = field(default_factory=Stats)
+    faults: Faults = field(default_factory=Faults)
+    limiter: Limiter = field(default_factory=Limiter)
+    sending: SendingLimits = field(default_factory=SendingLimits)
+    permissions: Permissions = field(default_factory=Permissions)
+    base_url: str = ""
+    upload_url: str = ""
+    page_url: str = ""
+    started: float = field(default_factory=time.time)
+
+    def replace_world(self, document: dict[str, Any]) -> None:
+        """Put another world in place; raises ValueError and changes nothing when it is not coherent."""
+        world = World(document)
+        self.permissions.changed(self.world, world)
+        self.world = world
+
+    def reset(self) -> None:
+        """Back to the world, the counts and the empty mailboxes of a fresh start; the ledger stays."""
+        self.world = World(default_document())
+        self.store.clear()
+        self.tokens.clear()
+        self.stats, self.faults, self.limiter = Stats(), Faults(), Limiter()
+        self.sending, self.permissions = SendingLimits(), Permissions()

@@ -1,0 +1,133 @@
+"""What was delivered, what lies in Sent Items and Inbox, and the drafts: in memory, within bounds."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, defaultdict, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mailrelay.sandbox.head import decoded
+
+if TYPE_CHECKING:
+    from mailrelay.sandbox.drafts import Draft
+
+SENT_ITEMS = 20_000  # a mailbox
+
+
+@dataclass(slots=True)
+class Delivered:
+    """One mail that Exchange accepted; `raw` is what was submitted. Times are Unix seconds."""
+
+    number: int
+    time: float
+    deliver_at: float
+    app: str
+    mailbox: str
+    route: str  # mime, json or draft
+    raw: bytes
+    sha256: str
+    sender: str
+    subject_raw: str
+    message_id: str
+    assigned_message_id: str
+    recipients: list[tuple[str, str]]  # (to, cc or bcc; lower-cased address)
+    known_headers: frozenset[str]
+    keep_unknown_headers: bool
+    undeliverable: list[str] = field(default_factory=list)
+
+    @property
+    def subject(self) -> str:
+        return decoded(self.subject_raw)
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "seq": self.number,
+            "time": iso(self.time),
+            "deliver_at": iso(self.deliver_at),
+            "delayed_seconds": round(max(0.0, self.deliver_at - self.time), 3),
+            "app": self.app,
+            "mailbox": self.mailbox,
+            "route": self.route,
+            "from": self.sender,
+            "recipients": sorted({address for _, address in self.recipients}),
+            "to": [address for kind, address in self.recipients if kind == "to"],
+            "cc": [address for kind, address in self.recipients if kind == "cc"],
+            "bcc": [address for kind, address in self.recipients if kind == "bcc"],
+            "undeliverable": self.undeliverable,
+            "subject": self.subject,
+            "internet_message_id": self.message_id,
+            "assigned_message_id": self.assigned_message_id,
+            "sha256": self.sha256,
+            "size": len(self.raw),
+        }
+
+
+@dataclass(slots=True)
+class Item:
+    """A message in Sent Items or Inbox, as far as a search wants to know it."""
+
+    id: str
+    message_id: str
+    subject: str
+    sender: str
+    recipients: list[str]
+    visible_at: float
+    raw: bytes = b""
+    immutable_id: str = ""
+
+    def resource(self) -> dict[str, Any]:
+        """The message resource of Graph, cut to what can be asked for here."""
+        return {
+            "id": self.id,
+            "internetMessageId": self.message_id,
+            "subject": self.subject,
+            "isDraft": False,
+            "sentDateTime": iso(self.visible_at),
+            "receivedDateTime": iso(self.visible_at),
+            "from": {"emailAddress": {"address": self.sender}},
+            "toRecipients": [{"emailAddress": {"address": address}} for address in self.recipients],
+        }
+
+
+class Store:
+    """The last `most` mails, at most `most_bytes` of them; the oldest go first, the ledger keeps the facts."""
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self.most, self.most_bytes = most, most_bytes
+        self.clear()
+
+    def clear(self) -> None:
+        self.mails: OrderedDict[int, Delivered] = OrderedDict()
+        self.bytes = 0
+        self.sent: dict[str, deque[Item]] = defaultdict(lambda: deque(maxlen=SENT_ITEMS))
+        self.inbox: dict[str, deque[Item]] = defaultdict(lambda: deque(maxlen=1000))
+        self.known_headers: dict[str, frozenset[str]] = defaultdict(frozenset)
+        self.drafts: dict[str, Draft] = {}
+
+    def add(self, mail: Delivered) -> None:
+        self.mails[mail.number] = mail
+        self.bytes += len(mail.raw)
+        while len(self.mails) > self.most or (self.bytes > self.most_bytes and len(self.mails) > 1):
+            _, oldest = self.mails.popitem(last=False)
+            self.bytes -= len(oldest.raw)
+
+    def after(self, number: int) -> list[Delivered]:
+        return [mail for mail in self.mails.values() if mail.number > number]
+
+    def learn_headers(self, mailbox_id: str, names: set[str]) -> None:
+        """A JSON send makes a header name known to the mailbox: MIME may use it from then on."""
+        if not names <= self.known_headers[mailbox_id]:
+            self.known_headers[mailbox_id] |= names
+
+    def find(self, folder: str, mailbox_id: str, message_id: str | None = None) -> list[Item]:
+        """Items visible by now, newest first."""
+        items = (self.sent if folder == "sentitems" else self.inbox)[mailbox_id]
+        now = time.time()
+        wanted = (item for item in reversed(items) if item.visible_at <= now)
+        return [item for item in wanted if message_id is None or item.message_id == message_id]
+
+
+def iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
