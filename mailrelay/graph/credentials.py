@@ -1,0 +1,49 @@
+"""How an app registration proves itself to Entra ID, as plain data."""
+
+from dataclasses import dataclass, field
+
+from mailrelay.vocabulary import CredentialKind
+
+GLOBAL_AUTHORITY = "https://login.microsoftonline.com"
+GLOBAL_GRAPH = "https://graph.microsoft.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One version of one app registration's proof of identity.
+
+    `key` is "<registration id>:<version>" and is what tokens are kept by: a changed secret comes with
+    a changed version and is therefore another credential. Secrets never show in the `repr`.
+    """
+
+    key: str
+    tenant_id: str
+    client_id: str
+    authority_host: str = GLOBAL_AUTHORITY
+    graph_endpoint: str = GLOBAL_GRAPH
+    kind: CredentialKind = CredentialKind.SECRET
+    secret: str = field(default="", repr=False)
+    certificate_pem: str = field(default="", repr=False)  # private key and certificate(s) in one text
+    certificate_path: str = ""  # instead of the text: a PEM or PFX file, read at each acquisition
+    certificate_password: str = field(default="", repr=False)
+    token_file: str = ""  # federated: read at each assertion, since the platform rotates it
+
+    @property
+    def registration(self) -> str:
+        """The part of `key` that stays when the version changes."""
+        return self.key.rpartition(":")[0] or self.key
+
+    @property
+    def authority(self) -> str:
+        """The Entra tenant as a URL."""
+        return f"{self.authority_host.rstrip('/')}/{self.tenant_id}"
+
+    @property
+    def resource(self) -> str:
+        """The Graph of this national cloud, without a trailing slash."""
+        return self.graph_endpoint.rstrip("/")
+
+    @property
+    def scope(self) -> str:
+        """The only scope that client credentials may ask for: everything granted, on this cloud's Graph."""
+        return f"{self.resource}/.default"

@@ -1,0 +1,213 @@
+"""One acquisition of one token through msal, with our own connections under it.
+
+Each acquisition has its own msal application: msal answers again from its cache of errors for a minute after
+the cause is mended, raises although it holds a valid token when Entra is down, and does not keep two threads
+from asking at once. None of that matters to an object that lives for one request.
+"""
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import msal
+from requests.structures import CaseInsensitiveDict
+
+from mailrelay.graph.certificates import CertificateError, client_certificate
+from mailrelay.graph.credentials import Credential
+from mailrelay.graph.http import GraphSession, Reply, Timeouts
+from mailrelay.graph.token_errors import local_refusal, verdict_of_token_error
+from mailrelay.graph.verdict import Verdict
+from mailrelay.vocabulary import CredentialKind
+
+TOKEN_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
+
+_FALLBACK_LIFETIME = 3_599.0  # seconds; Entra's usual value
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token for Graph. `roles` is for diagnostics only: None is "unknown", never "nothing"."""
+
+    value: str = field(repr=False)
+    expires_at: float  # unix seconds
+    acquired_at: float  # unix seconds
+    roles: tuple[str, ...] | None = None
+
+
+class TokenUnavailable(Exception):  # noqa: N818 - it is a state of affairs rather than a mistake
+    """There is no token for now; `verdict` says why, what waits, and what to do."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.sentence)
+        self.verdict = verdict
+
+
+class _LocalError(Exception):
+    """A credential that cannot be presented. The text is ours, so that no library's quotes a secret."""
+
+
+class _NoAnswerError(Exception):
+    """The token endpoint was not reached; the reply with the failure is in the transport."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """What msal wants of an HTTP response."""
+
+    status_code: int
+    text: str
+    headers: Mapping[str, str]
+
+    def raise_for_status(self) -> None:
+        if self.status_code >= 400:
+            raise _NoAnswerError
+
+
+class _Transport:
+    """msal's `http_client` over our session; remembers the last reply, from which errors are judged."""
+
+    def __init__(self, session: GraphSession) -> None:
+        self._session = session
+        self.last: Reply | None = None
+
+    def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> _Response:
+        return self._send("GET", _with_query(url, params), headers or {}, b"")
+
+    def post(
+        self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any
+    ) -> _Response:
+        form = data if isinstance(data, str | bytes) else urlencode(_present(data))
+        body = form.encode() if isinstance(form, str) else form
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+        return self._send("POST", _with_query(url, params), headers, body)
+
+    def close(self) -> None:
+        """The session is not ours to close."""
+
+    def _send(self, method: str, url: str, headers: Mapping[str, Any], body: bytes) -> _Response:
+        texts = {name: str(value) for name, value in _present(headers).items()}
+        self.last = self._session.request(method, url, headers=texts, body=body, timeouts=TOKEN_TIMEOUTS)
+        if self.last.status is None or not self.last.complete:
+            raise _NoAnswerError
+        text = self.last.body.decode("utf-8", "replace")
+        return _Response(self.last.status, text, CaseInsensitiveDict(self.last.headers))
+
+
+def acquire(credential: Credential, session: GraphSession, *, claims: str | None = None) -> Token:
+    """Fetch a new token. Raises TokenUnavailable.
+
+    `claims` is the JSON of a claims challenge to be answered.
+    """
+    transport = _Transport(session)
+    before = time.time()
+    try:
+        result = _ways[credential.kind](credential, transport, claims)
+    except _LocalError as problem:
+        raise TokenUnavailable(local_refusal(credential, str(problem))) from None
+    except Exception:  # noqa: BLE001 - msal raises ValueError, KeyError, JSONDecodeError, its own: all mean "no token"
+        result = {}
+    value = result.get("access_token") if isinstance(result, dict) else None
+    if not isinstance(value, str) or not value:
+        raise TokenUnavailable(_verdict(credential, transport.last)) from None
+    return Token(value, before + _lifetime(result), before, roles_of(value))
+
+
+def _verdict(credential: Credential, last: Reply | None) -> Verdict:
+    if last is None:
+        return local_refusal(credential, "it could not be presented to Entra; a setting is malformed")
+    return verdict_of_token_error(last, credential)
+
+
+def _application(credential: Credential, transport: _Transport, proof: Any, claims: str | None) -> Any:
+    application = msal.ConfidentialClientApplication(
+        credential.client_id,
+        authority=credential.authority,
+        client_credential=proof,
+        # Otherwise msal asks login.microsoftonline.com about unknown authorities, and after errors.
+        instance_discovery=False,
+        http_client=transport,
+    )
+    return application.acquire_token_for_client([credential.scope], claims_challenge=claims)
+
+
+def _by_secret(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+    if not credential.secret:
+        raise _LocalError("its client secret is not set")
+    return _application(credential, transport, credential.secret, claims)
+
+
+def _by_certificate(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+    try:
+        proof = client_certificate(credential)
+    except CertificateError as problem:
+        raise _LocalError(str(problem)) from None
+    return _application(credential, transport, proof, claims)
+
+
+def _by_federation(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+    problems: list[str] = []
+
+    def assertion() -> str:
+        """Read at each use: the platform rotates the file within the hour."""
+        try:
+            return Path(credential.token_file).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            problems.append(f"the token file {credential.token_file or '(not set)'} cannot be read")
+            raise
+
+    try:
+        return _application(credential, transport, {"client_assertion": assertion}, claims)
+    finally:
+        if problems:
+            raise _LocalError(problems[0]) from None
+
+
+def _by_managed_identity(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+    identity = (
+        msal.UserAssignedManagedIdentity(client_id=credential.client_id)
+        if credential.client_id
+        else msal.SystemAssignedManagedIdentity()
+    )
+    client = msal.ManagedIdentityClient(identity, http_client=transport)
+    return client.acquire_token_for_client(resource=credential.resource, claims_challenge=claims)
+
+
+_ways: dict[CredentialKind, Callable[[Credential, _Transport, str | None], Any]] = {
+    CredentialKind.SECRET: _by_secret,
+    CredentialKind.CERTIFICATE: _by_certificate,
+    CredentialKind.FEDERATED: _by_federation,
+    CredentialKind.MANAGED_IDENTITY: _by_managed_identity,
+}
+
+
+def roles_of(token: str) -> tuple[str, ...] | None:
+    """The app roles that a token names; None if it names none, which is normal under Exchange's RBAC."""
+    payload = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    roles = claims.get("roles") if isinstance(claims, dict) else None
+    return tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else None
+
+
+def _lifetime(result: Mapping[str, Any]) -> float:
+    try:
+        return max(0.0, float(result.get("expires_in", _FALLBACK_LIFETIME)))
+    except (TypeError, ValueError):
+        return _FALLBACK_LIFETIME
+
+
+def _present(items: Any) -> dict[Any, Any]:
+    return {name: value for name, value in dict(items or {}).items() if value is not None}
+
+
+def _with_query(url: str, params: Any) -> str:
+    query = urlencode(_present(params))
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
