@@ -1,0 +1,74 @@
+"""Header fields with bytes beyond ASCII, written as standards older than SMTPUTF8 ask for."""
+
+from urllib.parse import quote
+
+from mailrelay.mime.addresses import Group, fold_list, format_mailbox, read_list
+from mailrelay.mime.contenttype import parse_parameters
+from mailrelay.mime.envelope import LIST_LIMIT
+from mailrelay.mime.headers import Field, HeaderBlock, make_field
+from mailrelay.mime.mailbox import fold, is_writable
+from mailrelay.mime.words import encode_words
+
+__all__ = ["encode_fields"]
+
+_ADDRESS_FIELDS = frozenset(
+    {"from", "sender", "reply-to", "to", "cc", "bcc", "resent-from", "resent-sender", "resent-reply-to"}
+    | {"x-resent-to", "x-resent-cc", "disposition-notification-to", "return-receipt-to", "errors-to"}
+)
+_PARAMETER_FIELDS = frozenset({"content-type", "content-disposition"})
+
+
+def encode_fields(headers: HeaderBlock) -> int:
+    """Encode every field with raw 8-bit text; how many there were.
+
+    Text is taken for UTF-8, else Latin-1, and becomes encoded words (RFC 2047), parameters become
+    extended parameters (RFC 2231). Addresses themselves stay UTF-8 (RFC 6532): nothing else says them.
+    """
+    count = 0
+    for number, field in enumerate(headers.fields):
+        if not field.raw.isascii():
+            headers.fields[number] = _encoded(field)
+            count += headers.fields[number] is not field
+    return count
+
+
+def _encoded(field: Field) -> Field:
+    if field.key in _PARAMETER_FIELDS:
+        return make_field(field.name, _parameters(field.name, field.value))
+    if field.key in _ADDRESS_FIELDS and len(field.raw) <= LIST_LIMIT:
+        return _addresses(field)
+    return make_field(field.name, _text(field.name, field.value))
+
+
+def _text(name: str, value: str) -> str:
+    """Encode from the first to the last word beyond ASCII; what stands around them stays as it is."""
+    words = value.split(" ")
+    beyond = [number for number, word in enumerate(words) if not word.isascii()]
+    first, last = beyond[0], beyond[-1] + 1
+    text = " ".join(words[first:last])
+    # Readers drop the space between two encoded words (RFC 2047 section 6.2).
+    before = " " if first and words[first - 1].endswith("?=") else ""
+    after = " " if last < len(words) and words[last].startswith("=?") else ""
+    return fold(name, [*words[:first], *encode_words(before + text + after), *words[last:]])
+
+
+def _addresses(field: Field) -> Field:
+    listed = read_list(field.value)
+    entries = [format_mailbox(m.display, m.address) for m in listed.mailboxes if is_writable(m.address)]
+    if not entries or any(isinstance(item, Group) for item in listed.items):
+        return make_field(field.name, _text(field.name, field.value))
+    made = make_field(field.name, fold_list(field.name, entries))
+    return field if made.raw == field.raw else made
+
+
+def _parameters(name: str, value: str) -> str:
+    words = [value.partition(";")[0].encode("ascii", "ignore").decode().strip()]
+    for key, text in parse_parameters(value).items():
+        if not key.isascii():
+            continue
+        if text.isascii():
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+            words.append(f'{key}="{quoted}"')
+        else:
+            words.append(f"{key}*=utf-8''{quote(text, safe='')}")
+    return fold(name, [f"{word};" for word in words[:-1]] + words[-1:])

@@ -1,0 +1,88 @@
+"""The message as Graph gets it: the bytes that came, but for what must change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from mailrelay.mime.ascii import encode_fields
+from mailrelay.mime.envelope import reconcile
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.identity import Identity, apply_identity
+from mailrelay.mime.safe import make_safe
+
+__all__ = ["DIRECT_LIMIT", "HEADER_LIMIT", "Composed", "compose", "compose_headers"]
+
+# Graph takes requests of 4 MiB, and the message travels in base64: three bytes in four.
+DIRECT_LIMIT = 3_145_728  # bytes
+# What Exchange Online takes as a header block.
+HEADER_LIMIT = 262_144  # bytes
+
+
+@dataclass(slots=True, frozen=True)
+class Composed:
+    """A message ready to be sent: `parts` in order, their `size` in bytes, and what was changed."""
+
+    parts: tuple[bytes | memoryview, ...]
+    size: int
+    header_size: int
+    changes: tuple[str, ...]
+
+
+def compose(
+    raw: bytes,
+    *,
+    recipients: Sequence[str],
+    identity: Identity,
+    message_id: str,
+    date: datetime,
+    headers_rule: bool = False,
+) -> Composed:
+    """Make `raw` fit for sendMail: exactly these recipients, From by policy, safe for Graph.
+
+    `message_id` (with its angle brackets) and `date` are used where the message has none. Any bytes
+    are taken. Raises ValueError for recipients, an identity or a Message-ID that no header can hold.
+    """
+    headers = HeaderBlock.parse(raw)
+    changes = compose_headers(
+        headers,
+        recipients=recipients,
+        identity=identity,
+        message_id=message_id,
+        date=date,
+        headers_rule=headers_rule,
+    )
+    body, body_changes = make_safe(raw, headers)
+    head = headers.as_bytes()
+    size = len(head) + sum(map(len, body))
+    return Composed((head, *body), size, len(head), (*changes, *body_changes))
+
+
+def compose_headers(
+    headers: HeaderBlock,
+    *,
+    recipients: Sequence[str],
+    identity: Identity,
+    message_id: str,
+    date: datetime,
+    headers_rule: bool = False,
+) -> list[str]:
+    """Change `headers` as `compose` does; a sentence for each change.
+
+    If the body is clean (`safe.is_clean`), the composed size is `len(headers.as_bytes())` and the
+    bytes from `headers.body_offset` on. Raises as `compose` does.
+    """
+    changes = []
+    if headers.remove("Return-Path"):
+        changes.append("Return-Path was removed: it is Exchange's to write.")
+    changes += apply_identity(headers, identity)
+    changes += reconcile(headers, recipients, headers_rule=headers_rule)
+    if not headers.get("Message-ID"):
+        headers.replace("Message-ID", message_id)
+        changes.append("Message-ID was added.")
+    if not headers.get("Date"):
+        headers.replace("Date", format_datetime(date if date.tzinfo else date.replace(tzinfo=UTC)))
+        changes.append("Date was added.")
+    if count := encode_fields(headers):
+        changes.append(f"{count} header fields with raw 8-bit text were encoded.")
+    return changes

@@ -1,0 +1,153 @@
+"""The top header block of a message, whose untouched fields stay byte for byte."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Self
+
+from mailrelay.mime.words import decode_words, storable
+
+__all__ = ["Buffer", "Field", "HeaderBlock", "decode_words", "fields_end", "make_field", "storable"]
+
+# What can be matched by a regular expression without a copy; mmap counts as one of them.
+Buffer = bytes | bytearray | memoryview
+
+_NAME = rb"[!-9;-~]++"
+_FIELDS = re.compile(rb"(?:" + _NAME + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))*+")
+_PART_FIELDS = re.compile(rb"(?:(?!--)" + _NAME + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))*+")
+_FIELD = re.compile(rb"(" + _NAME + rb")[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)")
+_BLANK = re.compile(rb"\r*+\n")
+_MBOX = re.compile(rb">?From [^\n]*+\n(?=[!-9;-~]++[ \t]*+:)")
+_LINE_END = re.compile(rb"(?<!\r)\r*+\n")
+_EMPTY_FOLD = re.compile(rb"\r\n[ \t]++(?=\r\n)")
+_NAME_TEXT = re.compile(r"[!-9;-~]+")
+_FOLD = re.compile(r"\r\n(?=[ \t])")
+_BREAK = re.compile("[\r\n\0]")
+
+
+@dataclass(slots=True, frozen=True)
+class Field:
+    """One header field: `raw` is the whole of it, with the name, its folds and the last CRLF."""
+
+    name: str
+    raw: bytes
+    key: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.name.lower())
+
+    @property
+    def value(self) -> str:
+        """The unfolded value; bytes beyond ASCII are UTF-8, or Latin-1 where that fails."""
+        data = self.raw[len(self.name) + 1 :].replace(b"\r\n", b"").strip(b" \t")
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data.decode("latin-1")
+
+
+def make_field(name: str, value: str) -> Field:
+    r"""A field from a name and a value, which may be folded with CRLF and a space.
+
+    Raises ValueError for a CR, LF or NUL anywhere else: nothing can inject a header.
+    """
+    if not _NAME_TEXT.fullmatch(name):
+        raise ValueError("a header name is printable ASCII without spaces and colons")
+    if _BREAK.search(_FOLD.sub("", value)):
+        raise ValueError(f"the value of {name} has a line break or a NUL in it")
+    return Field(name, f"{name}: {value}\r\n".encode("utf-8", "replace"))
+
+
+class HeaderBlock:
+    """The fields before the first blank line, in order; `body_offset` is where the body begins."""
+
+    __slots__ = ("body_offset", "fields")
+
+    def __init__(self, fields: Iterable[Field] = (), body_offset: int = 0) -> None:
+        self.fields = list(fields)
+        self.body_offset = body_offset
+
+    @classmethod
+    def parse(cls, raw: Buffer) -> Self:
+        """Read the header block at the start of `raw`. Any bytes are taken; nothing is raised.
+
+        A line that is neither a field nor a fold ends the block and begins the body, as in
+        Postfix. Bare LF ends a line, bare CR and NUL become a space, a fold of nothing but spaces
+        is dropped and so is the `From ` line of an mbox.
+        """
+        start, end = fields_end(raw)
+        blank = _BLANK.match(raw, end)
+        return cls(_split(bytes(raw[start:end])), blank.end() if blank else end)
+
+    def copy(self) -> Self:
+        """Another block of the same fields."""
+        return type(self)(self.fields, self.body_offset)
+
+    def get(self, name: str) -> str | None:
+        """The unfolded value of the first field of that name."""
+        key = name.lower()
+        return next((field.value for field in self.fields if field.key == key), None)
+
+    def get_all(self, name: str) -> list[str]:
+        """The unfolded values of all fields of that name, in order."""
+        return [field.value for field in self.named(name)]
+
+    def named(self, *names: str) -> list[Field]:
+        """All fields of these names, in order."""
+        keys = {name.lower() for name in names}
+        return [field for field in self.fields if field.key in keys]
+
+    def remove(self, *names: str) -> int:
+        """Take all fields of these names out; how many there were."""
+        keys = {name.lower() for name in names}
+        before = len(self.fields)
+        self.fields = [field for field in self.fields if field.key not in keys]
+        return before - len(self.fields)
+
+    def replace(self, name: str, value: str) -> None:
+        """Make one field of that name, where the first stood or else at the end."""
+        made, key = make_field(name, value), name.lower()
+        at = next((n for n, field in enumerate(self.fields) if field.key == key), len(self.fields))
+        self.fields[at:] = [made, *(field for field in self.fields[at:] if field.key != key)]
+
+    def append(self, name: str, value: str) -> None:
+        """Add a field at the end."""
+        self.fields.append(make_field(name, value))
+
+    def prepend(self, name: str, value: str) -> None:
+        """Add a field at the top."""
+        self.fields.insert(0, make_field(name, value))
+
+    def as_bytes(self) -> bytes:
+        """The block with the blank line that ends it, CRLF throughout."""
+        return b"".join(field.raw for field in self.fields) + b"\r\n"
+
+
+def fields_end(raw: Buffer, start: int = 0, *, in_part: bool = False) -> tuple[int, int]:
+    """Where the fields at `start` begin (behind an mbox line) and end, as offsets in bytes.
+
+    Inside a multipart (`in_part`) a line that begins with two hyphens is no field.
+    """
+    mbox = None if in_part else _MBOX.match(raw, start)
+    first = mbox.end() if mbox else start
+    match = (_PART_FIELDS if in_part else _FIELDS).match(raw, first)
+    return first, match.end() if match else first
+
+
+def _split(block: bytes) -> list[Field]:
+    if not block.endswith(b"\n"):
+        block += b"\r\n"
+    lines = block.count(b"\n")
+    if lines != block.count(b"\r\n") or lines != block.count(b"\r") or b"\0" in block:
+        block = _tidy(block)
+    block = _EMPTY_FOLD.sub(b"", block)
+    return [
+        Field(match[1].decode("ascii"), b"%b:%b\r\n" % (match[1], match[2][:-1]))
+        for match in _FIELD.finditer(block)
+    ]
+
+
+def _tidy(block: bytes) -> bytes:
+    """End lines with CRLF; a bare CR or a NUL could hide a field from us that Exchange sees."""
+    lines = _LINE_END.sub(b"\n", block).replace(b"\r", b" ").replace(b"\0", b" ")
+    return lines.replace(b"\n", b"\r\n")

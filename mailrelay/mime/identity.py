@@ -1,0 +1,179 @@
+"""Who a message says it is from, and who Exchange will let it be from."""
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+from mailrelay.mime.addresses import (
+    Mailbox,
+    fold_list,
+    format_mailbox,
+    is_address,
+    normalise,
+    same_address,
+)
+from mailrelay.mime.contenttype import parse_content_type
+from mailrelay.mime.envelope import read_fields
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.mailbox import is_writable
+
+__all__ = [
+    "Author",
+    "FromPolicy",
+    "Identity",
+    "Refusal",
+    "apply_identity",
+    "author",
+    "refusal",
+    "url_mailbox",
+]
+
+
+class FromPolicy(StrEnum):
+    """What is done about a From that is not the mailbox."""
+
+    REWRITE = "rewrite"  # From becomes the mailbox, the original goes to Reply-To
+    REQUIRE = "require"  # refused unless From is the mailbox or listed
+    SEND_AS = "send_as"  # left as it is; Exchange decides by SendAs rights
+    OWN_MAILBOX = "own_mailbox"  # From is the mailbox in the URL, only if it is listed
+
+
+class Refusal(Enum):
+    """Why a message cannot go out with its From; the value is a sentence for the client."""
+
+    FROM_NOT_ALLOWED = "The From address is not one that this sender may use."
+    SIGNED = "The message is signed and its From would have to be rewritten, which breaks the signature."
+
+
+@dataclass(slots=True, frozen=True)
+class Identity:
+    """As whom a sender sends: its mailbox, and the From addresses and domains that it serves."""
+
+    policy: FromPolicy
+    mailbox_address: str
+    addresses: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    rewrite_signed: bool = False
+    _served: frozenset[str] = field(init=False, repr=False, compare=False)
+    _domains: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        served = {normalise(address) for address in (self.mailbox_address, *self.addresses)}
+        object.__setattr__(self, "_served", frozenset(served))
+        object.__setattr__(
+            self, "_domains", frozenset(d.lower().lstrip("@").rstrip(".") for d in self.domains)
+        )
+
+    def serves(self, address: str) -> bool:
+        """Whether `address` is the mailbox, listed, or in a listed domain."""
+        key = normalise(address)
+        return key in self._served or key.rpartition("@")[2] in self._domains
+
+    def choose(self, author: "Author") -> Mailbox | None:
+        """The author that counts: the first that this sender serves, else the first, else none."""
+        served = (mailbox for mailbox in author.mailboxes if self.serves(mailbox.address))
+        return next(served, author.mailboxes[0] if author.mailboxes else None)
+
+
+@dataclass(slots=True, frozen=True)
+class Author:
+    """The From of a message: no address, one or several; `display` is a name that came without any."""
+
+    mailboxes: tuple[Mailbox, ...]
+    display: str = ""
+    tidy: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses in order: which of them maps to a sender is the caller's to find."""
+        return tuple(mailbox.address for mailbox in self.mailboxes)
+
+
+def author(headers: HeaderBlock) -> Author:
+    """Read all From fields of `headers`."""
+    lists = read_fields(headers, "From")
+    named: dict[str, Mailbox] = {}
+    display = ""
+    for mailbox in (mailbox for listed in lists for mailbox in listed.mailboxes):
+        if is_writable(mailbox.address):
+            named.setdefault(normalise(mailbox.address), mailbox)
+        else:
+            display = display or mailbox.display or mailbox.address
+    return Author(tuple(named.values()), display, tidy=len(lists) == 1 and lists[0].tidy)
+
+
+def refusal(headers: HeaderBlock, identity: Identity) -> Refusal | None:
+    """Why the message must be refused under this identity, or None."""
+    chosen = identity.choose(author(headers))
+    if chosen is None:
+        return None
+    if identity.policy in {FromPolicy.REQUIRE, FromPolicy.OWN_MAILBOX} and not identity.serves(
+        chosen.address
+    ):
+        return Refusal.FROM_NOT_ALLOWED
+    if identity.policy is not FromPolicy.REWRITE or identity.rewrite_signed:
+        return None
+    if same_address(chosen.address, identity.mailbox_address):
+        return None
+    signed = parse_content_type(headers.get("Content-Type")).is_signed
+    return Refusal.SIGNED if signed else None
+
+
+def url_mailbox(headers: HeaderBlock, identity: Identity) -> str:
+    """The mailbox to name in the Graph URL: From under `own_mailbox`, else the sender's own."""
+    chosen = identity.choose(author(headers))
+    if identity.policy is FromPolicy.OWN_MAILBOX and chosen and identity.serves(chosen.address):
+        return chosen.address
+    return identity.mailbox_address
+
+
+def apply_identity(headers: HeaderBlock, identity: Identity) -> list[str]:
+    """Change From, Reply-To, Sender and DKIM-Signature by the policy; a sentence for each change.
+
+    A message that `refusal` names is not refused here. Raises ValueError if the mailbox's own
+    address cannot stand in a header.
+    """
+    found = author(headers)
+    chosen = identity.choose(found)
+    if chosen is None:
+        return _add_from(headers, identity, found)
+    keep = identity.policy is not FromPolicy.REWRITE or same_address(chosen.address, identity.mailbox_address)
+    if keep and len(found.mailboxes) == 1:
+        return _tidy_from(headers, found, chosen)
+    target = chosen.address if keep else identity.mailbox_address
+    changes = _keep_reply_to(headers, found)
+    headers.replace("From", _entry(chosen.display, target))
+    headers.remove("DKIM-Signature", *(() if keep else ("Sender",)))
+    if keep:
+        return ["From names one of its several authors, because Graph sends from one.", *changes]
+    return ["From was rewritten to the sender's mailbox.", *changes]
+
+
+def _entry(display: str, address: str) -> str:
+    """A display name that is an address is left out: Graph takes it for the author."""
+    name = "" if is_address(display) else display[:500]
+    return fold_list("From", [format_mailbox(name, address)])
+
+
+def _add_from(headers: HeaderBlock, identity: Identity, found: Author) -> list[str]:
+    headers.replace("From", _entry(found.display, identity.mailbox_address))
+    return ["From was added, because the message had no author's address."]
+
+
+def _tidy_from(headers: HeaderBlock, found: Author, chosen: Mailbox) -> list[str]:
+    """Write one From anew if readers differ over it.
+
+    Graph answers ErrorSendAsDenied to `From: a@example.org <a@example.org>`, which devices send.
+    """
+    if found.tidy and not is_address(chosen.display):
+        return []
+    headers.replace("From", _entry(chosen.display, chosen.address))
+    return ["From was written anew, because Graph would not read it as meant."]
+
+
+def _keep_reply_to(headers: HeaderBlock, found: Author) -> list[str]:
+    named = (mailbox for listed in read_fields(headers, "Reply-To") for mailbox in listed.mailboxes)
+    if any(is_writable(mailbox.address) for mailbox in named):
+        return []
+    entries = [format_mailbox(mailbox.display[:500], mailbox.address) for mailbox in found.mailboxes]
+    headers.replace("Reply-To", fold_list("Reply-To", entries))
+    return ["Reply-To was set to the original From."]

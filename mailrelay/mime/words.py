@@ -1,0 +1,88 @@
+"""Encoded words (RFC 2047) and text that a database takes."""
+
+import base64
+import binascii
+import encodings.aliases
+import re
+
+# `encodings` remembers every unknown name it is asked for, so only known names may reach it.
+_KNOWN = frozenset(encodings.aliases.aliases) | frozenset(encodings.aliases.aliases.values())
+_NOT_TEXT = frozenset(
+    {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
+)
+_NOT_CHARSETS = _NOT_TEXT | {"mbcs", "oem", "idna", "punycode", "unicode_escape", "raw_unicode_escape"}
+
+# Real senders put spaces into Q text, so the text may be anything but a question mark.
+_WORD = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*+)\?=")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_WORD_BYTES = 45  # 60 base64 characters and 12 of frame: under the 75 of RFC 2047 section 2
+
+
+def codec_of(charset: str) -> str | None:
+    """The Python codec for a MIME charset name, or None for an unknown or unsuitable one."""
+    name = charset.strip().lower().replace("-", "_").replace(" ", "_")
+    codec = encodings.aliases.aliases.get(name, name)
+    return codec if codec in _KNOWN and codec not in _NOT_CHARSETS else None
+
+
+def decode_bytes(data: bytes, charset: str = "utf-8") -> str:
+    """`data` as text: in `charset` if it fits, else UTF-8, else Latin-1. Never raises."""
+    for codec in (codec_of(charset), "utf-8"):
+        try:
+            return data.decode(codec) if codec else data.decode("utf-8")
+        except (UnicodeDecodeError, LookupError, ValueError):
+            continue
+    return data.decode("latin-1")
+
+
+def decode_words(value: str) -> str:
+    """The text that a reader sees for a header value with encoded words (RFC 2047 section 6)."""
+    if "=?" not in value:
+        return value
+    shown: list[str] = []
+    run: list[bytes] = []  # neighbours of one charset: senders split characters between them
+    run_charset = ""
+    end = 0
+    for match in _WORD.finditer(value):
+        gap = value[end : match.start()]
+        charset, data = match[1].lower(), _word_bytes(match)
+        if run and (gap.strip() or charset != run_charset):
+            shown.append(decode_bytes(b"".join(run), run_charset))
+            run = []
+            shown.append(gap if gap.strip() else "")
+        elif not run:
+            shown.append(gap)
+        run.append(data)
+        run_charset, end = charset, match.end()
+    shown += [decode_bytes(b"".join(run), run_charset), value[end:]]
+    return "".join(shown)
+
+
+def _word_bytes(match: re.Match[str]) -> bytes:
+    data = match[3].encode("utf-8", "replace")
+    if match[2] in "qQ":
+        return binascii.a2b_qp(data, header=True)
+    data = data.rstrip(b"= ")
+    try:
+        return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
+    except binascii.Error:
+        return match[0].encode("utf-8", "replace")
+
+
+def encode_words(text: str) -> list[str]:
+    """`text` as encoded words of at most 75 characters, to be joined by a space or a fold."""
+    data = text.encode("utf-8", "replace")
+    words = []
+    start = 0
+    while start < len(data):
+        end = min(start + _WORD_BYTES, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:  # not inside a character
+            end -= 1
+        words.append(f"=?utf-8?B?{base64.b64encode(data[start:end]).decode()}?=")
+        start = end
+    return words
+
+
+def storable(text: str) -> str:
+    """`text` with NUL and lone surrogates replaced: neither PostgreSQL nor SQLite takes both."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
