@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
     from mailrelay.sandbox.faults import Fault
     from mailrelay.sandbox.state import Sandbox
     from mailrelay.sandbox.world import App, Mailbox
@@ -165,5 +166,7 @@ def too_large(call: Call) -> Refusal:
     return Refusal(status, code, "The maximum request length supported is 4MB.")
 
 
-def ok(data: object, status: int = 200, decision: str = "read", **headers: str) -> Answer:
-    return Answer(status, decision, json.dumps(data).encode(), headers=headers)
+def ok(
+    data: object, status: int = 200, decision: str = "read", headers: dict[str, str] | None = None
+) -> Answer:
+    return Answer(status, decision, json.dumps(data).encode(), headers=headers or {})

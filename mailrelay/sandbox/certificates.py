@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME = datetime.timedelta(days=397)
-RENEW_BEFORE = datetime.timedelta(days=7)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIFETIME = dt.timedelta(days=397)
+RENEW_BEFORE = dt.timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def _covers(server_file: Path, names: list[str]) -> bool:
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
     held = {str(general.value) for general in extension}
-    fresh = certificate.not_valid_after_utc - RENEW_BEFORE > datetime.datetime.now(datetime.UTC)
+    fresh = certificate.not_valid_after_utc - RENEW_BEFORE > dt.datetime.now(dt.UTC)
     return fresh and held.issuperset(names)
 
 
@@ -94,14 +97,14 @@ def _issue(ca_file: Path, server_file: Path, names: list[str]) -> None:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + LIFETIME)
     )
 

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,22 +123,29 @@ class SandboxProcess:
 
     def fault(self, where: str = "any", kind: str = "status", **order: Any) -> dict[str, Any]:
         """Order a fault; see `faults.Fault` for the settings and `faults.KINDS` for the kinds."""
-        return self._json("POST", "/control/faults", {"where": where, "kind": kind, **order})
+        answer: dict[str, Any] = self._json(
+            "POST", "/control/faults", {"where": where, "kind": kind, **order}
+        )
+        return answer
 
     def clear_faults(self) -> None:
         self._request("DELETE", "/control/faults")
 
     def faults(self) -> list[dict[str, Any]]:
         """The orders that have not been used up."""
-        return self._json("GET", "/control/faults")
+        answer: list[dict[str, Any]] = self._json("GET", "/control/faults")
+        return answer
 
     def world(self, **parts: Any) -> dict[str, Any]:
         """The world, after merging `parts` into it, e.g. `world(limits={"concurrency": 2})`."""
-        return self._json("PATCH", "/control/world", parts) if parts else self._json("GET", "/control/world")
+        method, body = ("PATCH", parts) if parts else ("GET", None)
+        answer: dict[str, Any] = self._json(method, "/control/world", body)
+        return answer
 
     def deliveries(self, after: int = 0) -> list[dict[str, Any]]:
         """What was delivered, oldest first, with numbers above `after`."""
-        return self._json("GET", f"/control/deliveries?after={after}")
+        answer: list[dict[str, Any]] = self._json("GET", f"/control/deliveries?after={after}")
+        return answer
 
     def wait_for_deliveries(self, count: int, after: int = 0, timeout: float = 60) -> list[dict[str, Any]]:
         """Wait until there are at least `count`; raises TimeoutError saying how many there were."""
@@ -157,10 +166,12 @@ class SandboxProcess:
 
     def inbox(self, mailbox: str) -> list[dict[str, Any]]:
         """Non-delivery reports in the Inbox of `mailbox`, newest first, each with its source as `raw`."""
-        return self._json("GET", f"/control/inbox/{mailbox}")
+        answer: list[dict[str, Any]] = self._json("GET", f"/control/inbox/{mailbox}")
+        return answer
 
     def stats(self) -> dict[str, Any]:
-        return self._json("GET", "/control/stats")
+        answer: dict[str, Any] = self._json("GET", "/control/stats")
+        return answer
 
     def revoke_tokens(self) -> None:
         self._request("POST", "/control/revoke")

@@ -97,7 +97,7 @@ class Control:
                 "throttled": sandbox.stats.statuses["429"],
                 "tokens_issued": sandbox.tokens.issued,
                 "deliveries": len(sandbox.store.mails),
-                "drafts": sum(draft.is_open for draft in sandbox.store.drafts.values()),
+                "drafts": sandbox.store.open_drafts(),
                 "in_flight": sum(limiter.in_flight.values()),
                 "max_concurrency": {
                     f"{app} {names.get(mailbox, mailbox)}": most

@@ -13,9 +13,32 @@ if TYPE_CHECKING:
 # Fields that live on as properties of the message. Reports say that all others get lost: Auto-Submitted and
 # Return-Path always, List-*, Precedence and DKIM-Signature too, an X- field unless its name is known.
 KEPT = frozenset(
-    "from sender reply-to to cc subject date message-id in-reply-to references mime-version importance "
-    "sensitivity keywords comments thread-topic thread-index content-language accept-language x-priority "
-    "x-auto-response-suppress disposition-notification-to return-receipt-to x-unsent".split()
+    [
+        "from",
+        "sender",
+        "reply-to",
+        "to",
+        "cc",
+        "subject",
+        "date",
+        "message-id",
+        "in-reply-to",
+        "references",
+        "mime-version",
+        "importance",
+        "sensitivity",
+        "keywords",
+        "comments",
+        "thread-topic",
+        "thread-index",
+        "content-language",
+        "accept-language",
+        "x-priority",
+        "x-auto-response-suppress",
+        "disposition-notification-to",
+        "return-receipt-to",
+        "x-unsent",
+    ]
 )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from mailrelay.sandbox.assertions import BEARER, AssertionRefused, verify
 from mailrelay.sandbox.call import Answer, Call, ok
-from mailrelay.sandbox.world import App
+
+if TYPE_CHECKING:
+    from mailrelay.sandbox.world import App
 
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us")
 CHINA_GRAPH = "microsoftgraph.chinacloudapi.cn"
@@ -141,7 +143,7 @@ async def token(call: Call) -> Answer:
             "access_token": issued,
         },
         decision="issued",
-        **{"Cache-Control": "no-store, no-cache"},
+        headers={"Cache-Control": "no-store, no-cache"},
     )
 
 
@@ -195,7 +197,7 @@ def _audience(call: Call, form: dict[str, str]) -> str:
 
 
 async def managed_identity(call: Call) -> Answer:
-    """GET /metadata/identity/oauth2/token, as the Instance Metadata Service answers it (strings throughout)."""
+    """GET /metadata/identity/oauth2/token, in the words of IMDS (all strings)."""
     query = call.request.query
     if call.request.headers.get("Metadata", "").lower() != "true":
         return _imds_refusal("invalid_request", "Required metadata header not specified")

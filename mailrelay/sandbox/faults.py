@@ -9,11 +9,12 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PLACES = ("token", "discovery", "imds", "sendMail", "messages", "upload", "send", "folders", "any")
 BEFORE = (  # nothing is applied

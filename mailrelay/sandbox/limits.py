@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from email.utils import formatdate
+from typing import TYPE_CHECKING
 
-from mailrelay.sandbox.world import Limits
+if TYPE_CHECKING:
+    from mailrelay.sandbox.world import Limits
 
 SLICES = 600  # a window drops in this many steps, so that 10,000 requests are not 10,000 entries
 

@@ -8,9 +8,8 @@ import json
 import logging
 import os
 import signal
-import ssl
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -23,6 +22,10 @@ from mailrelay.sandbox.state import Sandbox
 from mailrelay.sandbox.store import Store
 from mailrelay.sandbox.tokens import Tokens
 from mailrelay.sandbox.world import MEBIBYTE, merge
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 BACKLOG = 1024
@@ -156,7 +159,7 @@ def _watch(parent: int, ended: asyncio.Event) -> asyncio.Task[None]:
     is_child = os.getppid() == parent
 
     async def watch() -> None:
-        while _lives(parent, is_child):
+        while _lives(parent, is_child):  # noqa: ASYNC110 -- another process ends without an event
             await asyncio.sleep(0.25)
         ended.set()
 

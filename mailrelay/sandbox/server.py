@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from mailrelay.sandbox import entra, faults, graph_api
+from mailrelay.sandbox import drafts, entra, faults, folders, graph_api, uploads
 from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
 from mailrelay.sandbox.permissions import READ, SEND, WRITE
 from mailrelay.sandbox.sendmail import send_mail
@@ -41,10 +41,27 @@ def route(
     return Route(method, re.compile(path + r"/?\Z", re.IGNORECASE), kind, operation, need)
 
 
+MESSAGE = USER + r"/messages/(?P<message>[^/]+)"
+FOLDER = USER + r"/mailFolders(?:/(?P<folder>\w+)|\('(?P<folder2>\w+)'\))/messages"
+SESSION = r"/api/v2\.0/Users\('[^']+'\)/Messages\('[^']+'\)/AttachmentSessions\('(?P<session>\w+)'\)"
 GRAPH = [
     route("POST", USER + r"/(?:microsoft\.graph\.)?sendMail", "sendMail", send_mail, SEND),
+    route("POST", USER + r"/messages", "messages", drafts.create, WRITE),
+    route("GET", USER + r"/messages", "folders", folders.list_folder, READ),
+    route("GET", MESSAGE, "messages", drafts.read, READ),
+    route("PATCH", MESSAGE, "messages", drafts.change, WRITE),
+    route("DELETE", MESSAGE, "messages", drafts.delete, WRITE),
+    route("POST", MESSAGE + r"/(?:microsoft\.graph\.)?send", "send", drafts.send_draft, SEND),
+    route("POST", MESSAGE + r"/attachments", "messages", drafts.add_attachment, WRITE),
+    route("GET", MESSAGE + r"/attachments", "messages", drafts.list_attachments, READ),
+    route("POST", MESSAGE + r"/attachments/createUploadSession", "messages", uploads.create_session, WRITE),
+    route("GET", FOLDER, "folders", folders.list_folder, READ),
 ]
-UPLOAD: list[Route] = []
+UPLOAD = [
+    route("PUT", SESSION, "upload", uploads.put_range),
+    route("GET", SESSION, "upload", uploads.progress),
+    route("DELETE", SESSION, "upload", uploads.cancel),
+]
 ENTRA = [
     route("POST", r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token", "token", entra.token),
     route(
@@ -97,6 +114,8 @@ class Site:
     async def _decide(self, call: Call, candidate: Route) -> Answer:
         if "user" in call.params:
             graph_api.identify(call)
+        elif "session" in call.params:
+            uploads.identify(call)
         call.fault, latency = self.sandbox.faults.take(call)
         canned = await faults.before(call)
         if canned is not None:

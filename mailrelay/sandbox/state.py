@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from mailrelay.sandbox.faults import Faults
 from mailrelay.sandbox.limits import Limiter
 from mailrelay.sandbox.permissions import Permissions
-from mailrelay.sandbox.store import Store
 from mailrelay.sandbox.transport import SendingLimits
 from mailrelay.sandbox.world import World, default_document
 
 if TYPE_CHECKING:
     from mailrelay.sandbox.certificates import Certificates
     from mailrelay.sandbox.ledger import Ledger
+    from mailrelay.sandbox.store import Store
     from mailrelay.sandbox.tokens import Tokens
 
 

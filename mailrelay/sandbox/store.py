@@ -12,6 +12,7 @@ from mailrelay.sandbox.head import decoded
 
 if TYPE_CHECKING:
     from mailrelay.sandbox.drafts import Draft
+    from mailrelay.sandbox.uploads import Session
 
 SENT_ITEMS = 20_000  # a mailbox
 
@@ -92,7 +93,7 @@ class Item:
 
 
 class Store:
-    """The last `most` mails, at most `most_bytes` of them; the oldest go first, the ledger keeps the facts."""
+    """The last `most` mails, at most `most_bytes` bytes of them: the oldest go first, the ledger stays."""
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self.most, self.most_bytes = most, most_bytes
@@ -104,7 +105,9 @@ class Store:
         self.sent: dict[str, deque[Item]] = defaultdict(lambda: deque(maxlen=SENT_ITEMS))
         self.inbox: dict[str, deque[Item]] = defaultdict(lambda: deque(maxlen=1000))
         self.known_headers: dict[str, frozenset[str]] = defaultdict(frozenset)
-        self.drafts: dict[str, Draft] = {}
+        self.drafts: dict[str, Draft] = {}  # by either identifier
+        self.sessions: dict[str, Session] = {}
+        self._closed: deque[str] = deque()
 
     def add(self, mail: Delivered) -> None:
         self.mails[mail.number] = mail
@@ -112,6 +115,25 @@ class Store:
         while len(self.mails) > self.most or (self.bytes > self.most_bytes and len(self.mails) > 1):
             _, oldest = self.mails.popitem(last=False)
             self.bytes -= len(oldest.raw)
+
+    def add_draft(self, draft: Draft) -> None:
+        self.drafts[draft.id] = self.drafts[draft.immutable_id] = draft
+
+    def drop_draft(self, draft: Draft) -> None:
+        self.drafts.pop(draft.id, None)
+        self.drafts.pop(draft.immutable_id, None)
+
+    def close_draft(self, draft: Draft, visible_at: float) -> None:
+        """It was sent: only the immutable id finds it from `visible_at` on, and its content is let go."""
+        draft.is_open, draft.visible_at, draft.mime = False, visible_at, None
+        draft.attachments.clear()
+        self.drafts.pop(draft.id, None)
+        self._closed.append(draft.immutable_id)
+        if len(self._closed) > SENT_ITEMS:
+            self.drafts.pop(self._closed.popleft(), None)
+
+    def open_drafts(self) -> int:
+        return sum(key == draft.id for key, draft in self.drafts.items())
 
     def after(self, number: int) -> list[Delivered]:
         return [mail for mail in self.mails.values() if mail.number > number]

@@ -1,4 +1,4 @@
-"""The synchronous half of sending: whose mail, to whom, and into the store. JSON, MIME and drafts meet here."""
+"""The synchronous half of sending, where JSON, MIME and drafts meet: whose mail, to whom, into the store."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def recipients_of(head: Head) -> list[tuple[str, str]]:
         raise Refusal(
             400,
             "ErrorInvalidRecipients",
-            "At least one recipient is not valid., A message can't be sent because it contains no recipients.",
+            "At least one recipient is not valid., A message can't be sent because it contains no "
+            "recipients.",
         )
     return [(kind, address) for address, kind in found.items()]
 

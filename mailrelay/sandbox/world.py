@@ -119,7 +119,7 @@ T = TypeVar("T", Tenant, App, Mailbox, Limits, Behaviour)
 
 def _build(kind: type[T], data: object, what: str) -> T:
     if not isinstance(data, dict):
-        raise ValueError(f"{what} must be an object")
+        raise ValueError(f"{what} must be an object")  # noqa: TRY004 -- the document is at fault
     known = {f.name: f for f in dataclasses.fields(kind)}
     for name in data:
         if name not in known:
@@ -161,9 +161,11 @@ class World:
         }
 
     def _check(self) -> None:
-        for key, owned in (*self.apps.items(), *self.mailboxes.items()):
-            if owned.tenant not in self.tenants:
-                raise ValueError(f"{key} belongs to tenant {owned.tenant!r}, which does not exist")
+        tenants = {key: app.tenant for key, app in self.apps.items()}
+        tenants |= {key: box.tenant for key, box in self.mailboxes.items()}
+        for key, tenant in tenants.items():
+            if tenant not in self.tenants:
+                raise ValueError(f"{key} belongs to tenant {tenant!r}, which does not exist")
         for box in self.mailboxes.values():
             if box.state not in MAILBOX_STATES:
                 raise ValueError(f"{box.address}: state must be one of {', '.join(MAILBOX_STATES)}")
@@ -219,7 +221,7 @@ def merge(document: Any, patch: Any) -> Any:
 
 def default_document() -> dict[str, Any]:
     """The tenant that a fresh sandbox has: a mailbox for every way in which one can answer."""
-    contoso = {
+    contoso: dict[str, dict[str, Any]] = {
         "gateway@contoso.test": {"display_name": "Mail gateway"},
         "shared@contoso.test": {"display_name": "Shared mailbox"},
         "billing@contoso.test": {"aliases": ["invoices@contoso.test"], "display_name": "Billing"},
