@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import database, keys, listeners
-from gateway.env import Environment, networks
+from gateway.env import Environment, Network, networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Environment()
@@ -96,7 +96,7 @@ EMBEDDED = DATABASE["ENGINE"].endswith("sqlite3")
 # --- The SMTP door -------------------------------------------------------------------------------------
 
 ENV.section("SMTP")
-SMTP_LISTENERS = ENV.parsed(
+SMTP_LISTENERS: tuple[listeners.Listener, ...] = ENV.parsed(
     "SMTP_LISTENERS",
     "smtp://127.0.0.1:2525",
     listeners.listeners,
@@ -104,7 +104,7 @@ SMTP_LISTENERS = ENV.parsed(
     help="Comma-separated addresses to listen on, the policy of each in its query (starttls=off)",
     fallback=(listeners.Listener("127.0.0.1", 2525),),
 )
-SMTP_ALLOWED_NETWORKS = ENV.parsed(
+SMTP_ALLOWED_NETWORKS: tuple[Network, ...] = ENV.parsed(
     "SMTP_ALLOWED_NETWORKS",
     "loopback",
     networks,
@@ -168,7 +168,7 @@ RETENTION_ROWS_DAYS = ENV.integer(
 # --- Web, health and logs ------------------------------------------------------------------------------
 
 ENV.section("Web, health and logs")
-HTTP_LISTEN = ENV.parsed(
+HTTP_LISTEN: tuple[str, int] | None = ENV.parsed(
     "HTTP_LISTEN",
     "127.0.0.1:8080",
     listeners.http_address,
@@ -230,7 +230,7 @@ STATIC_ROOT = BASE_DIR / "static-collected"
 DATABASES: dict[str, dict[str, Any]] = {"default": DATABASE}
 INSTALLED_APPS = [
     "mailrelay.apps.MailRelayConfig",
-    "mailrelay.console.apps.ConsoleConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

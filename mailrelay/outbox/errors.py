@@ -11,3 +11,11 @@ class StorageFullError(OutboxError):
 
 class DisownedError(OutboxError):
     """The outcome was not known in time, the client was told 451, and the mail must not be sent."""
+
+
+class ContentRemovedError(OutboxError):
+    """Retention has removed the bytes of a message; its record stays."""
+
+
+class LeaseLostError(OutboxError):
+    """Someone else holds the delivery now; what was being done for it must not go on."""

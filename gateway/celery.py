@@ -1,0 +1,42 @@
+"""The Celery application: `celery -A gateway worker`, `celery -A gateway flower`."""
+
+import os
+from urllib.parse import urlsplit
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+
+#: Mail of senders whose credentials are in the database: any worker delivers it.
+DELIVER = "deliver"
+#: Mail of the environment's sender: only workers that have its variables take it.
+DELIVER_ENVIRONMENT = "deliver-environment"
+
+app = Celery("gateway")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+def _queue(name: str, *, quorum: bool) -> Queue:
+    # A quorum queue survives the loss of a RabbitMQ node; other brokers know no such argument.
+    arguments = {"x-queue-type": "quorum"} if quorum else None
+    return Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=arguments)
+
+
+def _configure() -> None:
+    from django.conf import settings
+
+    scheme = urlsplit(settings.CELERY_BROKER_URL).scheme
+    quorum = scheme in {"amqp", "amqps", "pyamqp"}
+    app.conf.task_queues = [_queue(name, quorum=quorum) for name in (DELIVER, DELIVER_ENVIRONMENT)]
+    app.conf.task_default_queue = DELIVER
+    app.conf.task_create_missing_queues = False
+    app.conf.broker_transport_options = {
+        "memory": {"polling_interval": 0.01},
+        "redis": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},
+        "rediss": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},
+    }.get(scheme, {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5})
+
+
+_configure()
+app.autodiscover_tasks(["mailrelay.delivery"])

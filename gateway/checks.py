@@ -1,0 +1,131 @@
+"""System checks of the environment: each problem has an id, a sentence and what to do about it."""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's names
+
+from gateway.settings import ENV
+
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "fuse.sshfs", "afs"}
+MISSION = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "SENDER_EMAIL")
+CREDENTIALS = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_USE_MANAGED_IDENTITY",
+)
+
+
+@register()
+def variables(**_: Any) -> list[CheckMessage]:
+    """Report every variable that could not be used as it stands."""
+    return [Error(found.message, hint=found.hint, id=found.id) for found in ENV.problems]
+
+
+@register()
+def sender(**_: Any) -> list[CheckMessage]:
+    """Report an environment that names a sender by half, or none."""
+    given = [name for name in (*MISSION, *CREDENTIALS) if getattr(settings, name)]
+    if not given:
+        return [
+            Warning(
+                "The environment names no sender: mail is refused until one is made in the admin.",
+                hint="Set AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and SENDER_EMAIL, "
+                "or add an app registration, a mailbox and a sender in the admin.",
+                id="gateway.W001",
+            )
+        ]
+    missing = [name for name in MISSION if not getattr(settings, name)]
+    if not any(getattr(settings, name) for name in CREDENTIALS):
+        missing.append("AZURE_CLIENT_SECRET")
+    if not missing:
+        return []
+    return [
+        Error(
+            f"{' and '.join(missing)} must be set, since {' and '.join(given)} is.",
+            hint="The environment's sender needs tenant, application, mailbox and one credential.",
+            id="gateway.E005",
+        )
+    ]
+
+
+@register()
+def addresses(**_: Any) -> list[CheckMessage]:
+    """Report addresses of Microsoft that are not https: tokens would cross the network in the clear."""
+    return [
+        Error(
+            f"{name} is {getattr(settings, name)!r}, which is not an https address.",
+            hint=f"Write {name} as https://host, without a path.",
+            id="gateway.E006",
+        )
+        for name in ("AZURE_AUTHORITY_HOST", "GRAPH_ENDPOINT")
+        if urlsplit(getattr(settings, name)).scheme != "https"
+    ]
+
+
+@register()
+def files(**_: Any) -> list[CheckMessage]:
+    """Report credential files that this process cannot read."""
+    return [
+        Error(
+            f"{name} names {getattr(settings, name)}, which this process cannot read.",
+            hint="Mount the file, or mend its mode or its owner.",
+            id="gateway.E007",
+        )
+        for name in ("AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
+        if getattr(settings, name) and not os.access(getattr(settings, name), os.R_OK)
+    ]
+
+
+@register()
+def field_keys(**_: Any) -> list[CheckMessage]:
+    """Report keys that are not Fernet keys."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    from mailrelay.models.encrypted import encrypt
+
+    if "not-set" in settings.FIELD_ENCRYPTION_KEYS:
+        return []
+    try:
+        encrypt("probe")
+    except ImproperlyConfigured as error:
+        return [
+            Error(
+                str(error),
+                hint="cryptography.fernet.Fernet.generate_key() makes a key; a comma separates several.",
+                id="gateway.E008",
+            )
+        ]
+    return []
+
+
+@register()
+def sqlite_is_local(**_: Any) -> list[CheckMessage]:
+    """Report SQLite on a network file system, whose locks do not hold (https://www.sqlite.org/wal.html)."""
+    if not settings.EMBEDDED:
+        return []
+    kind = _file_system(Path(settings.DATABASES["default"]["NAME"]).parent)
+    if kind not in NETWORK_FILE_SYSTEMS:
+        return []
+    return [
+        Error(
+            f"The SQLite database would lie on a network file system ({kind}), where it can be damaged.",
+            hint="Point DATA_DIR at a disk of this machine, or set DATABASE_URL to PostgreSQL.",
+            id="gateway.E009",
+        )
+    ]
+
+
+def _file_system(path: Path) -> str:
+    """Name the file system that `path` lies on, as Linux tells it; the empty string elsewhere."""
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return ""
+    real = Path(os.path.realpath(path))
+    around = [mount for mount in mounts if real.is_relative_to(mount[1])]
+    return max(around, key=lambda mount: len(mount[1]), default=["", "", ""])[2]

@@ -1,0 +1,59 @@
+"""Logging through structlog: lines for people on a terminal, JSON in a cluster, always on stderr."""
+
+import logging
+import logging.config
+from typing import Any
+
+import structlog
+
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configure(config: dict[str, str]) -> None:
+    """Set up the standard library's loggers; `config` has `level` and `format` (text or json)."""
+    json = config["format"] == "json"
+    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "main": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": SHARED,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *([structlog.processors.format_exc_info] if json else []),
+                        renderer,
+                    ],
+                },
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "main"}},
+            "root": {"handlers": ["stderr"], "level": config["level"]},
+            "loggers": {
+                # aiosmtpd logs every command at INFO and every line of mail at DEBUG.
+                "mail.log": {"level": "WARNING"},
+                "mail.debug": {"level": "ERROR"},
+                # Both log addresses of requests and their headers below WARNING.
+                "urllib3": {"level": "WARNING"},
+                "msal": {"level": "WARNING"},
+                "kombu": {"level": "WARNING"},
+                "amqp": {"level": "WARNING"},
+                "celery": {"level": "WARNING"},
+                # A probe a few seconds is not news.
+                "waitress": {"level": "WARNING"},
+            },
+        }
+    )
+    structlog.configure(
+        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,16 @@
+"""The Django application."""
+
+from django.apps import AppConfig
+
+
+class MailRelayConfig(AppConfig):
+    name = "mailrelay"
+    verbose_name = "Mail gateway"
+
+    def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
+        import gateway.checks  # noqa: F401 - registers the checks
+        from mailrelay.outbox import environment
+
+        post_migrate.connect(environment.after_migrate, sender=self, dispatch_uid="environment-sender")

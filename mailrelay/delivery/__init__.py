@@ -1,0 +1,1 @@
+"""From a reservation to an outcome: tasks, the pipeline, and the worker that runs them."""

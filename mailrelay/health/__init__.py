@@ -1,0 +1,1 @@
+"""Probes and metrics, served by every process."""

@@ -1,0 +1,158 @@
+"""What waits after a failure: the message, its mailbox, or its registration; and how the wait ends.
+
+Only the message's own faults lengthen its wait. A mailbox or a registration at fault is paused as a whole,
+and the first success sets everything behind it free.
+"""
+
+import random
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F
+
+from mailrelay.models import AppRegistration, Delivery, Mailbox
+from mailrelay.outbox import counters, follow, stoppage
+from mailrelay.outbox.stoppage import PROBE_INTERVAL
+from mailrelay.vocabulary import Reason, State, UncertainPolicy
+
+#: Seconds of the first pause of something that gave no Retry-After; doubled each time.
+FIRST_PAUSE = 1.0
+#: A pause that Microsoft asks for is kept, but not beyond a day.
+LONGEST_PAUSE = 86_400.0
+SUCCESS_FIELDS = (
+    "failures",
+    "pause_text",
+    "blocked",
+    "blocked_text",
+    "blocked_since",
+    "probe_at",
+    "succeeded_at",
+)
+
+
+def backoff(first: float, longest: float, failures: int) -> float:
+    """Return the wait in seconds after `failures` failures: doubled each time, and 20 % of it by chance."""
+    doubled: float = first * 2 ** min(max(failures - 1, 0), 30)
+    return min(longest, doubled) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
+
+
+# --- The message ---------------------------------------------------------------------------------------
+
+
+def defer(delivery: Delivery, reason: Reason, text: str, now: datetime, retry_after: float | None) -> None:
+    """Let the message wait for its own fault; or fail it when it is too old to try again."""
+    wait = backoff(settings.DELIVERY_RETRY_MIN, settings.DELIVERY_RETRY_MAX, delivery.attempts + 1)
+    next_attempt = now + timedelta(seconds=max(wait, min(retry_after or 0.0, LONGEST_PAUSE)))
+    if next_attempt > delivery.created_at + timedelta(seconds=settings.DELIVERY_MAX_AGE):
+        fail(delivery, Reason.TOO_OLD, f"{text} No time is left to try again.", now)
+        return
+    counters.add(counters.DEFERRED)
+    _settle(
+        delivery,
+        now,
+        state=State.DEFERRED,
+        reason=reason,
+        next_attempt_at=next_attempt,
+        attempts=F("attempts") + 1,
+        last_error=text,
+    )
+
+
+def fail(delivery: Delivery, reason: Reason, text: str, now: datetime) -> None:
+    counters.add(counters.FAILED)
+    _settle(delivery, now, state=State.FAILED, reason=reason, last_error=text, next_attempt_at=None)
+
+
+def hold(delivery: Delivery, reason: Reason, text: str, now: datetime) -> None:
+    _settle(delivery, now, state=State.HELD, reason=reason, last_error=text, next_attempt_at=None)
+
+
+def requeue(delivery: Delivery, text: str, now: datetime) -> None:
+    """Put the delivery back to wait for what is really at fault."""
+    _settle(delivery, now, state=State.QUEUED, reason=Reason.NONE, last_error=text, next_attempt_at=None)
+
+
+def uncertain(delivery: Delivery, text: str, now: datetime) -> None:
+    """Graph may have sent it: the sender's policy decides, and a second copy is made at most once."""
+    counters.add(counters.UNCERTAIN)
+    policy = delivery.sender.uncertain_policy
+    if policy == UncertainPolicy.FAIL:
+        fail(delivery, Reason.UNCERTAIN, text, now)
+    elif policy == UncertainPolicy.HOLD or delivery.copies:
+        hold(delivery, Reason.UNCERTAIN, text, now)
+    else:
+        again = now + timedelta(seconds=settings.UNCERTAIN_DELAY)
+        _settle(
+            delivery,
+            now,
+            state=State.UNCERTAIN,
+            reason=Reason.UNCERTAIN,
+            next_attempt_at=again,
+            last_error=text,
+        )
+
+
+def _settle(delivery: Delivery, now: datetime, **columns: object) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(token=None, leased_until=None, **columns)
+    follow.message(delivery.message_id, now)
+
+
+# --- The mailbox ---------------------------------------------------------------------------------------
+
+
+def pause(mailbox: Mailbox, text: str, now: datetime, retry_after: float | None) -> None:
+    """Stop a locked mailbox until Retry-After, or for a growing moment when Microsoft names none."""
+    mailbox.failures += 1
+    wait = min(retry_after, LONGEST_PAUSE) if retry_after else backoff(FIRST_PAUSE, 60.0, mailbox.failures)
+    until = now + timedelta(seconds=wait)
+    mailbox.paused_until = max(until, mailbox.paused_until or until)
+    mailbox.pause_text = text
+    mailbox.wake_at = mailbox.paused_until
+    mailbox.save(update_fields=["failures", "paused_until", "pause_text", "wake_at"])
+
+
+def block(mailbox: Mailbox, reason: Reason, text: str, now: datetime) -> None:
+    """Hold a locked mailbox's mail until a probe shows that its configuration is mended."""
+    mailbox.blocked_since = mailbox.blocked_since or now
+    mailbox.blocked, mailbox.blocked_text = reason, text
+    mailbox.probe_at = mailbox.wake_at = now + timedelta(seconds=PROBE_INTERVAL)
+    mailbox.save(update_fields=["blocked", "blocked_text", "blocked_since", "probe_at", "wake_at"])
+
+
+# --- The registration ----------------------------------------------------------------------------------
+
+
+def fault(registration_id: int, reason: Reason, text: str, now: datetime, retry_after: float | None) -> None:
+    """Stop everything behind a registration: its credential is refused, or Microsoft cannot be reached."""
+    row = AppRegistration.objects.select_for_update().get(pk=registration_id)
+    row.failures += 1
+    row.failing_since = row.failing_since or now
+    row.failing, row.failing_text = reason, text
+    wait = retry_after or backoff(FIRST_PAUSE, PROBE_INTERVAL, row.failures)
+    row.retry_at = now + timedelta(seconds=min(wait, LONGEST_PAUSE))
+    row.save(update_fields=["failures", "failing", "failing_text", "failing_since", "retry_at"])
+
+
+def success(mailbox: Mailbox, now: datetime) -> bool:
+    """Note a success of a locked mailbox; return whether that set anything free."""
+    was_stopped = stoppage.of(mailbox) is not Reason.NONE
+    mailbox.failures, mailbox.pause_text = 0, ""
+    mailbox.blocked, mailbox.blocked_text, mailbox.blocked_since = Reason.NONE, "", None
+    mailbox.probe_at, mailbox.succeeded_at = None, now
+    mailbox.save(update_fields=SUCCESS_FIELDS)
+    freed = mended(mailbox.registration, now)
+    mailbox.registration.failing = Reason.NONE
+    if was_stopped:
+        stoppage.release_behind(mailbox, now)
+    return was_stopped or freed
+
+
+def mended(registration: AppRegistration, now: datetime) -> bool:
+    """Set a registration going again: all behind it is due at once, at the permitted rate."""
+    if not registration.failing:
+        return False
+    AppRegistration.objects.filter(pk=registration.pk).update(
+        failing=Reason.NONE, failing_text="", failing_since=None, retry_at=None, failures=0
+    )
+    Mailbox.objects.filter(registration=registration).update(wake_at=now)
+    return True

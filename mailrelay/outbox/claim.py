@@ -1,0 +1,163 @@
+"""Claim: the only place where limits are decided.
+
+A claim locks one mailbox row, asks its limits, and reserves the next deliveries in fair order: the most
+urgent class first, and within it one client after the other. Its cost does not depend on how much waits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.db import connection
+from django.db.models import F, QuerySet
+
+from mailrelay.models import AppRegistration, Delivery, Mailbox
+from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.outbox import capacity, clock, limits, stoppage
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import Reason, State
+
+#: Seconds for which a reservation waits for a worker to begin.
+RESERVATION = 30.0
+#: Deliveries that one claim takes at most, where nothing else limits it.
+MOST_AT_ONCE = 32
+
+CLAIM_FIELDS = ("tokens", "tokens_at", "served_client", "wake_at", "probe_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A delivery that was claimed and waits to be published."""
+
+    delivery_id: int
+    message_id: UUID
+    token: UUID
+    number: int
+    queue: str
+
+    @property
+    def task_id(self) -> str:
+        """`<message id>.<n>`, so that Flower finds a task by the queue id."""
+        return f"{self.message_id.hex}.{self.number}"
+
+
+def claim(mailbox_id: int, most: int = MOST_AT_ONCE) -> list[Reservation]:
+    """Reserve what `mailbox_id` may send now, in a transaction of its own."""
+    return write(Move.CLAIM, lambda: claim_in(lock(mailbox_id), clock.now(), most), durable=False)
+
+
+def lock(mailbox_id: int) -> Mailbox:
+    """Take the mailbox's row for this transaction, waiting for whoever has it."""
+    boxes = Mailbox.objects.select_related("registration")
+    return boxes.select_for_update(of=("self",)).get(pk=mailbox_id)
+
+
+def claim_in(mailbox: Mailbox, now: datetime, most: int = MOST_AT_ONCE) -> list[Reservation]:
+    """Reserve up to `most` deliveries of a locked mailbox, and note when a claim could next succeed."""
+    limits.refill(mailbox, now)
+    mailbox.wake_at = None
+    reserved: list[Reservation] = []
+    if not _stopped(mailbox, now):
+        reserved = _reserve(mailbox, now, most)
+    mailbox.save(update_fields=CLAIM_FIELDS)
+    return reserved
+
+
+def _stopped(mailbox: Mailbox, now: datetime) -> bool:
+    """Whether the mailbox has to wait as a whole; notes when it need not."""
+    if mailbox.paused_until is not None and mailbox.paused_until > now:
+        mailbox.wake_at = mailbox.paused_until
+        return True
+    if mailbox.blocked and mailbox.probe_at is not None and mailbox.probe_at > now:
+        mailbox.wake_at = mailbox.probe_at
+        stoppage.hold_behind(mailbox, now)
+        return True
+    return not mailbox.registration.active or _registration_stops(mailbox, now)
+
+
+def _registration_stops(mailbox: Mailbox, now: datetime) -> bool:
+    """Whether a failing registration has no probe to give; wins it for one claim otherwise.
+
+    The scheduler looks after failing registrations by themselves: their mailboxes need not wake.
+    """
+    registration = mailbox.registration
+    if not registration.failing:
+        return False
+    due = AppRegistration.objects.filter(pk=registration.pk, retry_at__lte=now)
+    if due.update(retry_at=now + timedelta(seconds=stoppage.PROBE_INTERVAL)):
+        return False
+    stoppage.hold_behind(mailbox, now)
+    return True
+
+
+def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
+    queue = capacity.queue_of(mailbox.registration.managed_by)
+    in_flight = Delivery.objects.filter(IN_FLIGHT, mailbox=mailbox).count()
+    open_slots = limits.room(mailbox, in_flight)
+    workers = capacity.free(queue)
+    probing = bool(mailbox.blocked or mailbox.registration.failing)
+    wanted = min(most, workers, *([] if open_slots is None else [open_slots]), *([1] if probing else []))
+    reserved = [taken for row in _pick(mailbox, wanted) if (taken := _reserve_one(row, queue, now))]
+    limits.spend(mailbox, len(reserved))
+    if mailbox.blocked:
+        mailbox.probe_at = now + timedelta(seconds=stoppage.PROBE_INTERVAL)
+        mailbox.wake_at = mailbox.probe_at
+    elif len(reserved) == wanted and _waiting(mailbox).exists():
+        full = mailbox.concurrency and in_flight + wanted >= mailbox.concurrency
+        # Whoever settles claims the next itself, so full slots need no look before a lease could end.
+        # A mailbox that only lacks a free worker stays due, behind those that have waited longer.
+        mailbox.wake_at = now + timedelta(seconds=RESERVATION) if full else limits.next_token_at(mailbox, now)
+    return reserved
+
+
+def _waiting(mailbox: Mailbox) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(mailbox=mailbox, state=State.QUEUED)
+
+
+def _pick(mailbox: Mailbox, count: int) -> list[Delivery]:
+    """Choose the next `count` deliveries, each client in its turn within the most urgent class that waits."""
+    picked: list[Delivery] = []
+    while len(picked) < count:
+        row = _next(mailbox, [delivery.pk for delivery in picked])
+        if row is None:
+            break
+        mailbox.served_client = row.client_key
+        picked.append(row)
+    return picked or _probe(mailbox, count)
+
+
+def _next(mailbox: Mailbox, taken: list[int]) -> Delivery | None:
+    """Return the next in turn: the first two lines are index look-ups, however long the queue is."""
+    waiting = _waiting(mailbox).exclude(pk__in=taken).order_by("urgency", "client_key", "pk")
+    first = _locked(waiting).first()
+    if first is None or first.client_key > mailbox.served_client:
+        return first
+    later = waiting.filter(urgency=first.urgency, client_key__gt=mailbox.served_client)
+    return _locked(later).first() or first
+
+
+def _probe(mailbox: Mailbox, count: int) -> list[Delivery]:
+    """Where all mail is held for a broken configuration, take one of it to see whether that is mended."""
+    if not count or not stoppage.of(mailbox):
+        return []
+    held = Delivery.objects.filter(mailbox=mailbox, state=State.HELD, reason__in=stoppage.REASONS)
+    return list(_locked(held.order_by("pk"))[:1])
+
+
+def _locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    return rows.select_for_update(skip_locked=True) if connection.vendor == "postgresql" else rows
+
+
+def _reserve_one(row: Delivery, queue: str, now: datetime) -> Reservation | None:
+    token = uuid4()
+    moved = Delivery.objects.filter(pk=row.pk, state=row.state).update(
+        state=State.RESERVED,
+        reason=Reason.NONE,
+        token=token,
+        claims=F("claims") + 1,
+        leased_until=now + timedelta(seconds=RESERVATION),
+        lease_owner="",
+        next_attempt_at=None,
+    )
+    return Reservation(row.pk, row.message_id, token, row.claims + 1, queue) if moved else None

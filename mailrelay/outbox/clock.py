@@ -1,0 +1,44 @@
+"""The database's time: what decides leases and pauses must not differ between hosts.
+
+PostgreSQL's clock is asked once in a while and carried forward by this host's monotonic clock, so that a
+step of the wall clock here moves nothing. SQLite lives on this host: its time is ours.
+"""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+
+#: Seconds for which one reading of the server's clock is trusted; hosts drift apart far more slowly.
+TRUSTED = 60.0
+
+_lock = threading.Lock()
+_reading: tuple[float, datetime] | None = None
+
+
+def now() -> datetime:
+    """Return the database's present time, in UTC. Raises django.db.Error when it has to ask and cannot."""
+    if connection.vendor != "postgresql":
+        return datetime.now(UTC)
+    reading = _reading
+    if reading is None or time.monotonic() - reading[0] > TRUSTED:
+        reading = _ask()
+    return reading[1] + timedelta(seconds=time.monotonic() - reading[0])
+
+
+def _ask() -> tuple[float, datetime]:
+    global _reading  # noqa: PLW0603 - one reading a process is the point
+    with connection.cursor() as cursor:
+        before = time.monotonic()
+        cursor.execute("SELECT clock_timestamp()")
+        row = cursor.fetchone()
+    assert row is not None
+    reading = (before, row[0].astimezone(UTC))
+    with _lock:
+        _reading = reading
+    return reading
+
+
+def seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)

@@ -1,0 +1,112 @@
+"""The sender of the environment: the four mission variables as one sender that nobody has to make.
+
+`migrate` and the relay bring its rows in line with their variables; the newest start wins, and mail that
+waits follows it. The secret stays in the environment: only processes that have it deliver this mail.
+"""
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
+from mailrelay.outbox import clock
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import CredentialKind, ManagedBy, Reason, State
+
+log = logging.getLogger(__name__)
+
+NAME = "environment"
+#: Any number: the key of the advisory lock that lets one process at a time do this.
+LOCK = 0x6D61696C
+
+
+def configured() -> bool:
+    """Whether this process was given a sender and a credential for it."""
+    return bool(settings.AZURE_TENANT_ID and settings.AZURE_CLIENT_ID and settings.SENDER_EMAIL)
+
+
+def credential_kind() -> CredentialKind:
+    """Return the credential that the variables ask for, the strongest first."""
+    if settings.AZURE_CLIENT_CERTIFICATE_PATH:
+        return CredentialKind.CERTIFICATE
+    if settings.AZURE_FEDERATED_TOKEN_FILE:
+        return CredentialKind.FEDERATED
+    if settings.AZURE_CLIENT_SECRET or not settings.AZURE_USE_MANAGED_IDENTITY:
+        return CredentialKind.SECRET
+    return CredentialKind.MANAGED_IDENTITY
+
+
+def after_migrate(**_: Any) -> None:
+    """Django's post_migrate: the tables are there."""
+    upsert()
+
+
+def upsert() -> None:
+    """Bring the environment's registration, mailbox and sender in line with this process's variables."""
+    write(Move.REGISTER, _upsert if configured() else _deactivate)
+
+
+def _upsert() -> None:
+    _exclusive()
+    registration = _registration()
+    mailbox, _ = Mailbox.objects.get_or_create(
+        registration=registration, address=settings.SENDER_EMAIL.lower()
+    )
+    Mailbox.objects.filter(pk=mailbox.pk).update(
+        concurrency=settings.SENDER_CONCURRENCY, messages_per_minute=settings.SENDER_MESSAGES_PER_MINUTE
+    )
+    others = SenderConfig.objects.filter(is_default=True).exclude(managed_by=ManagedBy.ENVIRONMENT)
+    sender, _ = SenderConfig.objects.update_or_create(
+        managed_by=ManagedBy.ENVIRONMENT,
+        defaults={
+            "name": NAME,
+            "mailbox": mailbox,
+            "is_default": not others.exists(),
+            "from_policy": settings.SENDER_FROM_POLICY,
+            "uncertain_policy": settings.SENDER_UNCERTAIN_POLICY,
+            "redirect_all_to": settings.SENDER_REDIRECT_ALL_TO,
+            "active": True,
+        },
+    )
+    waiting = Delivery.objects.filter(sender=sender, state__in=[State.QUEUED, State.DEFERRED, State.HELD])
+    moved = waiting.exclude(mailbox__registration=registration, mailbox=mailbox).update(mailbox=mailbox)
+    if moved:
+        log.info("%d waiting deliveries follow the environment to its new mailbox", moved)
+    Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=clock.now())
+
+
+def _registration() -> AppRegistration:
+    """Write the registration, and let whatever was wrong with it be tried anew."""
+    row, created = AppRegistration.objects.get_or_create(
+        managed_by=ManagedBy.ENVIRONMENT, defaults={"name": NAME}
+    )
+    row.tenant_id, row.client_id = settings.AZURE_TENANT_ID, settings.AZURE_CLIENT_ID
+    row.authority_host, row.graph_endpoint = settings.AZURE_AUTHORITY_HOST, settings.GRAPH_ENDPOINT
+    row.kind, row.active = credential_kind(), True
+    row.certificate_path = settings.AZURE_CLIENT_CERTIFICATE_PATH
+    row.token_file = settings.AZURE_FEDERATED_TOKEN_FILE
+    row.version += 0 if created else 1
+    if row.failing:
+        row.retry_at = clock.now()
+    row.token_refused = False
+    row.save()
+    Mailbox.objects.filter(registration=row).exclude(blocked=Reason.NONE).update(probe_at=clock.now())
+    return row
+
+
+def _deactivate() -> None:
+    _exclusive()
+    if SenderConfig.objects.filter(managed_by=ManagedBy.ENVIRONMENT, active=True).update(
+        active=False, is_default=False
+    ):
+        log.warning("the environment names no sender any more: its mail is held until it does again")
+
+
+def _exclusive() -> None:
+    """Let one process at a time pass, until the end of the transaction. SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

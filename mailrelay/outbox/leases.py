@@ -1,0 +1,221 @@
+"""Leases: who works on a delivery, and how the others notice when that one is gone.
+
+A worker's first act turns its reservation into a lease; a thread of its process renews the lease every
+third of `LEASE_SECONDS`. What expires without an open attempt was never sent; with one, it may have been.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db.models import F
+
+from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.outbox import blame, clock, counters, follow, limits
+from mailrelay.outbox.errors import LeaseLostError, OutboxError
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import Outcome, Reason, Route, State
+
+log = logging.getLogger(__name__)
+
+#: Crashed leases after which a message counts as poison.
+MOST_CRASHES = 3
+#: Expired leases that one transaction deals with.
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that is on record and not settled."""
+
+    id: int
+    delivery_id: int
+    message_id: UUID
+    mailbox_id: int
+    number: int
+    client_request_id: str
+
+
+def take(delivery_id: int, token: UUID) -> Delivery | None:
+    """Turn the reservation `token` into a lease; None when it is not the one that counts any more."""
+
+    def run() -> bool:
+        now = clock.now()
+        reserved = Delivery.objects.filter(pk=delivery_id, token=token, state=State.RESERVED)
+        taken = reserved.update(
+            state=State.SENDING, leased_until=_lease_end(now), lease_owner=counters.process_name()
+        )
+        if not taken:
+            counters.add(counters.CLAIM_CONFLICTS)
+        return bool(taken)
+
+    if not write(Move.LEASE, run, durable=False):
+        return None
+    related = ("message", "sender__mailbox", "mailbox__registration")
+    return Delivery.objects.select_related(*related).get(pk=delivery_id)
+
+
+def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
+    """Put an attempt on record, before its request. Raises LeaseLostError when the lease is gone."""
+    client_request_id = str(uuid4())
+
+    def run() -> SendLog:
+        now = clock.now()
+        held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
+        if not held.update(leased_until=_lease_end(now)):
+            raise LeaseLostError("The lease ended before the request began; nothing was sent.")
+        number = SendLog.objects.filter(delivery_id=delivery.pk).count() + 1
+        return SendLog.objects.create(
+            message_id=delivery.message_id,
+            delivery_id=delivery.pk,
+            number=number,
+            route=route,
+            started_at=now,
+            client_request_id=client_request_id,
+            size=size,
+            worker=counters.process_name(),
+        )
+
+    row = write(Move.BEGIN, run)
+    return Attempt(
+        row.pk, delivery.pk, delivery.message_id, delivery.mailbox_id, row.number, client_request_id
+    )
+
+
+def give_back(delivery_id: int, token: UUID) -> bool:
+    """Return a reservation that could not be published; False when it is not the one that counts."""
+
+    def run() -> bool:
+        now = clock.now()
+        rows = Delivery.objects.filter(pk=delivery_id, token=token, state=State.RESERVED)
+        row = rows.first()
+        if row is None or not rows.update(state=State.QUEUED, token=None, leased_until=None):
+            return False
+        _refund(row.mailbox_id, now)
+        return True
+
+    return write(Move.GIVE_BACK, run, durable=False)
+
+
+def _refund(mailbox_id: int, now: datetime) -> None:
+    mailbox = Mailbox.objects.select_for_update().get(pk=mailbox_id)
+    limits.refund(mailbox)
+    mailbox.wake_at = now
+    mailbox.save(update_fields=["tokens", "wake_at"])
+
+
+# --- Renewal -------------------------------------------------------------------------------------------
+
+
+class Keeper:
+    """Renews every lease that this process holds, from one thread."""
+
+    def __init__(self) -> None:
+        self._held: set[tuple[int, UUID]] = set()
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def holding(self, delivery: Delivery) -> Iterator[None]:
+        """Keep the lease of `delivery` alive for as long as the block runs."""
+        assert delivery.token is not None
+        key = (delivery.pk, delivery.token)
+        with self._lock:
+            self._held.add(key)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(key)
+
+    def _run(self) -> None:
+        while not self._changed.wait(settings.LEASE_SECONDS / 3):
+            with self._lock:
+                held = list(self._held)
+            if not held:
+                continue
+            try:
+                write(Move.RENEW, partial(_renew, held), durable=False)
+            except OutboxError:
+                log.warning("leases could not be renewed; tried again in a moment")
+
+
+def _renew(held: list[tuple[int, UUID]]) -> None:
+    tokens = [token for _, token in held]
+    mine = Delivery.objects.filter(pk__in=[pk for pk, _ in held], token__in=tokens, state=State.SENDING)
+    mine.update(leased_until=_lease_end(clock.now()))
+
+
+def _lease_end(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+keeper = Keeper()
+
+
+# --- Expiry --------------------------------------------------------------------------------------------
+
+
+def expire() -> int:
+    """Deal with leases and reservations whose time is over; return how many there were."""
+    return write(Move.EXPIRE, _expire_batch)
+
+
+def _expire_batch() -> int:
+    now = clock.now()
+    rows = Delivery.objects.filter(IN_FLIGHT, leased_until__lt=now).select_related("sender")
+    over = list(rows.select_for_update(of=("self",), skip_locked=True).order_by("leased_until")[:BATCH])
+    for row in over:
+        _expire_one(row, now)
+    Mailbox.objects.filter(pk__in={row.mailbox_id for row in over}).update(wake_at=now)
+    return len(over)
+
+
+def _expire_one(row: Delivery, now: datetime) -> None:
+    mine = Delivery.objects.filter(pk=row.pk, token=row.token, state=row.state)
+    if row.state == State.RESERVED:
+        mine.update(state=State.QUEUED, token=None, leased_until=None)
+        return
+    if not mine.update(token=None, leased_until=None, crashes=F("crashes") + 1):
+        return
+    counters.add(counters.LEASES_EXPIRED)
+    attempt = SendLog.objects.filter(delivery=row, finished_at__isnull=True).order_by("-number").first()
+    if attempt is not None:
+        _interrupted(row, attempt, now)
+        return
+    text = f"The worker {row.lease_owner} ended while it prepared this message; nothing was sent."
+    poisoned = row.crashes + 1 >= MOST_CRASHES
+    if poisoned:
+        counters.add(counters.POISON)
+        text += " It was the third, so the message is held: look at it, then release or cancel it."
+    Delivery.objects.filter(pk=row.pk).update(
+        state=State.HELD if poisoned else State.QUEUED,
+        reason=Reason.POISON if poisoned else Reason.NONE,
+        last_error=text,
+    )
+    follow.note(row, text, now)
+    follow.message(row.message_id, now)
+
+
+def _interrupted(row: Delivery, attempt: SendLog, now: datetime) -> None:
+    """The worker vanished between the request and the record of its answer: Graph may have sent it."""
+    text = "The worker ended before Graph's answer was on record: the mail may or may not have been sent."
+    advice = (
+        "It is settled by the sender's policy for uncertain mail; Sent Items of the mailbox shows the truth."
+    )
+    SendLog.objects.filter(pk=attempt.pk, finished_at__isnull=True).update(
+        finished_at=now, outcome=Outcome.UNCERTAIN, reason=Reason.UNCERTAIN, sentence=text, advice=advice
+    )
+    blame.uncertain(row, text, now)

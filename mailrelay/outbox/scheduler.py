@@ -1,0 +1,198 @@
+"""The scheduler: finds what is due, what is lost and what is over, and writes nothing when nothing is.
+
+Any number of processes may run one: every move is conditional, so two that see the same work do it once.
+"""
+
+import logging
+import threading
+import time
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
+
+from mailrelay.models import AppRegistration, Delivery, Mailbox
+from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.outbox import blame, capacity, clock, counters, follow, leases, publish, retention, stoppage
+from mailrelay.outbox.claim import claim
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import recycle, write
+from mailrelay.vocabulary import ManagedBy, Reason, State
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which the scheduler looks again though nothing announced itself.
+LONGEST_SLEEP = 1.0
+#: Seconds between looks for what slipped through: wake-ups lost in a crash, states to bring in line.
+SWEEP_INTERVAL = 15.0
+#: Rows that one step deals with.
+BATCH = 200
+DUE = Q(state__in=[State.DEFERRED, State.UNCERTAIN])
+
+
+class Scheduler:
+    """A thread that ticks when something is due, or when it is poked."""
+
+    def __init__(self) -> None:
+        self._poked = threading.Event()
+        self._stopping = False
+        self._swept = -SWEEP_INTERVAL
+        self._wanted: set[int] = set()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        self._stopping = True
+        self._poked.set()
+        self._thread.join(timeout)
+
+    def poke(self, mailbox_id: int | None = None) -> None:
+        """Look now: at `mailbox_id` if something was just queued for it, and at what else is due."""
+        if mailbox_id is not None:
+            with self._lock:
+                self._wanted.add(mailbox_id)
+        self._poked.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            wait = LONGEST_SLEEP
+            try:
+                wait = self._tick()
+            except (DatabaseError, OutboxError) as error:
+                recycle(error)
+                log.warning("the queue could not be looked at (%s); tried again in a moment", error)
+            except Exception:
+                log.exception("the scheduler stumbled; it goes on")
+            self._poked.wait(wait)
+            self._poked.clear()
+        connection.close()
+
+    def _tick(self) -> float:
+        """Do all that is due; return the seconds until something may be."""
+        with self._lock:
+            wanted, self._wanted = self._wanted, set()
+        if time.monotonic() - self._swept >= SWEEP_INTERVAL:
+            self._swept = time.monotonic()
+            sweep()
+        return tick(wanted)
+
+
+def tick(wanted: set[int] | None = None) -> float:
+    """Run every step once; return the seconds until something may be due, at most LONGEST_SLEEP."""
+    now = clock.now()
+    if Delivery.objects.filter(IN_FLIGHT, leased_until__lt=now).exists():
+        leases.expire()
+    if Delivery.objects.filter(DUE, next_attempt_at__lte=now).exists():
+        promote()
+    claimed = 0
+    if not publish.broker_rests():
+        for mailbox_id in {*(wanted or ()), *_due(now)}:
+            reservations = claim(mailbox_id)
+            publish.publish(reservations)
+            claimed += len(reservations)
+    return 0.0 if claimed else min(LONGEST_SLEEP, _until_next(clock.now()))
+
+
+def _due(now: datetime) -> list[int]:
+    """List mailboxes whose turn has come, longest waiting first, as far as workers are free to serve them."""
+    due: list[int] = []
+    for environment in (False, True):
+        owner = Q(registration__managed_by=ManagedBy.ENVIRONMENT)
+        boxes = Mailbox.objects.filter(owner if environment else ~owner)
+        queue = capacity.queue_of(ManagedBy.ENVIRONMENT if environment else ManagedBy.ADMIN)
+        awake = boxes.filter(wake_at__lte=now).order_by("wake_at")
+        if (awake.exists() or _failing(now).exists()) and capacity.free(queue):
+            due += awake.values_list("pk", flat=True)[:BATCH]
+            due += _probes(boxes, now)
+    return due
+
+
+def _failing(now: datetime) -> QuerySet[AppRegistration]:
+    return AppRegistration.objects.exclude(failing=Reason.NONE).filter(retry_at__lte=now)
+
+
+def _probes(boxes: QuerySet[Mailbox], now: datetime) -> list[int]:
+    """Choose one mailbox with mail of each failing registration whose next probe is due."""
+    waiting = Delivery.objects.filter(mailbox=OuterRef("pk")).filter(
+        Q(state=State.QUEUED) | Q(state=State.HELD, reason__in=stoppage.REASONS)
+    )
+    chosen = (
+        boxes.filter(registration=registration).filter(Exists(waiting)).values_list("pk", flat=True).first()
+        for registration in _failing(now)[:BATCH]
+    )
+    return [pk for pk in chosen if pk is not None]
+
+
+def _until_next(now: datetime) -> float:
+    nexts = (
+        Mailbox.objects.filter(wake_at__isnull=False).aggregate(at=Min("wake_at")),
+        Delivery.objects.filter(DUE).aggregate(at=Min("next_attempt_at")),
+        AppRegistration.objects.exclude(failing=Reason.NONE).aggregate(at=Min("retry_at")),
+    )
+    waits = [(found["at"] - now).total_seconds() for found in nexts if found["at"] is not None]
+    # What is due already and could not be served waits for a worker, and whoever settles pokes.
+    return max(0.01, min((wait for wait in waits if wait > 0), default=LONGEST_SLEEP))
+
+
+def promote() -> int:
+    """Queue what has waited long enough; return how many deliveries moved."""
+    return write(Move.PROMOTE, _promote_batch)
+
+
+def _promote_batch() -> int:
+    now = clock.now()
+    rows = Delivery.objects.filter(DUE, next_attempt_at__lte=now).order_by("next_attempt_at")
+    due = list(rows.select_for_update(of=("self",), skip_locked=True)[:BATCH])
+    for row in due:
+        again = row.state == State.UNCERTAIN
+        Delivery.objects.filter(pk=row.pk, state=row.state).update(
+            state=State.QUEUED, next_attempt_at=None, copies=F("copies") + int(again)
+        )
+        if again:
+            counters.add(counters.SECOND_COPIES)
+            follow.note(row, "Sent again by the sender's policy: this may be a second copy.", now)
+        follow.message(row.message_id, now)
+    Mailbox.objects.filter(pk__in={row.mailbox_id for row in due}).update(wake_at=now)
+    return len(due)
+
+
+def sweep() -> None:
+    """Look for what no event announces: lost wake-ups, states out of line, and what is past its time."""
+    _wake_the_forgotten()
+    while stoppage.reconcile():
+        pass
+    while write(Move.AGE, _age_batch):
+        pass
+    retention.run()
+    counters.fold()
+
+
+def _wake_the_forgotten() -> None:
+    """A process that died between its commit and its claim leaves mail that nobody was told of."""
+    queued = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.QUEUED)
+    asleep = Mailbox.objects.filter(wake_at__isnull=True, registration__failing=Reason.NONE)
+    forgotten = list(
+        asleep.filter(registration__active=True).filter(Exists(queued)).values_list("pk", flat=True)[:BATCH]
+    )
+    if forgotten:
+        now = clock.now()
+        boxes = Mailbox.objects.filter(pk__in=forgotten, wake_at__isnull=True)
+        write(Move.PROMOTE, lambda: boxes.update(wake_at=now), durable=False)
+
+
+def _age_batch() -> int:
+    """Fail what has waited longer than mail may."""
+    now = clock.now()
+    oldest = now - timedelta(seconds=settings.DELIVERY_MAX_AGE)
+    rows = Delivery.objects.filter(created_at__lt=oldest, state__in=[State.QUEUED, State.DEFERRED])
+    batch = list(rows.select_for_update(skip_locked=True).order_by("created_at")[:BATCH])
+    for row in batch:
+        text = f"Too old: not delivered within {settings.DELIVERY_MAX_AGE // 3600} hours. {row.last_error}"
+        blame.fail(row, Reason.TOO_OLD, text.strip(), now)
+        follow.note(row, text.strip(), now)
+    return len(batch)

@@ -1,0 +1,181 @@
+"""Settle: what an attempt came to goes on record, and moves what it blames.
+
+A late result always settles its own attempt. It moves the delivery too, unless a later attempt has begun:
+then there may be a second copy, which is counted and said on the timeline.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F
+
+from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.outbox import blame, claim, clock, counters, follow, stoppage
+from mailrelay.outbox.claim import Reservation
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.leases import MOST_CRASHES, Attempt
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import FINAL_STATES, Blame, Outcome, Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one attempt came to, with what Microsoft said. Durations are in seconds."""
+
+    outcome: Outcome
+    sentence: str
+    blame: Blame = Blame.NOBODY
+    reason: Reason = Reason.NONE
+    advice: str = ""
+    http_status: int | None = None
+    graph_code: str = ""
+    request_id: str = ""
+    retry_after: float | None = None
+    duration: float = 0.0
+    reply: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.sentence} {self.advice}".strip()
+
+
+def settle(attempt: Attempt, result: Result) -> list[Reservation]:
+    """Record `result`, move what it blames, and claim what the freed slot may take; publish what returns."""
+
+    def run() -> list[Reservation]:
+        now = clock.now()
+        mailbox = claim.lock(attempt.mailbox_id)
+        if not _record(attempt, result, now):
+            return []
+        delivery = Delivery.objects.select_related("sender").get(pk=attempt.delivery_id)
+        if _superseded(attempt, delivery, result, now):
+            return []
+        _move(delivery, mailbox, result, now)
+        return _next(mailbox, now)
+
+    return write(Move.SETTLE, run)
+
+
+def put_off(delivery: Delivery, result: Result) -> list[Reservation]:
+    """End a lease whose request was never begun: no token, say, or content that is gone."""
+
+    def run() -> list[Reservation]:
+        now = clock.now()
+        mailbox = claim.lock(delivery.mailbox_id)
+        held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
+        row = held.select_related("sender").first()
+        if row is None:
+            return []
+        _move(row, mailbox, result, now)
+        follow.note(row, result.text, now)
+        return _next(mailbox, now)
+
+    return write(Move.PUT_OFF, run)
+
+
+def crashed(delivery_id: int, token: UUID, text: str) -> None:
+    """Count a fault of our own against a message whose request was never begun; the third holds it."""
+
+    def run() -> None:
+        now = clock.now()
+        held = Delivery.objects.filter(pk=delivery_id, token=token, state=State.SENDING)
+        if not held.update(crashes=F("crashes") + 1):
+            return
+        row = held.select_related("sender").get()
+        if row.crashes >= MOST_CRASHES:
+            counters.add(counters.POISON)
+            blame.hold(row, Reason.POISON, text, now)
+        else:
+            blame.defer(row, Reason.SERVER_ERROR, text, now, None)
+        follow.note(row, text, now)
+
+    write(Move.PUT_OFF, run)
+
+
+def _record(attempt: Attempt, result: Result, now: datetime) -> bool:
+    """Write the result into its own attempt; False when it has one, other than "may have been sent"."""
+    rows = SendLog.objects.filter(pk=attempt.id, outcome__in=["", Outcome.UNCERTAIN])
+    return bool(
+        rows.update(
+            finished_at=now,
+            outcome=result.outcome,
+            blame=result.blame,
+            reason=result.reason,
+            http_status=result.http_status,
+            graph_code=result.graph_code[:100],
+            request_id=result.request_id[:100],
+            retry_after=result.retry_after,
+            duration_ms=int(result.duration * 1000),
+            sentence=result.sentence,
+            advice=result.advice,
+            reply=result.reply,
+        )
+    )
+
+
+def _superseded(attempt: Attempt, delivery: Delivery, result: Result, now: datetime) -> bool:
+    """Whether the delivery is not this attempt's to move: a later one has begun, or the matter is closed."""
+    sent = result.outcome == Outcome.SENT
+    if not SendLog.objects.filter(delivery=delivery, number__gt=attempt.number).exists():
+        return delivery.state in FINAL_STATES and not sent
+    if sent:
+        counters.add(counters.SECOND_COPIES)
+        text = f"Possible second copy: attempt {attempt.number} was answered late, and Graph had taken it."
+        follow.note(delivery, text, now)
+    return True
+
+
+def _move(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
+    """Let the result take effect on the delivery and on what it blames."""
+    if result.outcome == Outcome.SENT:
+        _sent(delivery, mailbox, result, now)
+    elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
+        blame.fail(delivery, result.reason, result.text, now)
+    elif result.outcome == Outcome.UNCERTAIN:
+        blame.uncertain(delivery, result.text, now)
+    elif result.blame == Blame.MESSAGE:
+        blame.defer(delivery, result.reason, result.text, now, result.retry_after)
+    else:
+        _stop(delivery, mailbox, result, now)
+
+
+def _sent(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
+    counters.add(counters.SENT)
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=State.SENT,
+        reason=Reason.NONE,
+        token=None,
+        leased_until=None,
+        next_attempt_at=None,
+        last_error="",
+    )
+    follow.message(delivery.message_id, now)
+    blame.success(mailbox, now)
+    if result.retry_after:
+        # A 202 that carries Retry-After has taken the mail and asks for a rest: resending would double it.
+        blame.pause(mailbox, "Microsoft took the mail and asked for a pause.", now, result.retry_after)
+
+
+def _stop(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
+    """Let the mailbox or the registration wait; the message loses nothing by it."""
+    if result.blame == Blame.MAILBOX and result.outcome == Outcome.CONFIGURATION:
+        blame.block(mailbox, result.reason, result.text, now)
+    elif result.blame == Blame.MAILBOX:
+        blame.pause(mailbox, result.text, now, result.retry_after)
+    else:
+        blame.fault(mailbox.registration_id, result.reason, result.text, now, result.retry_after)
+        mailbox.registration.refresh_from_db()
+    if stoppage.of(mailbox):
+        blame.hold(delivery, result.reason, result.text, now)
+    else:
+        blame.requeue(delivery, result.text, now)
+
+
+def _next(mailbox: Mailbox, now: datetime) -> list[Reservation]:
+    """Claim for the freed slot; where other mailboxes are due already, leave it to the scheduler's order."""
+    others = Mailbox.objects.filter(wake_at__lte=now).exclude(pk=mailbox.pk)
+    if others.exists():
+        Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=now)
+        return []
+    return claim.claim_in(mailbox, now)

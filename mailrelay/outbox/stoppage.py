@@ -1,0 +1,102 @@
+"""Mail behind a broken configuration: held while it is broken, released when it is mended.
+
+A mailbox or its registration is marked; the rows behind it follow in batches, so that the state of each
+says what is the matter without one transaction touching a million of them.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from mailrelay.models import Delivery, Mailbox, SenderConfig
+from mailrelay.outbox import clock, follow
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import Reason, State
+
+#: Seconds between two probes of something that is broken.
+PROBE_INTERVAL = 30.0
+#: Deliveries that one transaction holds or releases.
+BATCH = 500
+#: Faults of a registration that hold its mail.
+OF_REGISTRATION = (
+    Reason.SECRET_WRONG,
+    Reason.SECRET_EXPIRED,
+    Reason.CREDENTIAL_REFUSED,
+    Reason.CREDENTIAL_MISSING,
+)
+#: Faults of a mailbox that hold its mail.
+OF_MAILBOX = (
+    Reason.CONSENT_MISSING,
+    Reason.MAILBOX_UNKNOWN,
+    Reason.MAILBOX_UNLICENSED,
+    Reason.MAILBOX_FULL,
+    Reason.MAILBOX_BLOCKED,
+)
+REASONS = (*OF_REGISTRATION, *OF_MAILBOX)
+
+
+def of(mailbox: Mailbox) -> Reason:
+    """Return why the mailbox's mail is held; NONE when it is not."""
+    failing = mailbox.registration.failing
+    return Reason(mailbox.blocked or (failing if failing in OF_REGISTRATION else Reason.NONE))
+
+
+def hold_behind(mailbox: Mailbox, now: datetime) -> int:
+    """Move a batch of what waits behind a stopped mailbox to held, in the caller's transaction."""
+    reason = of(mailbox)
+    if not reason:
+        return 0
+    text = mailbox.blocked_text if mailbox.blocked else mailbox.registration.failing_text
+    waiting = Delivery.objects.filter(mailbox=mailbox, state=State.QUEUED)
+    return _move(waiting, now, state=State.HELD, reason=reason, last_error=text)
+
+
+def release_behind(mailbox: Mailbox, now: datetime) -> int:
+    """Move a batch of what was held for the configuration back to the queue, in the caller's transaction."""
+    held = Delivery.objects.filter(mailbox=mailbox, state=State.HELD, reason__in=REASONS)
+    return _move(held, now, state=State.QUEUED, reason=Reason.NONE)
+
+
+def reconcile() -> int:
+    """Move one batch behind every mailbox whose mail does not yet show how it stands; return the rows."""
+    return write(Move.HOLD, _reconcile)
+
+
+def _reconcile() -> int:
+    now = clock.now()
+    stopped = ~Q(blocked=Reason.NONE) | Q(registration__failing__in=OF_REGISTRATION)
+    boxes = Mailbox.objects.select_related("registration")
+    queued = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.QUEUED)
+    held = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.HELD, reason__in=REASONS)
+    moved = 0
+    for mailbox in boxes.filter(stopped).filter(Exists(queued))[:20]:
+        moved += hold_behind(mailbox, now)
+    for mailbox in boxes.exclude(stopped).filter(Exists(held))[:20]:
+        moved += release_behind(mailbox, now)
+        Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=now)
+    return moved + _senders(now)
+
+
+def _senders(now: datetime) -> int:
+    """Hold the mail of senders that were switched off, and release that of those switched on again."""
+    moved = 0
+    queued = Delivery.objects.filter(sender=OuterRef("pk"), state=State.QUEUED)
+    held = Delivery.objects.filter(sender=OuterRef("pk"), state=State.HELD, reason=Reason.SENDER_INACTIVE)
+    for sender in SenderConfig.objects.filter(active=False).filter(Exists(queued))[:20]:
+        text = f"The sender {sender.name} is switched off. Switch it on to send this mail, or cancel it."
+        waiting = Delivery.objects.filter(sender=sender, state=State.QUEUED)
+        moved += _move(waiting, now, state=State.HELD, reason=Reason.SENDER_INACTIVE, last_error=text)
+    for sender in SenderConfig.objects.filter(active=True).filter(Exists(held))[:20]:
+        waiting = Delivery.objects.filter(sender=sender, state=State.HELD, reason=Reason.SENDER_INACTIVE)
+        moved += _move(waiting, now, state=State.QUEUED, reason=Reason.NONE)
+        Mailbox.objects.filter(senders=sender).update(wake_at=now)
+    return moved
+
+
+def _move(rows: QuerySet[Delivery], now: datetime, **columns: Any) -> int:
+    batch = dict(rows.order_by("pk").values_list("pk", "message_id")[:BATCH])
+    moved = rows.filter(pk__in=batch).update(**columns)
+    follow.messages(batch.values(), now)
+    return moved

@@ -1,0 +1,256 @@
+"""How the queue is written: every move is one transaction, and on SQLite they share a thread and a commit.
+
+SQLite has one writer. Threads that compete for it starve each other for seconds, so one thread a process
+takes all that waits, runs each piece of work in a savepoint, and commits once. PostgreSQL takes writers
+side by side: there each move is a transaction of the thread that makes it, and only accepts share commits.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db import DatabaseError, connection, transaction
+
+from mailrelay import metrics
+from mailrelay.outbox import failpoints
+from mailrelay.outbox.errors import OutboxError, StorageFullError
+from mailrelay.outbox.failpoints import Move
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+#: Pieces of work that share one commit at most.
+MOST_IN_A_BATCH = 256
+#: Times that a PostgreSQL transaction is run when it loses a deadlock or a serialisation.
+TRIES = 3
+
+
+@dataclass(eq=False)
+class Work(Generic[T]):
+    """A piece of work that waits for its commit. Works of one `merge` run as a single call."""
+
+    move: Move
+    run: Callable[[], T] | None
+    future: "Future[T]"
+    durable: bool = True
+    merge: Callable[[list[Any]], list[Any]] | None = None
+    item: Any = None
+
+
+class Writer:
+    """One thread with one connection that commits in groups."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Work[Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
+        self._full_sync = True
+        self._thread.start()
+
+    def submit(self, move: Move, run: Callable[[], T], *, durable: bool = True) -> "Future[T]":
+        """Queue `run`; the future has its result once the commit is done, or what stopped it."""
+        work = Work(move, run, Future(), durable)
+        self._queue.put(work)
+        return work.future
+
+    def submit_merged(self, move: Move, merge: Callable[[list[Any]], list[Any]], item: Any) -> "Future[Any]":
+        """Queue `item` for `merge`, which takes all items that wait and returns a result for each."""
+        work: Work[Any] = Work(move, None, Future(), merge=merge, item=item)
+        self._queue.put(work)
+        return work.future
+
+    def is_current_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Finish what is queued and end the thread, waiting `timeout` seconds at most."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _loop(self) -> None:
+        stopping = False
+        while not stopping:
+            batch: list[Work[Any]] = []
+            item = self._queue.get()
+            while True:
+                stopping = item is None
+                if item is not None:
+                    batch.append(item)
+                if stopping or len(batch) >= MOST_IN_A_BATCH or self._queue.empty():
+                    break
+                item = self._queue.get()
+            if batch:
+                self._write(batch)
+        connection.close()
+
+    def _write(self, batch: list[Work[Any]]) -> None:
+        """Commit `batch` at once, or, when that fails, each piece alone: a poison mail fails alone."""
+        try:
+            started = time.monotonic()
+            results = self._transaction(batch)
+            metrics.WRITER_BATCH.observe(len(batch))
+            metrics.WRITER_SECONDS.observe(time.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 - whatever it was, every future must learn of it
+            recycle(error)
+            if len(batch) == 1:
+                _refuse(batch[0], error)
+                return
+            for work in batch:
+                self._write([work])
+            return
+        for work in batch:
+            failpoints.hit(f"{work.move}.after")
+        for work, (result, refusal) in zip(batch, results, strict=True):
+            if refusal is None:
+                _tell(work.future, result)
+            else:
+                _refuse(work, refusal)
+
+    def _transaction(self, batch: list[Work[Any]]) -> list[tuple[Any, Exception | None]]:
+        self._sync(full=any(work.durable for work in batch))
+        with transaction.atomic(durable=True):
+            for work in batch:
+                failpoints.hit(f"{work.move}.before")
+            if len(batch) == 1:
+                return [(_run_alone(batch[0]), None)]
+            results: dict[Work[Any], tuple[Any, Exception | None]] = {}
+            for group in _groups(batch):
+                results.update(_run_in_savepoint(group))
+        return [results[work] for work in batch]
+
+    def _sync(self, *, full: bool) -> None:
+        """Choose whether SQLite's next commit waits for the disk; it cannot be changed inside one."""
+        if connection.vendor != "sqlite" or full == self._full_sync:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+        self._full_sync = full
+
+
+def _groups(batch: list[Work[Any]]) -> list[list[Work[Any]]]:
+    """Put works of one `merge` together, the others by themselves, in the order of their arrival."""
+    groups: dict[Any, list[Work[Any]]] = {}
+    for work in batch:
+        groups.setdefault(work.merge or work, []).append(work)
+    return list(groups.values())
+
+
+def _run_alone(work: Work[Any]) -> Any:
+    if work.merge is not None:
+        return work.merge([work.item])[0]
+    assert work.run is not None
+    return work.run()
+
+
+def _run_in_savepoint(group: list[Work[Any]]) -> dict[Work[Any], tuple[Any, Exception | None]]:
+    """Run one group so that its failure undoes nothing of the others."""
+    try:
+        with transaction.atomic():
+            if group[0].merge is not None:
+                results = group[0].merge([work.item for work in group])
+            else:
+                results = [_run_alone(group[0])]
+    except DatabaseError:
+        # The connection or the disk may be at fault, or one row of many: the caller tries each alone.
+        raise
+    except Exception as error:
+        if len(group) > 1:
+            raise
+        return {group[0]: (None, error)}
+    return {work: (result, None) for work, result in zip(group, results, strict=True)}
+
+
+def _tell(future: "Future[Any]", result: Any) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(result)
+
+
+def _refuse(work: Work[Any], error: Exception) -> None:
+    if work.future.set_running_or_notify_cancel():
+        work.future.set_exception(as_outbox_error(error))
+
+
+def as_outbox_error(error: Exception) -> Exception:
+    """Name a database's fault in our own words; errors that are not the database's stay as they are."""
+    if not isinstance(error, DatabaseError):
+        return error
+    text = str(error).lower()
+    if "full" in text or "no space left" in text or "53100" in text:
+        return StorageFullError("The database has no room left.")
+    return OutboxError(f"The database did not take the write: {type(error).__name__}")
+
+
+def recycle(error: Exception) -> None:
+    """Drop this thread's connection after a fault of the database, so that the next use makes a new one."""
+    if isinstance(error, DatabaseError):
+        log.warning("database fault, connection dropped: %s: %s", type(error).__name__, _first_line(error))
+        connection.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+# --- The process's writer ------------------------------------------------------------------------------
+
+_writer: Writer | None = None
+_writer_pid = 0
+_writer_lock = threading.Lock()
+
+
+def process_writer() -> Writer:
+    """Return this process's writer; a forked child makes its own."""
+    global _writer, _writer_pid
+    with _writer_lock:
+        if _writer is None or _writer_pid != os.getpid():
+            _writer, _writer_pid = Writer(), os.getpid()
+        return _writer
+
+
+def stop_process_writer() -> None:
+    global _writer
+    with _writer_lock:
+        writer, _writer = _writer, None
+    if writer is not None:
+        writer.stop()
+
+
+def write(move: Move, run: Callable[[], T], *, durable: bool = True) -> T:
+    """Run `run` in a transaction and return its result after the commit.
+
+    Raises OutboxError (StorageFullError) when the database is at fault, and whatever `run` raises.
+    """
+    if connection.vendor == "sqlite":
+        writer = process_writer()
+        if not writer.is_current_thread():
+            return writer.submit(move, run, durable=durable).result()
+    return _write_here(move, run, durable=durable)
+
+
+def _write_here(move: Move, run: Callable[[], T], *, durable: bool) -> T:
+    for attempt in range(1, TRIES + 1):
+        try:
+            with transaction.atomic():
+                failpoints.hit(f"{move}.before")
+                if not durable and connection.vendor == "postgresql":
+                    with connection.cursor() as cursor:
+                        cursor.execute("SET LOCAL synchronous_commit=off")
+                result = run()
+            failpoints.hit(f"{move}.after")
+            return result
+        except DatabaseError as error:
+            if _lost_a_race(error) and attempt < TRIES and not connection.in_atomic_block:
+                continue
+            recycle(error)
+            raise as_outbox_error(error) from error
+    raise AssertionError("unreachable")
+
+
+def _lost_a_race(error: DatabaseError) -> bool:
+    """Whether PostgreSQL undid the transaction for another's sake: 40P01 deadlock, 40001 serialisation."""
+    return getattr(error.__cause__, "sqlstate", "") in {"40P01", "40001"}

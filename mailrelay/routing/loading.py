@@ -1,0 +1,82 @@
+"""Loading the snapshot, and keeping the one in memory fresh: changes in the admin count within seconds."""
+
+import ipaddress
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from mailrelay.models import SenderConfig, SmtpClient
+from mailrelay.routing.directory import Client, Directory, IPNetwork, Sender
+from mailrelay.vocabulary import FromPolicy
+
+#: Seconds between two looks at the configuration.
+INTERVAL = 2.0
+
+
+def load() -> Directory:
+    """Read senders and clients from the database."""
+    configs = SenderConfig.objects.filter(active=True, mailbox__registration__active=True)
+    senders = (_sender(row) for row in configs.select_related("mailbox").order_by("pk"))
+    clients = (_client(row) for row in SmtpClient.objects.filter(active=True).order_by("pk"))
+    return Directory(tuple(senders), (*clients, environment_client()))
+
+
+def environment_client() -> Client:
+    """Return who SMTP_ALLOWED_NETWORKS lets in."""
+    return Client(None, "SMTP_ALLOWED_NETWORKS", settings.SMTP_ALLOWED_NETWORKS)
+
+
+def _sender(row: SenderConfig) -> Sender:
+    return Sender(
+        id=row.pk,
+        name=row.name,
+        registration_id=row.mailbox.registration_id,
+        mailbox_id=row.mailbox_id,
+        mailbox_address=row.mailbox.address,
+        addresses=row.address_list,
+        domains=row.domain_list,
+        is_default=row.is_default,
+        from_policy=FromPolicy(row.from_policy),
+        rewrite_signed=row.rewrite_signed,
+    )
+
+
+def _client(row: SmtpClient) -> Client:
+    return Client(
+        row.pk, row.name, tuple(_networks(row.networks.split())), frozenset(row.allowed_from.lower().split())
+    )
+
+
+def _networks(words: Iterable[str]) -> Iterable[IPNetwork]:
+    for word in words:
+        with suppress(ValueError):  # the admin refuses such a word; whatever else wrote it, it lets nobody in
+            yield ipaddress.ip_network(word)
+
+
+class Watch:
+    """Keeps the newest snapshot in memory, read by a thread of its own."""
+
+    def __init__(self) -> None:
+        self._directory = load()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="configuration", daemon=True)
+        self._thread.start()
+
+    def __call__(self) -> Directory:
+        return self._directory
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(INTERVAL)
+
+    def _run(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            try:
+                self._directory = load()
+            except DatabaseError:
+                # The last configuration stays in force; readiness says that the database is away.
+                connection.close()
+        connection.close()
