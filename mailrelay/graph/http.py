@@ -247,8 +247,10 @@ class GraphSession:
                 raise handed.error from None
             complete = False
             # Not chained anywhere: requests' exceptions carry the prepared request, token included.
-            failure = Failure.deadline(timeouts.total) if trip.aborted else failure_of(error, trip.phase)
+            failure = failure_of(error, trip.phase)
         finally:
+            if trip.aborted:  # http.client takes a head that is cut off for a short one, without an error
+                complete, failure = False, Failure.deadline(timeouts.total)
             if raw is not None:
                 _put_away(raw, reusable=complete and failure is None and handed.exhausted)
         return Reply(
