@@ -1,0 +1,1 @@
+"""The door: listeners, sessions, replies, policy, spool and drain."""

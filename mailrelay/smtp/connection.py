@@ -1,0 +1,311 @@
+"""A connection's life: admission, the command loop, deadlines, replies, drain and end."""
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any, ClassVar
+
+from aiosmtpd.smtp import SMTP
+from prometheus_client import Counter
+
+from mailrelay import metrics
+from mailrelay.smtp import data, replies
+from mailrelay.smtp.commands import parse_command
+from mailrelay.smtp.context import Context
+from mailrelay.smtp.deadlines import Deadline
+from mailrelay.smtp.replies import Reply, printable
+from mailrelay.smtp.transaction import Peer, Transaction
+
+logger = logging.getLogger(__name__)
+
+#: For what was written last to reach a client that does not read, before the connection is cut.
+LINGER_SECONDS = 5.0
+_HTTP = re.compile(
+    rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE|PRI) \S+ HTTP/\d", re.IGNORECASE
+)
+#: The counters of replies by code: finding one costs more than counting.
+_REPLIES: dict[str, Counter] = {}
+
+
+class Phase(Enum):
+    COMMAND = "command"  # waits for a command, or carries one out
+    DATA = "data"  # reads the content of a mail
+    COMMIT = "commit"  # waits for the queue of record; nothing may disturb it
+    OVER = "over"  # the last reply is written
+
+
+class Connection(SMTP):
+    """One SMTP connection on aiosmtpd's protocol class, with its own loop around the commands.
+
+    The stock class cancels the commit when a client half-closes, answers our own faults with 500 and the
+    text of the exception, writes a line at a time, and has one timer that knows no phases.
+    """
+
+    #: The verbs and what carries them out; filled once, since looking for them costs at each connection.
+    verbs: ClassVar[dict[str, Callable[[Any, str], Awaitable[None]]]] = {}
+
+    transport: asyncio.Transport | None
+
+    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+        # SMTP.__init__ looks for hooks by inspecting itself, and clears size limits that all instances
+        # share: neither is for us, so that only its own base is called.
+        asyncio.StreamReaderProtocol.__init__(
+            self, asyncio.StreamReader(limit=data.READ_LIMIT, loop=loop), self._cb_client_connected, loop=loop
+        )
+        self.context = context
+        self.options = context.options
+        self.loop = loop
+        self.hostname = context.options.hostname
+        self.transport = None
+        self.session = None
+        self.mail: Transaction | None = None
+        self.envelope = None
+        self.tls_context = None
+        self._tls_protocol = None
+        self._original_transport = None
+        self._timeout_handle = None
+        self.peer = Peer("")
+        self.phase = Phase.COMMAND
+        self.errors = 0
+        self.draining = False
+        self._silent = True
+        self._data_started = 0.0
+        self._data_bytes = 0
+        self._last_byte = 0.0
+        self._deadline = Deadline(loop, self._expired)
+
+    # --- What the transport tells ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        asyncio.StreamReaderProtocol.connection_made(self, transport)
+        self.transport = transport
+        name = transport.get_extra_info("peername")
+        address = name[0].partition("%")[0] if name else "unknown"
+        self.peer = Peer(address.removeprefix("::ffff:") if "." in address else address)
+        refused = self.context.connections.admit(self, self.peer.address)
+        if refused is not None:
+            self.dismiss(refused)
+        else:
+            self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def data_received(self, data: bytes) -> None:
+        if self._silent:
+            self._silent = False
+            if data[:2] == b"\x16\x03":
+                self._wrong_protocol("tls", replies.TLS_ON_PLAIN_PORT)
+        if self.phase is Phase.DATA:
+            self._data_bytes += len(data)
+            self._last_byte = self.loop.time()
+        if self.phase is not Phase.OVER:
+            asyncio.StreamReaderProtocol.data_received(self, data)
+
+    def eof_received(self) -> bool | None:
+        # A client that only half-closes (`nc`, scripts) still gets its replies; the commit goes on.
+        return bool(asyncio.StreamReaderProtocol.eof_received(self))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.phase = self.phase if self.phase in {Phase.COMMIT, Phase.DATA} else Phase.OVER
+        self._deadline.cancel()
+        self.context.connections.release(self, self.peer.address)
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+        self.transport = None
+
+    # --- What is said ------------------------------------------------------------------------------------
+
+    async def reply(self, reply: Reply) -> None:
+        """Send a reply; a negative one is logged and counts towards the end of the session's patience."""
+        if not reply.positive:
+            self.log_refusal(reply)
+            self.errors += reply.line[0] == "5"
+        self._write(reply.encoded(utf8=self.mail is not None and self.mail.utf8), reply.code)
+        if self.errors >= self.options.max_errors and not reply.positive:
+            self.dismiss(replies.TOO_MANY_ERRORS)
+        else:
+            await self._writer.drain()
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply of aiosmtpd's own methods."""
+        line = status.decode("utf-8", "replace") if isinstance(status, bytes) else status
+        await self.reply(Reply(line, "protocol"))
+
+    def dismiss(self, reply: Reply) -> None:
+        """Send a last reply and close; what was written still goes out."""
+        if self.phase is Phase.OVER or self.transport is None:
+            return
+        if not reply.positive:
+            self.log_refusal(reply)
+        self.phase = Phase.OVER
+        self._write(reply.encoded(), reply.code)
+        self._deadline.cancel()
+        self._close(self.transport)
+
+    def log_refusal(self, reply: Reply) -> None:
+        logger.info(
+            "refused: client=%s reply=%s rule=%s: %s",
+            printable(self.peer.address),
+            reply.code,
+            reply.rule,
+            printable(reply.line[4:]),
+        )
+
+    def _write(self, line: bytes, code: str) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(line)
+            counter = _REPLIES.get(code)
+            if counter is None:
+                counter = _REPLIES[code] = metrics.SMTP_REPLIES.labels(code=code)
+            counter.inc()
+
+    def _wrong_protocol(self, kind: str, reply: Reply) -> None:
+        metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind=kind).inc()
+        logger.warning("client %s speaks %s on a plain SMTP port", printable(self.peer.address), kind.upper())
+        self.dismiss(reply)
+
+    # --- The command loop --------------------------------------------------------------------------------
+
+    async def _handle_client(self) -> None:
+        try:
+            self._write(f"220 {self.hostname} ESMTP\r\n".encode(), "220")
+            while self.phase is Phase.COMMAND and self.transport is not None:
+                await self._next_command()
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            if self.phase is not Phase.OVER:
+                self._lost()
+        finally:
+            self._end()
+
+    async def _next_command(self) -> None:
+        self._deadline.set(self.options.farewell_seconds if self.draining else self.options.command_seconds)
+        try:
+            line = await self._reader.readuntil(b"\n")
+        except asyncio.LimitOverrunError:
+            await self._skip_line()
+            await self.reply(replies.LINE_TOO_LONG)
+            return
+        if self.phase is not Phase.COMMAND:
+            return
+        try:
+            await self._carry_out(line)
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with us, the client comes again
+            await self.reply(await self._excuse(error))
+
+    async def _carry_out(self, line: bytes) -> None:
+        command = parse_command(line)
+        if isinstance(command, Reply):
+            await self.reply(command)
+            return
+        if self.draining and command.verb != "QUIT":
+            self.dismiss(replies.SHUTTING_DOWN)
+            return
+        method = self.verbs.get(command.verb)
+        if method is not None:
+            await method(self, command.argument)
+        elif _HTTP.match(line):
+            self._wrong_protocol("http", replies.HTTP_ON_SMTP_PORT)
+        else:
+            await self.reply(replies.BAD_SYNTAX)
+
+    async def _skip_line(self) -> None:
+        """Read a line that is longer than the reader's limit to its end, a piece at a time."""
+        while True:
+            try:
+                await self._reader.readuntil(b"\n")
+            except asyncio.LimitOverrunError as overrun:
+                await self._reader.readexactly(overrun.consumed)
+            else:
+                return
+
+    async def _excuse(self, error: Exception) -> Reply:
+        """Own up to a fault of ours without its detail, which may hold secrets; the log has it."""
+        reference = uuid.uuid4().hex[:12]
+        logger.error("fault in a session, reference %s", reference, exc_info=error)
+        self._set_rset_state()
+        if self.phase is not Phase.OVER:
+            self.phase = Phase.COMMAND
+        return Reply(f"451 4.3.0 Fault in this server, try again later (reference {reference})", "fault")
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Answer for a fault in aiosmtpd's own methods."""
+        return (await self._excuse(error)).line
+
+    def _set_rset_state(self) -> None:
+        self.mail = None
+
+    # --- Time, drain and end -----------------------------------------------------------------------------
+
+    def enter_data(self) -> None:
+        self.phase = Phase.DATA
+        self._data_started = self._last_byte = self.loop.time()
+        self._data_bytes = 0
+        self._deadline.set(min(self.options.bare_lf_seconds, self.options.data_idle_seconds))
+
+    def enter_commit(self) -> None:
+        self.phase = Phase.COMMIT
+        self._deadline.clear()
+
+    def leave_commit(self) -> None:
+        if self.phase is not Phase.OVER:
+            self.phase = Phase.COMMAND
+
+    def drain(self) -> None:
+        """Finish a mail that is under way; a client that is not sending one is told to come again."""
+        self.draining = True
+        if self.phase is Phase.COMMAND:
+            self.dismiss(replies.SHUTTING_DOWN)
+
+    def stop(self) -> None:
+        """End at once, at the deadline of a drain."""
+        if self.phase is Phase.DATA:
+            self._abort_data(replies.SHUTTING_DOWN, "drain")
+        elif self.transport is not None:
+            self.transport.abort()
+
+    def _expired(self) -> None:
+        if self.phase is Phase.COMMAND:
+            self.dismiss(replies.SHUTTING_DOWN if self.draining else replies.TOO_SLOW)
+        elif self.phase is Phase.DATA:
+            self._watch_data()
+
+    def _watch_data(self) -> None:
+        now, options = self.loop.time(), self.options
+        silence = now - self._last_byte
+        if silence >= options.bare_lf_seconds and data.stopped_at_wrong_end(self._reader):
+            metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="bare_lf").inc()
+            self._abort_data(replies.BARE_LINE_FEEDS, "bare-lf")
+        elif silence >= options.data_idle_seconds or (
+            now - self._data_started
+            >= options.data_seconds + self._data_bytes / options.data_bytes_per_second
+        ):
+            self._abort_data(replies.TOO_SLOW, "timeout")
+        else:
+            wait = options.bare_lf_seconds - silence if silence < options.bare_lf_seconds else 1.0
+            self._deadline.set(min(max(wait, 0.05), options.data_idle_seconds))
+
+    def _abort_data(self, reply: Reply, phase: str) -> None:
+        metrics.SMTP_MESSAGES_ABORTED.labels(phase=phase).inc()
+        self.dismiss(reply)
+
+    def _lost(self) -> None:
+        if self.phase is Phase.DATA or self.mail is not None:
+            phase = "data" if self.phase is Phase.DATA else "envelope"
+            metrics.SMTP_MESSAGES_ABORTED.labels(phase=phase).inc()
+            logger.info("aborted: client=%s phase=%s", printable(self.peer.address), phase)
+
+    def _end(self) -> None:
+        self.phase = Phase.OVER
+        self._deadline.cancel()
+        if self.transport is not None:
+            with suppress(RuntimeError):  # the loop may be closing under us
+                self._close(self.transport)
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        transport.close()
+        if transport.get_write_buffer_size():
+            self.loop.call_later(LINGER_SECONDS, transport.abort)

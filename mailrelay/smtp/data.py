@@ -1,0 +1,76 @@
+"""The content of DATA as a stream: found by its end, freed of its dots, its line ends made CR LF."""
+
+import asyncio
+import re
+from typing import Protocol
+
+END = b"\r\n.\r\n"
+#: Bytes that the stream reader holds before they are taken from it; twice as many at most.
+READ_LIMIT = 128 * 1024
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+#: A lone dot between line ends of which at least one is wrong, and perhaps a QUIT that waits behind it.
+#: What may still become the right end does not match.
+_WRONG_END = re.compile(rb"(?:(?<!\r)\n|\r(?!\n)|\r\n(?=\.\n))\.(?:\r\n|\n|\r)(?:QUIT\s*)?\Z", re.IGNORECASE)
+
+
+class Sink(Protocol):
+    """What takes the content piece by piece. It raises nothing: DATA has to be read to its end."""
+
+    async def write(self, data: bytes) -> None: ...
+
+
+async def receive(reader: asyncio.StreamReader, sink: Sink) -> None:
+    """Read one DATA content from `reader` to its end, <CRLF>.<CRLF> and nothing else, into `sink`.
+
+    Raises asyncio.IncompleteReadError or ConnectionError when the connection ends before.
+    """
+    # The text begins at the start of a line (RFC 5321 section 4.5.2), and the end of an empty one is
+    # its first line: the line end that DATA itself had takes part in both.
+    reader._buffer[0:0] = b"\r\n"  # type: ignore[attr-defined]  # noqa: SLF001 - StreamReader has no unread
+    lines = Lines()
+    while True:
+        try:
+            data = await reader.readuntil(END)
+        except asyncio.LimitOverrunError as overrun:
+            await sink.write(lines.feed(await reader.readexactly(overrun.consumed)))
+        else:
+            await sink.write(lines.finish(data[:-3]))
+            return
+
+
+def stopped_at_wrong_end(reader: asyncio.StreamReader) -> bool:
+    """Whether what came last looks like the end of the message to a client with wrong line ends."""
+    return _WRONG_END.search(bytes(reader._buffer[-16:])) is not None  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class Lines:
+    """Takes the stuffed dots away and makes bare LF a CR LF, right across the borders of pieces."""
+
+    __slots__ = ("_held", "_started")
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._started = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the text that `data`, which begins with a CR LF of no meaning, adds."""
+        data = self._held + data
+        # A line end stays here until it is known whether a dot follows it.
+        keep = 2 if data.endswith(b"\r\n") else 1 if data.endswith(b"\r") else 0
+        self._held = data[len(data) - keep :]
+        return self._cleaned(data[: len(data) - keep])
+
+    def finish(self, data: bytes) -> bytes:
+        """Return the last of the text."""
+        return self._cleaned(self._held + data)
+
+    def _cleaned(self, data: bytes) -> bytes:
+        if b"\r\n." in data:
+            data = data.replace(b"\r\n.", b"\r\n")
+        if not self._started and data:
+            self._started = True
+            data = data[2:]
+        if data.count(b"\n") != data.count(b"\r\n"):
+            data = _BARE_LF.sub(b"\r\n", data)
+        return data

@@ -1,0 +1,99 @@
+"""The hand-over to the queue of record: 250 follows the commit, and nothing else does."""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import CancelledError
+
+from mailrelay import metrics
+from mailrelay.outbox.errors import DisownedError, StorageFullError
+from mailrelay.outbox.submission import Submission
+from mailrelay.smtp import replies
+from mailrelay.smtp.context import Context
+from mailrelay.smtp.intake import Arrival, examine
+from mailrelay.smtp.replies import Reply
+from mailrelay.smtp.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+
+async def hand_over(context: Context, arrival: Arrival) -> Reply:
+    """Examine and store a mail; the reply is certain, and comes within 10 s.
+
+    The spool is closed when nothing reads it any more.
+    """
+    spool, started = arrival.spool, time.monotonic()
+    try:
+        examined = await _examined(context, arrival)
+    except BaseException:
+        spool.close()
+        raise
+    if isinstance(examined, Reply):
+        spool.close()
+        return examined
+    reply = await _store(
+        context, examined, spool, context.options.accept_seconds - (time.monotonic() - started)
+    )
+    metrics.ACCEPT_SECONDS.observe(time.monotonic() - started)
+    if reply.positive:
+        logger.info(
+            "accepted: id=%s client=%s reply=250 rule=queued size=%d recipients=%d sender=%d",
+            examined.id.hex,
+            examined.client_address,
+            spool.size,
+            len(examined.recipients),
+            examined.sender_id,
+        )
+    return reply
+
+
+async def _examined(context: Context, arrival: Arrival) -> Submission | Reply:
+    directory = context.directory()
+    if arrival.quick:
+        return examine(arrival, directory)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(context.executor, examine, arrival, directory)
+
+
+async def _store(context: Context, submission: Submission, spool: Spool, seconds: float) -> Reply:
+    try:
+        outcome = context.acceptor.submit(submission)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client is told to come again
+        spool.close()
+        return _failed(submission, error)
+    outcome.add_done_callback(lambda _: spool.close())
+    waiter = asyncio.wrap_future(outcome)
+    done, _ = await asyncio.wait((waiter,), timeout=max(seconds, 0.1))
+    if not done:
+        waiter.add_done_callback(_retrieved)
+        return _give_up(context, submission)
+    failure = CancelledError() if waiter.cancelled() else waiter.exception()
+    if failure is not None:
+        return _failed(submission, failure)
+    return Reply(f"250 2.0.0 Ok: queued as {submission.id.hex}", "queued")
+
+
+def _retrieved(waiter: "asyncio.Future[None]") -> None:
+    """Look at a late failure, which asyncio would otherwise report as one that nobody saw."""
+    if not waiter.cancelled():
+        waiter.exception()
+
+
+def _give_up(context: Context, submission: Submission) -> Reply:
+    logger.error(
+        "not stored in time, disowned: id=%s client=%s", submission.id.hex, submission.client_address
+    )
+    context.acceptor.disown(submission.id)
+    return replies.TRY_LATER
+
+
+def _failed(submission: Submission, error: BaseException) -> Reply:
+    if isinstance(error, StorageFullError):
+        logger.error(
+            "not stored, no room left: id=%s client=%s", submission.id.hex, submission.client_address
+        )
+        return replies.STORAGE_FULL
+    if isinstance(error, DisownedError):
+        return replies.TRY_LATER
+    logger.error("not stored: id=%s client=%s", submission.id.hex, submission.client_address, exc_info=error)
+    return replies.TRY_LATER

@@ -1,0 +1,182 @@
+"""Who may send what as whom: pure decisions, each a refusal with its reason or nothing."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.identity import Author, FromPolicy, Identity, Refusal, author, refusal
+from mailrelay.mime.mailbox import format_address
+from mailrelay.routing.directory import Client, Directory, Sender
+from mailrelay.smtp.replies import Reply
+from mailrelay.vocabulary import Reason, Urgency
+
+#: Octets of an address (RFC 5321 section 4.5.3.1.3 with erratum 1690).
+ADDRESS_LIMIT = 254
+
+_BULK = frozenset({"bulk", "list", "junk"})
+_URGENT = frozenset({"urgent", "high", "highest", "1", "2"})
+_LACKING = {
+    Reason.SENDER_INACTIVE: "the sender is inactive",
+    Reason.CREDENTIAL_MISSING: "the sender has no credential",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Whose mail a message is: its sender, the From that decided, and the mailbox it goes out through."""
+
+    sender: Sender
+    identity: Identity
+    header_from: str
+    mailbox_address: str
+
+
+def mail_from(directory: Directory, client: Client | None, address: str, *, utf8: bool) -> Reply | None:
+    """Whether MAIL FROM:<address> is taken. A client that nobody listed learns at RCPT that it is not."""
+    if refused := _unreadable(address, utf8=utf8):
+        return refused
+    if len(address.encode()) > ADDRESS_LIMIT:
+        return Reply(f"553 5.1.7 The sender address is longer than {ADDRESS_LIMIT} octets", "address")
+    if client is None:
+        return None
+    if not directory.senders:
+        return no_sender(directory, address)
+    if address and not client.may_use(address):
+        return _not_allowed("Sender address", address, client)
+    return None
+
+
+def rcpt_to(client: Client | None, client_address: str, address: str, *, utf8: bool) -> Reply | None:
+    """Whether RCPT TO:<address> is taken. A client that is not listed is refused whatever the address."""
+    if client is None:
+        return Reply(
+            f"550 5.7.1 Client {client_address} may not send through this server: add its network to "
+            "SMTP_ALLOWED_NETWORKS or list it as an SMTP client",
+            "client",
+        )
+    if refused := _unreadable(address, utf8=utf8):
+        return refused
+    local, at, domain = address.rpartition("@")
+    if not address or (at and not (local and domain)):
+        return Reply(f"553 5.1.3 <{address}> is not an address: write user@example.org", "address")
+    if len(address.encode()) > ADDRESS_LIMIT:
+        return Reply(f"553 5.1.3 The recipient address is longer than {ADDRESS_LIMIT} octets", "address")
+    if not at and address.lower() != "postmaster":
+        return Reply(f"553 5.1.3 <{address}> has no domain: write user@example.org", "address")
+    try:
+        format_address(address)
+    except ValueError as wrong:
+        return Reply(f"553 5.1.3 <{address}> cannot be a recipient: {wrong}", "address")
+    return None
+
+
+def qualified(directory: Directory, address: str) -> str:
+    """Give `postmaster` the domain of the default sender's mailbox (RFC 5321 section 4.5.1 demands both)."""
+    if "@" in address:
+        return address
+    sender = directory.default_sender or next(iter(directory.senders), None)
+    return f"{address}@{sender.mailbox_address.rpartition('@')[2]}" if sender else address
+
+
+def resolve(directory: Directory, client: Client, mail_from: str, headers: HeaderBlock) -> Resolution | Reply:
+    """Find the sender of a message by its header From, or say why there is none."""
+    found = author(headers)
+    address, sender = _choose(directory, found, mail_from)
+    if len(address.encode("utf-8", "replace")) > ADDRESS_LIMIT:
+        return Reply(f"554 5.6.0 The From address is longer than {ADDRESS_LIMIT} octets", "from-address")
+    if sender is None:
+        return no_sender(directory, address)
+    if address and not client.may_use(address):
+        return _not_allowed("From", address, client)
+    identity = identity_of(sender)
+    if reason := refusal(headers, identity):
+        return _refused_identity(reason, address, sender)
+    own = identity.policy is FromPolicy.OWN_MAILBOX and address
+    return Resolution(sender, identity, address, address if own else sender.mailbox_address)
+
+
+@lru_cache(maxsize=1024)
+def identity_of(sender: Sender) -> Identity:
+    """What `mailrelay.mime` has to know of a sender."""
+    return Identity(
+        policy=FromPolicy(sender.from_policy),
+        mailbox_address=sender.mailbox_address,
+        addresses=sender.addresses,
+        domains=sender.domains,
+        rewrite_signed=sender.rewrite_signed,
+    )
+
+
+def no_sender(directory: Directory, address: str) -> Reply:
+    """Say why nobody sends for `address`; 4xx where our own configuration lacks something."""
+    if directory.lacking:
+        why = _LACKING.get(directory.lacking, directory.lacking.replace("_", " "))
+        return Reply(
+            f"451 4.3.5 No sender can take mail from <{address}> now ({why}): an administrator has to mend "
+            "the configuration, then try again",
+            "no-sender",
+        )
+    return Reply(
+        f"550 5.7.1 No sender takes mail from <{address}> and none is the default: add the address or its "
+        "domain to a sender, or make one the default",
+        "no-sender",
+    )
+
+
+def urgency(headers: HeaderBlock) -> Urgency:
+    """Read the sending application's wish; bulk that calls itself urgent is still bulk."""
+    if _word(headers, "Precedence") in _BULK:
+        return Urgency.BULK
+    if any(_word(headers, name) in _URGENT for name in ("Priority", "X-Priority", "Importance")):
+        return Urgency.URGENT
+    return Urgency.NORMAL
+
+
+def _word(headers: HeaderBlock, name: str) -> str:
+    # Outlook writes `X-Priority: 1 (Highest)`.
+    return (headers.get(name) or "").partition("(")[0].strip().lower()
+
+
+def _choose(directory: Directory, found: Author, mail_from: str) -> tuple[str, Sender | None]:
+    """The From that counts: the first that a sender serves, else the first, with the default sender."""
+    for address in found.addresses:
+        sender = directory.sender_for(address)
+        if sender is not None and (sender.serves(address) or identity_of(sender).serves(address)):
+            return address, sender
+    if found.addresses:
+        return found.addresses[0], directory.default_sender
+    return "", directory.sender_for(mail_from)
+
+
+def _unreadable(address: str, *, utf8: bool) -> Reply | None:
+    if address.isascii():
+        return None
+    if not utf8:
+        return Reply("553 5.6.7 The address is not ASCII: this needs the SMTPUTF8 parameter of MAIL", "utf8")
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        return Reply("553 5.6.7 The address is not valid UTF-8", "utf8")
+    return None
+
+
+def _not_allowed(what: str, address: str, client: Client) -> Reply:
+    return Reply(
+        f"550 5.7.1 {what} <{address}> is not among those that client {client.name} may use: "
+        "add the address or its domain to the client",
+        "client-from",
+    )
+
+
+def _refused_identity(reason: Refusal, address: str, sender: Sender) -> Reply:
+    if reason is Refusal.SIGNED:
+        return Reply(
+            f"550 5.7.60 From <{address}> would have to be rewritten to <{sender.mailbox_address}>, which "
+            f"breaks the signature: let sender {sender.name} rewrite signed mail, or send as its mailbox",
+            "signed",
+        )
+    return Reply(
+        f"550 5.7.60 Sender {sender.name} may not send as <{address}>: send as <{sender.mailbox_address}>, "
+        "or add the address or its domain to the sender",
+        "from-policy",
+    )

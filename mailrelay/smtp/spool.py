@@ -1,0 +1,171 @@
+"""Where a mail stays between its first byte and its commit: memory first, then a file without a name."""
+
+import asyncio
+import errno
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import IO
+
+#: Bytes of one mail in memory before a file takes over, and the size of the writes to it.
+MEMORY_LIMIT = 256 * 1024
+#: Bytes that the header of a mail may have.
+HEADER_LIMIT = 256 * 1024
+#: What tells that there is no room, as opposed to a broken disk.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_MBOX = re.compile(rb">?From [^\n]*\n")
+_FIELD_OR_BLANK = re.compile(rb"[!-9;-~]+[ \t]*:|\r\n|\Z")
+
+
+class Spool:
+    """The content of one mail: the trace header, then what the client sent.
+
+    `write` never raises: a mail that is over `limit` bytes or that the disk does not take is dropped while
+    the rest of it is read; `oversize` and `error` say so afterwards.
+    """
+
+    __slots__ = (
+        "_blocks", "_buffered", "_executor", "_file", "_head", "_limit", "_prefix", "_skip", "_where",
+        "clean", "error", "header_complete", "oversize", "received",
+    )  # fmt: skip
+
+    def __init__(self, limit: int, executor: Executor, where: Path | None) -> None:
+        self._limit = limit
+        self._executor = executor
+        self._where = where
+        self._prefix = b""
+        self._skip = 0
+        self._blocks: list[bytes] = []
+        self._buffered = 0
+        self._file: IO[bytes] | None = None
+        self._head = bytearray()
+        self.header_complete = False
+        #: 7-bit text whose line ends are all CR LF: it can be sent as it is.
+        self.clean = True
+        self.received = 0
+        self.oversize = False
+        self.error: OSError | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Add a piece; beyond MEMORY_LIMIT it goes to the file, outside the event loop."""
+        self.received += len(data)
+        if self.received > self._limit:
+            self.oversize = True
+        if self.oversize or self.error is not None:
+            self._drop()
+            return
+        self._look_at(data)
+        self._blocks.append(data)
+        self._buffered += len(data)
+        if self._buffered > MEMORY_LIMIT:
+            blocks, self._blocks, self._buffered = self._blocks, [], 0
+            try:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._executor, self._write_out, blocks)
+            except OSError as error:
+                self.error = error
+                self._drop()
+
+    @property
+    def full(self) -> bool:
+        """Whether the mail was dropped for want of room."""
+        return self.error is not None and self.error.errno in FULL
+
+    @property
+    def header(self) -> bytes:
+        """The client's header up to and with its blank line; all of the content if it has none."""
+        return bytes(self._head[self._skip :])
+
+    @property
+    def size(self) -> int:
+        return len(self._prefix) + self.received - self._skip
+
+    @property
+    def trace_size(self) -> int:
+        """Bytes of what was put on top."""
+        return len(self._prefix)
+
+    def trace(self, field: bytes) -> None:
+        """Put a Received field on top; one that was put there before is replaced."""
+        mbox = _MBOX.match(self._head)
+        self._skip = mbox.end() if mbox else 0
+        # Text without any header would become part of ours (Postfix ends the header there as well).
+        self._prefix = field if _FIELD_OR_BLANK.match(self._head, self._skip) else field + b"\r\n"
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield the content in pieces of `size` bytes, the last one shorter. May be called again."""
+        pending = bytearray(self._prefix)
+        for block in self._stored(size):
+            pending += block
+            while len(pending) >= size:
+                yield bytes(pending[:size])
+                del pending[:size]
+        if pending:
+            yield bytes(pending)
+
+    def close(self) -> None:
+        """Give memory and file back."""
+        self._drop()
+        self._head = bytearray()
+
+    def _stored(self, size: int) -> Iterator[bytes]:
+        skip = self._skip
+        if self._file is not None:
+            self._file.seek(skip)
+            skip = 0
+            while block := self._file.read(size):
+                yield block
+        for block in self._blocks:
+            yield block[skip:]
+            skip = max(0, skip - len(block))
+
+    def _look_at(self, data: bytes) -> None:
+        if self.clean:
+            ends = data.count(b"\r\n")
+            self.clean = data.isascii() and ends == data.count(b"\r") and b"\0" not in data
+        if not self.header_complete:
+            self._look_for_body(data)
+
+    def _look_for_body(self, data: bytes) -> None:
+        before = len(self._head)
+        self._head += data[: HEADER_LIMIT + 1 - before]
+        blank = self._head.find(b"\r\n\r\n", max(0, before - 3))
+        end = 2 if self._head.startswith(b"\r\n") else blank + 4 if blank >= 0 else None
+        if end is not None:
+            del self._head[end:]
+            self.header_complete = True
+
+    @property
+    def header_oversize(self) -> bool:
+        return not self.header_complete and len(self._head) > HEADER_LIMIT
+
+    def _write_out(self, blocks: list[bytes]) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._where, prefix="mail-", buffering=0)  # noqa: SIM115
+        for block in blocks:
+            view = memoryview(block)
+            while view:
+                view = view[self._file.write(view) :]
+
+    def _drop(self) -> None:
+        self._blocks = []
+        self._buffered = 0
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def spool_directory(data_dir: Path | None) -> Path | None:
+    """Make `spool/` in `data_dir` ready; None, the system's temporary directory, if that cannot be had."""
+    if data_dir is None:
+        return None
+    where = data_dir / "spool"
+    try:
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=where).close()
+    except OSError:
+        return None
+    return where
