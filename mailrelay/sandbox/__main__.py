@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailrelay.sandbox.running import Options, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options, shared with `manage.py runsandbox`."""
+def add_arguments(parser: argparse.ArgumentParser, data_dir: Path | None = None) -> None:
+    """The options, shared with `manage.py runsandbox`; without a `data_dir` that one must be given."""
     parser.add_argument("--host", default="127.0.0.1", help="address of the https and page sites")
     parser.add_argument("--port", type=int, default=8443, help="https port of Entra and Graph; 0: a free one")
     parser.add_argument(
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        required=True,
+        default=data_dir,
+        required=data_dir is None,
         help="directory for ca.pem, sandbox.pem and sandbox.json, made if missing",
     )
     parser.add_argument(
@@ -42,9 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process has ended")
 
 
-def options_of(arguments: argparse.Namespace) -> Options:
-    names = {name: getattr(arguments, name) for name in Options.__dataclass_fields__}
-    return Options(**names)
+def options_of(arguments: Mapping[str, Any]) -> Options:
+    return Options(**{name: arguments[name] for name in Options.__dataclass_fields__})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="A stand-in for Entra ID and Microsoft Graph on this machine. Nothing leaves it.",
     )
     add_arguments(parser)
-    return run(options_of(parser.parse_args(argv)))
+    return run(options_of(vars(parser.parse_args(argv))))
 
 
 if __name__ == "__main__":
