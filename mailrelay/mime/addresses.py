@@ -68,7 +68,7 @@ _NOT_IN_ADDRESS = re.compile(r'("(?:[^"\\]|\\.)*+")|[\s\x00-\x1f\x7f]', re.DOTAL
 
 @dataclass(slots=True, frozen=True)
 class Group:
-    """A named group (RFC 5322 section 3.4); `name` as it stood."""
+    """A named group (RFC 5322 section 3.4); `name` is decoded text."""
 
     name: str
     members: tuple[Mailbox, ...]
@@ -215,7 +215,7 @@ class _Scanner:
         name = _text(self.words)
         self._begin()
         if name.lower() != "mailto":
-            self.members, self.group_name, self.plain = [], name, 0
+            self.members, self.group_name, self.plain = [], decode_words(name), 0
 
     def _close_group(self) -> None:
         if self.members is not None:

@@ -1,5 +1,6 @@
 """The top header block of a message, whose untouched fields stay byte for byte."""
 
+import mmap
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from mailrelay.mime.words import decode_words, storable
 
 __all__ = ["Buffer", "Field", "HeaderBlock", "decode_words", "fields_end", "make_field", "storable"]
 
-# What can be matched by a regular expression without a copy; mmap counts as one of them.
-Buffer = bytes | bytearray | memoryview
+# What a regular expression reads without a copy.
+Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 _NAME = rb"[!-9;-~]++"
 _FIELDS = re.compile(rb"(?:" + _NAME + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))*+")

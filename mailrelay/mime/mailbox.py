@@ -25,7 +25,8 @@ _ATOM_TEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 _ATOM_RUN = rf"[\x80-\U0010ffff{_ATOM_TEXT}]+"
 _PLAIN_LOCAL = re.compile(rf"{_ATOM_RUN}(?:\.{_ATOM_RUN})*+")
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*+"')
-_DOMAIN = re.compile(r"[A-Za-z0-9._\x80-\U0010ffff-]+|\[[0-9A-Za-z:.-]+\]")
+_LABEL = r"[A-Za-z0-9_\x80-\U0010ffff-]+"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+|\[[0-9A-Za-z:.-]+\]")
 _ATOMS = re.compile(rf"[{_ATOM_TEXT}]+(?: [{_ATOM_TEXT}]+)*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -59,7 +60,7 @@ def normalise(address: str) -> str:
     and a final dot of the domain. A-labels and U-labels of a domain stay different.
     """
     local, at, domain = address.rpartition("@")
-    if len(local) > 1 and local[0] == local[-1] == '"':
+    if _QUOTED_LOCAL.fullmatch(local):
         local = _ESCAPE.sub(r"\1", local[1:-1])
     return f"{local}{at}{domain.rstrip('.')}".lower()
 
@@ -76,8 +77,7 @@ def format_address(address: str) -> str:
     an empty part, a domain with specials, more than 900 bytes. The text does not repeat the address.
     """
     local, at, domain = address.rpartition("@")
-    if not at:
-        local, domain = domain, ""
+    local, domain = (local, domain.removesuffix(".")) if at else (domain, "")
     if _CONTROL.search(address):
         raise ValueError("the address has a line break, a NUL or another control character in it")
     if not local or (at and not _DOMAIN.fullmatch(domain)) or any(map(str.isspace, domain)):

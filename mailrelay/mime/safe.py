@@ -1,8 +1,26 @@
 """A body that Graph reads as it was meant: no 8-bit bytes, no NUL, CRLF at the end of each line."""
 
-from mailrelay.mime.headers import Buffer, HeaderBlock
+import re
+from binascii import a2b_qp, b2a_base64
+from collections.abc import Iterator
 
-__all__ = ["is_clean", "make_safe"]
+from mailrelay.mime.ascii import encode_fields
+from mailrelay.mime.contenttype import ContentType
+from mailrelay.mime.headers import Buffer, HeaderBlock
+from mailrelay.mime.parts import Part, index_parts
+
+__all__ = ["Piece", "is_clean", "make_safe"]
+
+Piece = bytes | memoryview
+
+_LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
+_IDENTITY = frozenset({"7bit", "8bit", "binary", ""})
+_WIDE = ("utf-16", "utf16", "utf-32", "utf32", "ucs-2", "ucs-4", "iso-10646-ucs")
+_UNLABELLED = frozenset({"", "us-ascii", "ascii", "unknown-8bit"})
+_CHARSET = re.compile(r';[ \t]*charset\*?[ \t]*=[ \t]*(?:"[^"]*"|[^\s;"]*)', re.IGNORECASE)
+_BEYOND_ASCII = bytes(range(128, 256))
+_QUESTION_MARKS = bytes.maketrans(_BEYOND_ASCII + b"\0", b"?" * 129)
+_C1 = re.compile(rb"[\x80-\x9f]")
 
 
 def is_clean(data: Buffer) -> bool:
@@ -14,6 +32,168 @@ def is_clean(data: Buffer) -> bool:
     return text.count(b"\n") == pairs and text.count(b"\r") == pairs
 
 
-def make_safe(raw: bytes, headers: HeaderBlock) -> tuple[list[bytes | memoryview], list[str]]:
+def make_safe(raw: bytes, headers: HeaderBlock) -> tuple[list[Piece], list[str]]:
+    """The body of `raw` in pieces, and a sentence for each kind of change.
+
+    `headers` is its parsed top header block; where the body itself is encoded, its Content-Type and
+    Content-Transfer-Encoding change. Microsoft Graph answers ErrorMimeContentInvalidBase64String to 8-bit
+    parts and to bare LF. What is signed or encrypted is not touched, whatever is in it: a change would
+    break it (RFC 1847 section 2.1). Any bytes are taken, in linear time.
+    """
     body = memoryview(raw)[headers.body_offset :]
-    return [body], []
+    if is_clean(body):
+        return [body], []
+    return _Mender(raw, headers).run()
+
+
+class _Mender:
+    def __init__(self, raw: bytes, headers: HeaderBlock) -> None:
+        self.raw = raw
+        self.view = memoryview(raw)
+        self.headers = headers
+        self.parts = index_parts(raw, headers)
+        self.recoded = 0
+        self.untouched = [part for part in self.parts if self._is_untouchable(part)]
+        # A container may not say 7bit around what stays 8-bit (RFC 2045 section 6.4).
+        self.relabel = all(self._slice(part).isascii() for part in self.untouched)
+
+    def run(self) -> tuple[list[Piece], list[str]]:
+        root = self.parts[0]
+        before = list(self.headers.fields)
+        pieces: list[Piece] = []
+        at = root.body_end
+        if root.sealed or root.opaque:
+            pieces.append(self.view[root.body_start :])
+        elif root.is_leaf:
+            pieces.append(self._leaf(root, self.headers))
+            if self.headers.fields != before and pieces[-1]:  # base64 ends in a line as the message did
+                pieces.append(b"\r\n")
+        else:
+            self._relabel(root, self.headers)
+            at = root.body_start
+            for part in self._outermost():
+                pieces.append(_between(self.view[at : part.header_start]))
+                pieces += self._part(part)
+                at = part.body_start if self._is_entered(part) else part.body_end
+        pieces.append(_between(self.view[at:]))
+        if self.headers.fields != before and not self.headers.get("MIME-Version"):
+            self.headers.append("MIME-Version", "1.0")
+        return [piece for piece in pieces if len(piece)], self._changes()
+
+    def _is_untouchable(self, part: Part) -> bool:
+        above_sealed = part.parent >= 0 and self.parts[part.parent].sealed
+        return part.opaque or (part.sealed and not above_sealed)
+
+    def _is_entered(self, part: Part) -> bool:
+        return not (part.is_leaf or part.sealed)
+
+    def _outermost(self) -> Iterator[Part]:
+        """All parts but the message itself and what is within signed or encrypted ones."""
+        for part in self.parts[1:]:
+            if not self.parts[part.parent].sealed:
+                yield part
+
+    def _slice(self, part: Part) -> bytes:
+        return self.raw[part.header_start if part.parent >= 0 else part.body_start : part.body_end]
+
+    def _part(self, part: Part) -> list[Piece]:
+        whole = self.view[part.header_start : part.body_end]
+        if part.sealed:
+            return [whole]
+        head = self.view[part.header_start : part.body_start]
+        headers = HeaderBlock.parse(bytes(head))
+        before = list(headers.fields)
+        encode_fields(headers)
+        body: list[Piece] = []
+        if part.opaque:
+            body = [_lines(bytes(self.view[part.body_start : part.body_end]))]
+        elif part.is_leaf:
+            body = [self._leaf(part, headers)]
+        else:
+            self._relabel(part, headers)
+        unchanged = headers.fields == before and is_clean(head)
+        return [head if unchanged else headers.as_bytes(), *body]
+
+    def _relabel(self, part: Part, headers: HeaderBlock) -> None:
+        if self.relabel and part.encoding in {"8bit", "binary"}:
+            headers.replace("Content-Transfer-Encoding", "7bit")
+
+    def _leaf(self, part: Part, headers: HeaderBlock) -> Piece:
+        body = self.view[part.body_start : part.body_end]
+        if is_clean(body):
+            return body
+        self.recoded += 1
+        return _recode(bytes(body), part.content_type, part.encoding, headers)
+
+    def _changes(self) -> list[str]:
+        changes = []
+        if self.recoded:
+            changes.append(f"{self.recoded} parts with 8-bit bytes or bare line ends were made safe.")
+        if not all(is_clean(self._slice(part)) for part in self.untouched):
+            changes.append(
+                "Signed, encrypted or too deeply nested parts were left with 8-bit bytes or bare line ends."
+            )
+        return changes
+
+
+def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock) -> Piece:
+    """A leaf's body made safe; `headers` are its own, and told of a new transfer encoding."""
+    if encoding == "quoted-printable":
+        mended = _lines(body)
+        if is_clean(mended):
+            return mended
+        body = a2b_qp(body)
+    elif encoding not in _IDENTITY or kind.main == "multipart":  # a multipart without a boundary
+        return _lines(body).translate(_QUESTION_MARKS)
+    charset = kind.parameters.get("charset", "").strip().lower()
+    if kind.main in {"text", "message"} and not charset.startswith(_WIDE):
+        hidden = _hides_delimiter(body)
+        body = _crlf(body)
+        if is_clean(body) and not hidden:
+            return body
+        if kind.main == "text" and charset in _UNLABELLED and not body.isascii():
+            _label(headers, _guess_charset(body))
+    headers.replace("Content-Transfer-Encoding", "base64")
+    return _base64_lines(body)
+
+
+def _crlf(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def _hides_delimiter(text: bytes) -> bool:
+    """Whether a line end in the place of a bare CR could make a delimiter line of what follows it."""
+    return b"\r--" in text
+
+
+def _lines(text: bytes) -> bytes:
+    """End each line with CRLF where that makes no delimiter line."""
+    if _hides_delimiter(text):
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    return _crlf(text)
+
+
+def _between(gap: memoryview) -> Piece:
+    """Delimiters, preambles and epilogues: nobody sees their text, so what is not ASCII becomes `?`."""
+    if is_clean(gap):
+        return gap
+    return _lines(bytes(gap)).translate(_QUESTION_MARKS)
+
+
+def _base64_lines(data: bytes) -> bytes:
+    text = b2a_base64(data, newline=False)
+    return b"\r\n".join(text[at : at + _LINE] for at in range(0, len(text), _LINE))
+
+
+def _guess_charset(text: bytes) -> str:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return "windows-1252" if _C1.search(text) else "iso-8859-1"
+    return "utf-8"
+
+
+def _label(headers: HeaderBlock, charset: str) -> None:
+    """Say the charset: without one the text would be read as US-ASCII (RFC 2045 section 5.2)."""
+    value = _CHARSET.sub("", headers.get("Content-Type") or "") or "text/plain"
+    headers.replace("Content-Type", f"{value.rstrip('; ')}; charset={charset}")

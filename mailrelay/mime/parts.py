@@ -1,0 +1,161 @@
+"""An index of the parts of a message: offsets only, found by its boundary lines in one pass."""
+
+import re
+from dataclasses import dataclass, field
+
+from mailrelay.mime.contenttype import ContentType, parse_content_type
+from mailrelay.mime.headers import Buffer, HeaderBlock, fields_end
+
+__all__ = ["Part", "index_parts"]
+
+DEPTH_LIMIT = 100
+PART_LIMIT = 10_000
+
+_DELIMITER = re.compile(rb"\n--([^\r\n]*+)\r*+(?=\n|\Z)")
+_BLANK = re.compile(rb"\r*+\n")
+_BOUNDARY_LIMIT = 1000  # bytes; RFC 2046 section 5.1.1 allows 70
+_EMBEDDED = frozenset({"message/rfc822", "message/global"})
+_CR = 13
+_IDENTITY = frozenset({"7bit", "8bit", "binary"})
+
+
+@dataclass(slots=True)
+class Part:
+    """One part, container or leaf; all offsets are in bytes from the start of the data.
+
+    Its header block is `header_start:body_start`, with the blank line; its body `body_start:body_end`,
+    without the line break that belongs to the delimiter behind it. `parent` is an index into the list
+    of parts, -1 for the message itself. `opaque` is a leaf that would be a container, had the limits of
+    depth (100) or number (10,000) not been reached, so that its body may hold delimiters.
+    """
+
+    header_start: int
+    body_start: int
+    body_end: int
+    content_type: ContentType
+    encoding: str  # Content-Transfer-Encoding in lower case, 7bit if there is none
+    depth: int
+    parent: int
+    sealed: bool  # it, or something that it is in, is signed or encrypted
+    is_leaf: bool = True
+    opaque: bool = False
+
+
+def index_parts(data: Buffer, headers: HeaderBlock | None = None) -> list[Part]:
+    """The parts of the message `data`, each container before what is in it, the message itself first.
+
+    `headers` is the parsed top header block, if the caller has it. Any bytes are taken, in time linear in
+    their number; beyond 10,000 parts the rest of the message is one opaque leaf, and so is a multipart
+    or an embedded message deeper than 100.
+    """
+    index = _Index(data)
+    index.add(0, headers or HeaderBlock.parse(data))
+    index.scan()
+    return index.parts
+
+
+@dataclass(slots=True)
+class _Open:
+    part: int
+    boundary: bytes
+    outer: "_Open | None"  # an open container around it with the same boundary
+
+
+@dataclass(slots=True)
+class _Index:
+    data: Buffer
+    parts: list[Part] = field(default_factory=list)
+    open: list[_Open] = field(default_factory=list)  # the multiparts around the place read, outermost first
+    by_boundary: dict[bytes, _Open] = field(default_factory=dict)
+    current: int = -1  # the innermost part that reaches beyond the place read
+
+    def add(self, start: int, headers: HeaderBlock | None = None) -> None:
+        """Index the part whose header begins at `start` and the messages that it wraps."""
+        parent = self.open[-1].part if self.open else -1
+        while True:
+            part = self._read(start, headers, parent)
+            self.parts.append(part)
+            self.current = len(self.parts) - 1
+            if not self._enter(part):
+                return
+            start, headers, parent = part.body_start, None, self.current
+
+    def scan(self) -> None:
+        """Follow the delimiter lines (RFC 2046 section 5.1.1) to the end of the data."""
+        at = max(self.parts[-1].body_start - 1, 0)
+        while self.open and (match := _DELIMITER.search(self.data, at)):
+            at = match.end()
+            text = match[1].rstrip(b" \t")
+            if found := self.by_boundary.get(text):
+                self._end_within(found, match.start())
+                self.add(min(at + 1, len(self.data)))
+                if len(self.parts) >= PART_LIMIT:
+                    return self._give_up()
+                at = max(at, self.parts[-1].body_start - 1)
+            elif text.endswith(b"--") and (found := self.by_boundary.get(text[:-2])):
+                self._end_within(found, match.start())
+                self._pop()
+        return None
+
+    def _read(self, start: int, headers: HeaderBlock | None, parent: int) -> Part:
+        if headers is None:
+            headers = _part_headers(self.data, start)
+        above = self.parts[parent] if parent >= 0 else None
+        digest = above is not None and above.content_type.name == "multipart/digest"
+        kind = parse_content_type(headers.get("Content-Type"), "message/rfc822" if digest else "text/plain")
+        encoding = (headers.get("Content-Transfer-Encoding") or "7bit").partition(";")[0].strip().lower()
+        return Part(
+            header_start=start,
+            body_start=headers.body_offset,
+            body_end=len(self.data),
+            content_type=kind,
+            encoding=encoding,
+            depth=above.depth + 1 if above else 0,
+            parent=parent,
+            sealed=kind.is_sealed or bool(above and above.sealed),
+        )
+
+    def _enter(self, part: Part) -> bool:
+        """Make `part` a container if it is one; True if a message begins where its body begins."""
+        boundary = part.content_type.boundary.encode("utf-8", "replace")[:_BOUNDARY_LIMIT]
+        embedded = part.content_type.name in _EMBEDDED and part.encoding in _IDENTITY
+        if not boundary and not embedded:
+            return False
+        if part.depth >= DEPTH_LIMIT:
+            part.opaque = True
+            return False
+        part.is_leaf = False
+        if boundary:
+            opened = _Open(self.current, boundary, self.by_boundary.get(boundary))
+            self.open.append(opened)
+            self.by_boundary[boundary] = opened
+        return embedded
+
+    def _end_within(self, container: _Open, newline: int) -> None:
+        """End all that is open within `container` before the delimiter's line break at `newline`."""
+        end = newline - 1 if newline and self.data[newline - 1] == _CR else newline
+        while self.current != container.part:
+            part = self.parts[self.current]
+            part.body_end = max(part.body_start, end)
+            self.current = part.parent
+        while self.open[-1] is not container:
+            self._pop()
+
+    def _pop(self) -> None:
+        gone = self.open.pop()
+        if gone.outer:
+            self.by_boundary[gone.boundary] = gone.outer
+        else:
+            del self.by_boundary[gone.boundary]
+
+    def _give_up(self) -> None:
+        last = self.parts[-1]
+        last.is_leaf = last.opaque = True
+
+
+def _part_headers(data: Buffer, start: int) -> HeaderBlock:
+    first, end = fields_end(data, start, in_part=True)
+    blank = _BLANK.match(data, end)
+    headers = HeaderBlock.parse(bytes(data[first:end]))
+    headers.body_offset = blank.end() if blank else end
+    return headers
