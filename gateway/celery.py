@@ -1,9 +1,17 @@
 """The Celery application: `celery -A gateway worker`, `celery -A gateway flower`."""
 
 import os
+from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
+from celery.signals import (
+    celeryd_after_setup,
+    celeryd_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
@@ -40,3 +48,43 @@ def _configure() -> None:
 
 _configure()
 app.autodiscover_tasks(["mailrelay.delivery"])
+
+
+@celeryd_init.connect
+def _refuse(**_: Any) -> None:
+    from mailrelay.processes.worker import process
+
+    process.refuse()
+
+
+@celeryd_after_setup.connect
+def _choose_queues(instance: Any, **_: Any) -> None:
+    from mailrelay.processes.worker import process
+
+    process.choose_queues(instance)
+
+
+@worker_ready.connect
+def _ready(sender: Any, **_: Any) -> None:
+    from celery.apps.worker import Worker
+
+    from mailrelay.processes.worker import process
+
+    # The worker inside rungateway is no program of its own: it has its services from there.
+    controller: Any = sender.controller
+    if isinstance(controller, Worker):
+        process.ready(controller.concurrency)
+
+
+@worker_shutting_down.connect
+def _retire(**_: Any) -> None:
+    from mailrelay.processes.worker import process
+
+    process.retire()
+
+
+@worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    from mailrelay.processes.worker import process
+
+    process.stop()

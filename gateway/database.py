@@ -6,15 +6,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 #: Run on every new SQLite connection. auto_vacuum must come before the first table and before WAL;
 #: FULL is what makes a 250 survive a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
-SQLITE_PRAGMAS = ";".join(
-    (
-        "PRAGMA auto_vacuum=INCREMENTAL",
-        "PRAGMA journal_mode=WAL",
-        "PRAGMA synchronous=FULL",
-        "PRAGMA journal_size_limit=67108864",
-        "PRAGMA cache_size=-4096",
-        "PRAGMA foreign_keys=ON",
-    )
+SQLITE_PRAGMAS = (
+    "PRAGMA auto_vacuum=INCREMENTAL;"
+    "PRAGMA journal_mode=WAL;"
+    "PRAGMA synchronous=FULL;"
+    "PRAGMA journal_size_limit=67108864;"
+    "PRAGMA cache_size=-4096;"
 )
 
 

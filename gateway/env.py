@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -111,7 +111,7 @@ class Environment:
         *,
         kind: str,
         help: str,  # noqa: A002
-        fallback: T,
+        fallback: T | Any,
         shown: str | None = None,
         secret: bool = False,
     ) -> T:
@@ -132,7 +132,7 @@ class Environment:
             reason = str(error) if not str(error).startswith("invalid literal") else "must be a whole number"
             said = "cannot be used" if secret else f"is {text!r}"
             self.problem("gateway.E001", f"{name} {said}: it {reason}.", f"Mend {name}: {help.rstrip('.')}.")
-            return fallback
+            return cast("T", fallback)
 
     def problem(self, id: str, message: str, hint: str) -> None:  # noqa: A002 - Django's own word for it
         self.problems.append(Problem(id, message, hint))

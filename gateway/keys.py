@@ -16,8 +16,8 @@ def own_key(env: Environment, name: str, value: str, data_dir: Path, *, embedded
         env.problem(
             "gateway.E003",
             f"{name} is not set.",
-            f"With DATABASE_URL set, every process needs the same {name} (or {name}_FILE): "
-            'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())" makes one.',
+            f"With DATABASE_URL set, every process needs the same {name} (or {name}_FILE); "
+            "`openssl rand -base64 32 | tr +/ -_` makes one.",
         )
         return "not-set"
     path = data_dir / "keys" / name.lower()

@@ -44,6 +44,7 @@ def configure(config: dict[str, str]) -> None:
                 "urllib3": {"level": "WARNING"},
                 "msal": {"level": "WARNING"},
                 "kombu": {"level": "WARNING"},
+                "kombu.connection": {"level": "ERROR"},  # warns that memory:// has no host name
                 "amqp": {"level": "WARNING"},
                 "celery": {"level": "WARNING"},
                 # A probe a few seconds is not news.

@@ -1,6 +1,7 @@
 """Django's settings, all from the environment; `docs/settings.md` is made from the declarations below."""
 
 import socket
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ LEASE_SECONDS = ENV.integer(
     "LEASE_SECONDS", 60, help="Time after which a silent worker counts as dead, in seconds", at_least=3
 )
 GRAPH_TIMEOUT = ENV.integer(
-    "GRAPH_TIMEOUT", 120, help="Total deadline of one sendMail request, in seconds", at_least=1
+    "GRAPH_TIMEOUT", 300, help="Total deadline of one sendMail request, in seconds", at_least=1
 )
 DELIVERY_THREADS = ENV.integer(
     "DELIVERY_THREADS", 8, help="Deliveries that one worker process runs at once", at_least=1
@@ -250,8 +251,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
-# Pages are served from the applications' own folders where nobody ran collectstatic (make run, make demo).
+# Files are served from the applications' own folders where nobody ran collectstatic (make run, make demo).
 WHITENOISE_USE_FINDERS = True
+warnings.filterwarnings("ignore", message="No directory at")
 # Django's default PBKDF2 takes 0.7 s of CPU a login; scrypt at 16 MiB takes 50 ms.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,9 +1,10 @@
 """Who a message says it is from, and who Exchange will let it be from."""
 
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 
 from mailrelay.mime.addresses import (
+from mailrelay.vocabulary import FromPolicy
     Mailbox,
     fold_list,
     format_mailbox,
@@ -26,15 +27,6 @@ __all__ = [
     "refusal",
     "url_mailbox",
 ]
-
-
-class FromPolicy(StrEnum):
-    """What is done about a From that is not the mailbox."""
-
-    REWRITE = "rewrite"  # From becomes the mailbox, the original goes to Reply-To
-    REQUIRE = "require"  # refused unless From is the mailbox or listed
-    SEND_AS = "send_as"  # left as it is; Exchange decides by SendAs rights
-    OWN_MAILBOX = "own_mailbox"  # From is the mailbox in the URL, only if it is listed
 
 
 class Refusal(Enum):

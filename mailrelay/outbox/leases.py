@@ -219,3 +219,14 @@ def _interrupted(row: Delivery, attempt: SendLog, now: datetime) -> None:
         finished_at=now, outcome=Outcome.UNCERTAIN, reason=Reason.UNCERTAIN, sentence=text, advice=advice
     )
     blame.uncertain(row, text, now)
+
+
+def recover() -> None:
+    """Expire every reservation and lease now: for a process that knows that no other works on this queue."""
+
+    def run() -> int:
+        return Delivery.objects.filter(IN_FLIGHT).update(leased_until=clock.now() - timedelta(seconds=1))
+
+    if write(Move.EXPIRE, run):
+        while expire():
+            pass

@@ -32,8 +32,17 @@ BATCH = 200
 DUE = Q(state__in=[State.DEFERRED, State.UNCERTAIN])
 
 
+_running: "Scheduler | None" = None
+
+
+def poke(mailbox_id: int | None = None) -> None:
+    """Let this process's scheduler look now, if it has one; otherwise another's finds what is due."""
+    if _running is not None:
+        _running.poke(mailbox_id)
+
+
 class Scheduler:
-    """A thread that ticks when something is due, or when it is poked."""
+    """A thread that ticks when something is due, or when it is poked. One a process."""
 
     def __init__(self) -> None:
         self._poked = threading.Event()
@@ -44,9 +53,12 @@ class Scheduler:
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
+        global _running  # noqa: PLW0603 - the one of this process
+        _running = self
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
+        """End the thread, waiting `timeout` seconds at most."""
         self._stopping = True
         self._poked.set()
         self._thread.join(timeout)

@@ -75,7 +75,10 @@ def put_off(delivery: Delivery, result: Result) -> list[Reservation]:
 
 
 def crashed(delivery_id: int, token: UUID, text: str) -> None:
-    """Count a fault of our own against a message whose request was never begun; the third holds it."""
+    """Count a fault of our own against a message; the third holds it.
+
+    Where an attempt was open, its request may have gone out: then the mail is uncertain instead.
+    """
 
     def run() -> None:
         now = clock.now()
@@ -83,7 +86,10 @@ def crashed(delivery_id: int, token: UUID, text: str) -> None:
         if not held.update(crashes=F("crashes") + 1):
             return
         row = held.select_related("sender").get()
-        if row.crashes >= MOST_CRASHES:
+        opened = SendLog.objects.filter(delivery=row, finished_at__isnull=True)
+        if opened.update(finished_at=now, outcome=Outcome.UNCERTAIN, sentence=text):
+            blame.uncertain(row, text, now)
+        elif row.crashes >= MOST_CRASHES:
             counters.add(counters.POISON)
             blame.hold(row, Reason.POISON, text, now)
         else:

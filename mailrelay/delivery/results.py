@@ -1,0 +1,41 @@
+"""From what Microsoft answered to what the queue records."""
+
+from dataclasses import replace
+
+from mailrelay.graph.answer import Answer
+from mailrelay.graph.verdict import Verdict
+from mailrelay.outbox.settle import Result
+from mailrelay.vocabulary import Blame, Outcome, Reason
+
+
+def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
+    """Join the meaning of an answer with its facts; without an answer there was no request."""
+    result = Result(
+        outcome=verdict.outcome,
+        blame=verdict.blame,
+        reason=verdict.reason,
+        graph_code=verdict.code,
+        sentence=verdict.sentence,
+        advice=verdict.advice,
+        retry_after=verdict.retry_after,
+    )
+    if answer is None:
+        return result
+    return replace(
+        result,
+        http_status=answer.status,
+        request_id=answer.request_id,
+        duration=answer.duration,
+        reply=answer.raw,
+    )
+
+
+def removed() -> Result:
+    """The content is gone: nothing can be sent any more."""
+    return Result(
+        Outcome.PERMANENT,
+        "The content of this message was removed by retention before it could be sent.",
+        Blame.MESSAGE,
+        Reason.TOO_OLD,
+        "Ask the sender to send it again.",
+    )

@@ -1,0 +1,124 @@
+"""This process's tokens: kept in memory, renewed ahead, and how that goes noted for every process to see."""
+
+import logging
+import os
+import threading
+from datetime import UTC, datetime
+
+from django.db import DatabaseError, connection
+
+from mailrelay.delivery.credentials import credential_of, servable
+from mailrelay.graph.credentials import Credential
+from mailrelay.graph.http import GraphSession
+from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
+from mailrelay.graph.verdict import Verdict
+from mailrelay.models import AppRegistration
+from mailrelay.outbox import blame, clock, counters, scheduler
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.stoppage import PROBE_INTERVAL
+from mailrelay.outbox.writer import recycle, write
+from mailrelay.vocabulary import Outcome
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at what is about to expire.
+INTERVAL = 5.0
+
+_lock = threading.Lock()
+_edge: tuple[int, GraphSession, TokenStore] | None = None
+
+
+def edge() -> tuple[GraphSession, TokenStore]:
+    """Return this process's connections and tokens; a forked child makes its own."""
+    global _edge  # noqa: PLW0603 - one a process is the point
+    with _lock:
+        if _edge is None or _edge[0] != os.getpid():
+            session = GraphSession()
+            store = TokenStore(session, on_refreshed=_refreshed, on_failed=_failed)
+            _edge = (os.getpid(), session, store)
+        return _edge[1], _edge[2]
+
+
+def _refreshed(credential: Credential, token: Token) -> None:
+    def run() -> None:
+        now = clock.now()
+        counters.add(counters.TOKEN_REFRESHES)
+        AppRegistration.objects.filter(pk=int(credential.registration)).update(
+            token_expires_at=datetime.fromtimestamp(token.expires_at, UTC),
+            token_succeeded_at=now,
+            token_refused=False,
+            token_error="",
+        )
+
+    write(Move.CREDENTIAL, run, durable=False)
+
+
+def _failed(credential: Credential, verdict: Verdict) -> None:
+    def run() -> None:
+        counters.add(counters.TOKEN_FAILURES)
+        AppRegistration.objects.filter(pk=int(credential.registration)).update(
+            token_failed_at=clock.now(),
+            token_refused=verdict.outcome == Outcome.CONFIGURATION,
+            token_error=f"{verdict.sentence} {verdict.advice}".strip(),
+        )
+
+    write(Move.CREDENTIAL, run, durable=False)
+
+
+class Keeper:
+    """A thread that has tokens at hand before mail needs them, and notices when a credential is mended."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._tried: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._run, name="tokens", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(INTERVAL)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._look()
+            except (DatabaseError, OutboxError) as error:
+                recycle(error)
+            except Exception:
+                log.exception("the token keeper stumbled; it goes on")
+            if self._ended.wait(INTERVAL):
+                break
+        connection.close()
+
+    def _look(self) -> None:
+        _, store = edge()
+        for registration in AppRegistration.objects.filter(active=True).order_by("pk"):
+            if not servable(registration):
+                continue
+            credential = credential_of(registration)
+            if store.status(credential).valid:
+                store.renew_due([credential])
+            elif self._may_try(credential):
+                self._try(registration, credential)
+
+    def _may_try(self, credential: Credential) -> bool:
+        """Whether a credential without a token may be tried: at once when new, then once an interval."""
+        now = clock.now().timestamp()
+        if now - self._tried.get(credential.key, 0.0) < PROBE_INTERVAL:
+            return False
+        self._tried[credential.key] = now
+        return True
+
+    def _try(self, registration: AppRegistration, credential: Credential) -> None:
+        _, store = edge()
+        try:
+            store.get(credential)
+        except TokenUnavailable as unavailable:
+            log.warning("no token for %s: %s", registration.name, unavailable.verdict.sentence)
+            return
+        if registration.failing:
+            write(Move.CREDENTIAL, lambda: blame.mended(registration, clock.now()))
+            scheduler.poke()

@@ -1,0 +1,56 @@
+"""What the database says about the queue: read in a few indexed queries, never a count of all there is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Min
+
+from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig, Worker
+from mailrelay.outbox import clock, counters
+from mailrelay.vocabulary import OPEN_STATES, Reason, State
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One look at the queue. Times are unix seconds, ages seconds."""
+
+    totals: dict[str, int]
+    depth: dict[str, int]
+    oldest_queued_age: float
+    paused_mailboxes: int
+    blocked_mailboxes: int
+    failing_registrations: int
+    workers: int
+    token_expiry: dict[str, float]
+    default_token_expiry: float | None
+
+
+def gather() -> Figures:
+    """Read the figures. Raises django.db.DatabaseError."""
+    now = clock.now()
+    oldest = Delivery.objects.filter(state=State.QUEUED).aggregate(at=Min("created_at"))["at"]
+    return Figures(
+        totals=counters.totals(),
+        depth={state.value: Delivery.objects.filter(state=state).count() for state in OPEN_STATES},
+        oldest_queued_age=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
+        paused_mailboxes=Mailbox.objects.filter(paused_until__gt=now).count(),
+        blocked_mailboxes=Mailbox.objects.exclude(blocked=Reason.NONE).count(),
+        failing_registrations=AppRegistration.objects.exclude(failing=Reason.NONE).count(),
+        workers=Worker.objects.filter(seen_at__gte=now - clock.seconds(15)).count(),
+        token_expiry=_token_expiry(),
+        default_token_expiry=_timestamp(_default_expiry()),
+    )
+
+
+def _token_expiry() -> dict[str, float]:
+    known = AppRegistration.objects.filter(active=True, token_expires_at__isnull=False)
+    return {row.name: row.token_expires_at.timestamp() for row in known if row.token_expires_at}
+
+
+def _default_expiry() -> datetime | None:
+    default = SenderConfig.objects.filter(is_default=True, active=True)
+    return default.values_list("mailbox__registration__token_expires_at", flat=True).first()
+
+
+def _timestamp(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None

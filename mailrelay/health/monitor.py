@@ -1,0 +1,91 @@
+"""A thread that looks at the database now and then, so that probes and scrapes need not."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+
+from django.db import DatabaseError, connection
+
+from mailrelay.health import readiness
+from mailrelay.health.figures import Figures, gather
+from mailrelay.outbox.errors import OutboxError
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks; longer where a look is dear, so that it stays below a twentieth of the time.
+INTERVAL = 2.0
+#: Seconds after which the last look says nothing any more: the database does not answer.
+STALE = 15.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the last look found. `at` is monotonic seconds; no figures until the database gave some."""
+
+    at: float
+    checks: dict[str, str]
+    figures: Figures | None = None
+
+
+@dataclass
+class Monitor:
+    """Keeps the last look in memory."""
+
+    look: Look = field(default_factory=lambda: Look(time.monotonic(), {"start": "not looked yet"}))
+    draining: bool = False
+
+    def __post_init__(self) -> None:
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(INTERVAL)
+
+    def checks(self) -> dict[str, str]:
+        """Return each readiness check with `ok` or the sentence that says what is wrong."""
+        look = self.look
+        age = time.monotonic() - look.at
+        checks = dict(look.checks)
+        if age > STALE:
+            checks["database"] = f"the database has not answered for {age:.0f} seconds"
+        if self.draining:
+            checks["process"] = "this process is shutting down"
+        return checks
+
+    def refresh(self) -> None:
+        """Look once."""
+        checks: dict[str, str] = {}
+        for name, check in readiness.CHECKS.items():
+            try:
+                checks[name] = check()
+            except (DatabaseError, OutboxError, OSError) as error:
+                connection.close()
+                checks[name] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        self.look = Look(time.monotonic(), checks, self._figures())
+
+    def _figures(self) -> Figures | None:
+        try:
+            return gather()
+        except DatabaseError:
+            connection.close()
+            return self.look.figures
+
+    def _run(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                self.refresh()
+            except Exception:
+                log.exception("the health monitor stumbled; it goes on")
+            cost = time.monotonic() - started
+            if self._ended.wait(max(INTERVAL, 20 * cost)):
+                break
+        connection.close()
+
+
+monitor = Monitor()

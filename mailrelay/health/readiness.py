@@ -1,0 +1,94 @@
+"""Whether this process may be given mail: looked at by a thread, answered from memory.
+
+The mission's meaning of ready: the database takes writes, there is room for a mail in transfer, and the
+default sender has a token, or had one within a day and only a passing fault keeps the next away.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from mailrelay.models import AppRegistration, SenderConfig
+from mailrelay.outbox import clock
+
+#: Free space below which no mail is taken: part of the disk, and bytes.
+LEAST_FREE_SHARE = 0.02
+LEAST_FREE_BYTES = 64 * 1024 * 1024
+#: How long after its last token a credential counts as working while Entra ID is out of reach.
+TOKEN_MEMORY = timedelta(hours=24)
+
+OK = "ok"
+
+_migrated = False
+
+
+def database() -> str:
+    """Ask whether a write would be taken, without writing anything."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+        else:
+            cursor.execute("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")
+            row = cursor.fetchone()
+            if row and row[0]:
+                return "the database is read-only"
+    return OK if _is_migrated() else "migrations have not been applied: run manage.py migrate"
+
+
+def _is_migrated() -> bool:
+    global _migrated  # noqa: PLW0603 - once true it stays true for this process
+    if not _migrated:
+        _migrated = not pending_migrations()
+    return _migrated
+
+
+def pending_migrations() -> list[str]:
+    """List the migrations that this version brings and the database lacks."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def spool() -> str:
+    """Look at the room for what is in transfer and, with SQLite, for what is stored."""
+    path = settings.DATA_DIR if settings.DATA_DIR.exists() else Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108
+    usage = shutil.disk_usage(path)
+    if usage.free < max(LEAST_FREE_BYTES, 0) or usage.free < usage.total * LEAST_FREE_SHARE:
+        return f"only {usage.free // 2**20} MiB are free on the disk of {path}"
+    return OK
+
+
+def token() -> str:
+    """Look at how the default sender's credential fares, as the workers have noted it."""
+    sender = (
+        SenderConfig.objects.filter(is_default=True, active=True)
+        .select_related("mailbox__registration")
+        .first()
+    )
+    if sender is None:
+        return "no default sender is configured"
+    return _of(sender.mailbox.registration)
+
+
+def _of(registration: AppRegistration) -> str:
+    now = clock.now()
+    if registration.token_refused:
+        return f"Entra ID refused the credential of {registration.name}: {registration.token_error}"
+    if registration.token_expires_at is not None and registration.token_expires_at > now:
+        return OK
+    succeeded = registration.token_succeeded_at
+    if succeeded is None:
+        return f"{registration.name} has not had a token yet {registration.token_error}".strip()
+    if now - succeeded > TOKEN_MEMORY:
+        return f"{registration.name} has had no token for a day: {registration.token_error}"
+    return OK
+
+
+CHECKS: dict[str, Callable[[], str]] = {"database": database, "spool": spool, "token": token}

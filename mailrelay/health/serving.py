@@ -1,0 +1,105 @@
+"""`/health`, `/ready` and `/metrics` as WSGI, before Django: no host check, no database, no session."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import waitress
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from mailrelay.health.exposition import QueueCollector
+from mailrelay.health.monitor import monitor
+
+if TYPE_CHECKING:
+    from waitress.server import BaseWSGIServer
+
+log = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_collector_lock = threading.Lock()
+_collector: QueueCollector | None = None
+
+
+def web_application(django: Application) -> Application:
+    """Put the probes in front of Django's application, and start looking."""
+    _expose()
+    monitor.start()
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        answer = PATHS.get(environ.get("PATH_INFO", ""))
+        return answer(start_response) if answer else django(environ, start_response)
+
+    return application
+
+
+def _health(start_response: StartResponse) -> Iterable[bytes]:
+    return _json(start_response, "200 OK", {"status": "ok"})
+
+
+def _ready(start_response: StartResponse) -> Iterable[bytes]:
+    checks = monitor.checks()
+    failed = sorted(name for name, state in checks.items() if state != "ok")
+    status = "503 Service Unavailable" if failed else "200 OK"
+    return _json(start_response, status, {"ready": not failed, "failed": failed, "checks": checks})
+
+
+def _metrics(start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", CONTENT_TYPE_LATEST)])
+    return [generate_latest(REGISTRY)]
+
+
+PATHS: dict[str, Callable[[StartResponse], Iterable[bytes]]] = {
+    "/health": _health,
+    "/ready": _ready,
+    "/metrics": _metrics,
+}
+
+
+def _json(start_response: StartResponse, status: str, body: dict[str, Any]) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+    return [json.dumps(body).encode() + b"\n"]
+
+
+def _not_found(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [b"This process serves /health, /ready and /metrics.\n"]
+
+
+def _expose() -> None:
+    global _collector  # noqa: PLW0603 - Prometheus takes a collector once a process
+    with _collector_lock:
+        if _collector is None:
+            _collector = QueueCollector(monitor)
+            REGISTRY.register(_collector)
+
+
+class HealthServer:
+    """Serves the probes, and Django's pages when given its application, from a few threads."""
+
+    def __init__(self, address: tuple[str, int], django: Application = _not_found) -> None:
+        """Bind to `address`. Raises OSError when that cannot be had."""
+        host, port = address
+        self._server: BaseWSGIServer = waitress.create_server(
+            web_application(django),
+            host=host,
+            port=port,
+            threads=4,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.effective_port)
+
+    def stop(self) -> None:
+        self._server.close()
+        monitor.stop()
+        self._thread.join(2.0)

@@ -1,0 +1,37 @@
+"""`manage.py rungateway`: listener, worker, scheduler and web in one process."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from mailrelay.processes import preflight, with_sandbox
+from mailrelay.processes.gateway import Gateway
+from mailrelay.processes.stopping import until_stopped
+
+
+class Command(BaseCommand):
+    help = "Run the whole gateway in this process."
+    requires_system_checks = ()  # they run once the sandbox has put its variables in place
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--sandbox",
+            action="store_true",
+            help="deliver to a stand-in for Entra ID and Graph that is started beside this process",
+        )
+
+    def handle(self, *_: Any, sandbox: bool, **__: Any) -> None:
+        if sandbox:
+            with_sandbox.start_again()
+        self.check()
+        lock = preflight.lock_data_dir()
+        preflight.migrate_embedded()
+        stopped = until_stopped()
+        gateway = Gateway()
+        password_file = preflight.first_administrator()
+        gateway.start()
+        if password_file:
+            self.stderr.write(f"The first administrator's password is in {password_file}")
+        stopped.wait()
+        gateway.stop()
+        lock.close()

@@ -1,0 +1,64 @@
+"""What runs beside the tasks in a process that delivers: signs of life, the scheduler, tokens."""
+
+import threading
+
+from django.db import DatabaseError, connection
+
+from mailrelay.delivery import pipeline
+from mailrelay.delivery.tokens import Keeper
+from mailrelay.outbox import capacity, counters, environment
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.scheduler import Scheduler
+from mailrelay.outbox.writer import recycle, stop_process_writer
+from mailrelay.vocabulary import ManagedBy
+
+
+def queues() -> tuple[str, ...]:
+    """Name the Celery queues that this process can serve."""
+    own = (ManagedBy.ADMIN, *([ManagedBy.ENVIRONMENT] if environment.configured() else []))
+    return tuple(capacity.queue_of(owner) for owner in own)
+
+
+class DeliveryServices:
+    """Started once the worker takes tasks, stopped when it has ended them."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._name = counters.process_name()
+        self._ended = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._scheduler = Scheduler()
+        self._keeper = Keeper()
+
+    def start(self) -> None:
+        pipeline.ending.clear()
+        self._beating.start()
+        self._keeper.start()
+        self._scheduler.start()
+
+    def retire(self) -> None:
+        """Take no more work: nothing is claimed for this process from here on."""
+        self._ended.set()
+        self._scheduler.stop()
+        self._beating.join(5.0)
+
+    def stop(self) -> None:
+        """End what is left, once the tasks have ended."""
+        self.retire()
+        pipeline.ending.set()
+        self._keeper.stop()
+        stop_process_writer()
+
+    def _beat(self) -> None:
+        while True:
+            try:
+                capacity.beat(self._name, queues(), self._threads)
+            except (DatabaseError, OutboxError) as error:
+                recycle(error)
+            if self._ended.wait(capacity.HEARTBEAT):
+                break
+        try:
+            capacity.leave(self._name)
+        except (DatabaseError, OutboxError) as error:
+            recycle(error)
+        connection.close()

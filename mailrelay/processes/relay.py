@@ -1,0 +1,54 @@
+"""The listener with what it needs: the configuration in memory, the acceptor, and the scheduler's ear."""
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from mailrelay.outbox import environment, scheduler
+from mailrelay.outbox.accept import Acceptor
+from mailrelay.routing.loading import Watch
+from mailrelay.smtp.options import SmtpOptions
+from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
+
+
+class Relay:
+    """The SMTP door of this process, from bind to drain."""
+
+    def __init__(self) -> None:
+        environment.upsert()
+        self._watch = Watch()
+        self._refuse_open_relay()
+        self._acceptor = Acceptor(accepted=scheduler.poke)
+        service = SmtpService(settings.SMTP_LISTENERS, self._watch, self._acceptor, _options())
+        self._thread = ServiceThread(service)
+
+    def start(self) -> None:
+        """Return once every listener is bound. Raises CommandError with the address that is not to be had."""
+        try:
+            self._thread.start()
+        except ListenError as error:
+            raise CommandError(str(error)) from None
+
+    def drain(self) -> None:
+        """Take no more mail; let what is in transfer finish. Ends within SMTP_DRAIN_SECONDS and a little."""
+        self._thread.stop(float(settings.SMTP_DRAIN_SECONDS))
+        self._acceptor.close()
+        self._watch.stop()
+
+    def _refuse_open_relay(self) -> None:
+        """A listener beyond loopback that lets in nobody from there is a mistake; say so at once."""
+        beyond = [listener.name for listener in settings.SMTP_LISTENERS if not listener.loopback]
+        networks = [network for client in self._watch().clients for network in client.networks]
+        if beyond and all(network.is_loopback for network in networks):
+            raise CommandError(
+                f"{beyond[0]} listens beyond this machine, but nobody there may send. Set SMTP_ALLOWED_NETWORKS "
+                "to the networks of your clients (the word private is RFC 1918 and its like). (gateway.E011)"
+            )
+
+
+def _options() -> SmtpOptions:
+    return SmtpOptions(
+        hostname=settings.SMTP_HOSTNAME,
+        max_message_size=settings.SMTP_MAX_MESSAGE_SIZE,
+        max_recipients=settings.SMTP_MAX_RECIPIENTS,
+        data_dir=settings.DATA_DIR if settings.DATA_DIR.is_dir() else None,
+    )

@@ -1,0 +1,69 @@
+"""`rungateway --sandbox`: the sandbox as a child, and this process anew with the sandbox's addresses.
+
+The sandbox is named to the gateway by the same variables as Microsoft is; no code here knows it otherwise.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+#: Set in the second run, so that it does not start a second sandbox.
+MARK = "GATEWAY_SANDBOX"
+#: Seconds for the sandbox to make its certificates and bind.
+PATIENCE = 30.0
+
+
+def start_again() -> None:
+    """Start the sandbox and replace this process by one that delivers to it; returns in that one."""
+    if MARK in os.environ:
+        return
+    folder = settings.DATA_DIR / "sandbox"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sandbox.json").unlink(missing_ok=True)
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "mailrelay.sandbox",
+            "--data-dir",
+            str(folder),
+            "--with-parent",
+            str(os.getpid()),
+            *_ports(),
+        ]
+    )
+    found = _wait(child, folder / "sandbox.json")
+    os.environ |= {
+        MARK: found["page_url"],
+        "AZURE_TENANT_ID": "11111111-1111-1111-1111-111111111111",
+        "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
+        "AZURE_CLIENT_SECRET": "sandbox-secret",
+        "SENDER_EMAIL": os.environ.get("SENDER_EMAIL", "gateway@contoso.test"),
+        "AZURE_AUTHORITY_HOST": found["base_url"],
+        "GRAPH_ENDPOINT": found["base_url"],
+        "REQUESTS_CA_BUNDLE": found["ca_file"],
+    }
+    os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 - the very command that was given
+
+
+def _ports() -> list[str]:
+    page = os.environ.get("SANDBOX_PAGE_PORT")
+    port = os.environ.get("SANDBOX_PORT", "0")
+    return ["--port", port, *(["--page-port", page] if page else [])]
+
+
+def _wait(child: "subprocess.Popen[bytes]", path: Path) -> dict[str, Any]:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and child.poll() is None:
+        if path.exists():
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        time.sleep(0.05)
+    raise CommandError("The sandbox did not start; what it printed above says why.")
