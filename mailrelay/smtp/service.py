@@ -117,15 +117,23 @@ class ServiceThread:
         self._thread = threading.Thread(target=self._run, name="smtp", daemon=True)
 
     def start(self) -> None:
-        """Return once all listeners are bound. Raises ListenError."""
+        """Return once all listeners are bound. Raises ListenError, and the thread is gone then."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.service.start(), self._loop).result()
+        try:
+            asyncio.run_coroutine_threadsafe(self.service.start(), self._loop).result()
+        except ListenError:
+            self._end()
+            raise
 
     def stop(self, seconds: float) -> None:
-        """Drain within `seconds` and end the thread."""
-        asyncio.run_coroutine_threadsafe(self.service.drain(seconds), self._loop).result(seconds + 5)
+        """Drain within `seconds` and end the thread; nothing happens the second time."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self.service.drain(seconds), self._loop).result()
+            self._end()
+
+    def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -1,0 +1,127 @@
+"""Drain: no new connections, mail in transfer finishes, the rest is told to come again."""
+
+import socket
+import threading
+
+import pytest
+
+from mailrelay.smtp.options import SmtpOptions
+from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
+from tests.smtp.door import Address, Queue, eventually, second_loopback
+
+MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
+
+
+@pytest.fixture
+def drain(door):
+    """Begin to drain `door`; returns the thread that ends when it is done."""
+
+    def begin(seconds=30.0):
+        thread = threading.Thread(target=door.thread.stop, args=(seconds,))
+        thread.start()
+        eventually(lambda: door.service.connections.draining)
+        return thread
+
+    return begin
+
+
+def test_idle_sessions_are_told_421_and_let_go(door, drain):
+    with door.connect() as idle, door.connect() as begun:
+        begun.say("EHLO x", "MAIL FROM:<a@example.org>")
+        stopping = drain()
+        for talk in (idle, begun):
+            assert talk.reply().startswith("421 4.3.2 ")
+            assert talk.at_end()
+    stopping.join(30)
+    assert not stopping.is_alive()
+
+
+def test_no_new_connection_is_taken(door, drain):
+    with door.connect() as busy:
+        busy.begin()
+        stopping = drain()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", door.port), 5)
+        busy.send(MAIL + b".\r\n")
+    stopping.join(30)
+
+
+def test_mail_in_transfer_finishes_and_quit_is_answered(door, drain):
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(b"From: a@example.org\r\n")
+        stopping = drain()
+        talk.send(b"\r\nhello\r\n.\r\n")
+        assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
+        assert talk.say("QUIT").startswith("221 2.0.0 ")
+    stopping.join(30)
+    assert door.queue.content == MAIL
+
+
+def test_after_its_mail_a_client_is_told_421_on_the_next_command(door, drain):
+    with door.connect() as talk:
+        talk.begin()
+        drain()
+        talk.send(MAIL + b".\r\n")
+        assert talk.reply().startswith("250 ")
+        assert talk.say("MAIL FROM:<a@example.org>").startswith("421 4.3.2 ")
+
+
+def test_a_client_that_says_nothing_after_its_mail_does_not_hold_the_drain(open_door):
+    door = open_door(farewell_seconds=0.1)
+    with door.connect() as talk:
+        talk.begin()
+        stopping = threading.Thread(target=door.thread.stop, args=(30,))
+        stopping.start()
+        eventually(lambda: door.service.connections.draining)
+        talk.send(MAIL + b".\r\n")
+        assert talk.reply().startswith("250 ")
+        assert talk.reply().startswith("421 4.3.2 ")
+    stopping.join(30)
+    assert not stopping.is_alive()
+
+
+def test_a_commit_finishes_and_its_250_is_written(door, drain):
+    door.queue.hold = True
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b".\r\n")
+        eventually(lambda: len(door.queue.waiting) == 1)
+        stopping = drain()
+        door.queue.waiting[0].set_result(None)
+        assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
+    stopping.join(30)
+
+
+def test_a_transfer_that_does_not_finish_is_cut_with_421_at_the_deadline(door, drain):
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(b"From: a@example.org\r\n")
+        stopping = drain(0.3)
+        assert talk.reply().startswith("421 4.3.2 ")
+        assert talk.at_end()
+    stopping.join(30)
+    assert not stopping.is_alive() and door.queue.mails == []
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = Address(port=other.getsockname()[1])
+        thread = ServiceThread(SmtpService([address], dict, Queue(), SmtpOptions("relay.example.org")))
+        with pytest.raises(ListenError, match=f"Cannot listen on {address.name}: another program listens"):
+            thread.start()
+
+
+@second_loopback
+def test_several_listeners_serve_at_once(open_door, tmp_path):
+    service = SmtpService(
+        [Address(), Address("127.0.0.2")], dict, Queue(), SmtpOptions("relay.example.org", data_dir=tmp_path)
+    )
+    thread = ServiceThread(service)
+    thread.start()
+    try:
+        for host, port in zip(("127.0.0.1", "127.0.0.2"), service.ports, strict=True):
+            with socket.create_connection((host, port), 30) as peer:
+                assert peer.recv(100).startswith(b"220 ")
+    finally:
+        thread.stop(1)

@@ -1,0 +1,168 @@
+"""Our own trouble is 4xx, says nothing of its inside, and leaves nothing half-stored."""
+
+import errno
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+
+from mailrelay.outbox.errors import OutboxError, StorageFullError
+from tests.smtp.door import eventually
+
+MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
+SECRET = "db host=10.1.2.3 password=hunter2"
+
+
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [
+        (OutboxError(SECRET), "451 4.3.0 "),
+        (RuntimeError(SECRET), "451 4.3.0 "),
+        (StorageFullError(SECRET), "452 4.3.1 "),
+        (OSError(errno.EROFS, SECRET), "451 4.3.0 "),
+    ],
+)
+@pytest.mark.parametrize("where", ["failure", "outcome"])
+def test_a_failed_commit_is_4xx_without_detail_and_the_session_goes_on(door, error, reply, where):
+    setattr(door.queue, where, error)
+    with door.connect() as talk:
+        said = talk.mail(MAIL)
+        assert said.startswith(reply) and "hunter2" not in said
+        setattr(door.queue, where, None)
+        assert talk.mail(MAIL).startswith("250 ")
+
+
+def test_a_fault_of_ours_in_a_command_is_451_with_a_reference_that_the_log_has(door, caplog):
+    door.directory_failure = RuntimeError(SECRET)
+    with door.connect() as talk:
+        said = talk.say("EHLO x", "MAIL FROM:<a@example.org>")
+        assert said.startswith("451 4.3.0 ") and "hunter2" not in said
+        reference = said.rpartition("reference ")[2].rstrip(")\r\n")
+        door.directory_failure = None
+        assert talk.mail(MAIL).startswith("250 ")
+    assert any(reference in record.getMessage() for record in caplog.records)
+
+
+def test_a_fault_while_a_mail_is_examined_is_451_and_resets_the_transaction(door):
+    with door.connect() as talk:
+        talk.begin()
+        door.directory_failure = RuntimeError(SECRET)
+        talk.send(MAIL + b".\r\n")
+        assert talk.reply().startswith("451 4.3.0 ")
+        door.directory_failure = None
+        assert talk.say("DATA").startswith("503 ")
+        assert talk.say("MAIL FROM:<a@example.org>").startswith("250 ")
+
+
+def test_a_commit_without_an_outcome_is_451_and_disowned(open_door):
+    door = open_door(accept_seconds=0.2)
+    door.queue.hold = True
+    with door.connect() as talk:
+        assert talk.mail(MAIL).startswith("451 4.3.0 ")
+    assert door.queue.disowned == [door.queue.last.id]
+
+
+def test_a_cancelled_commit_is_451(door):
+    door.queue.hold = True
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b".\r\n")
+        eventually(lambda: len(door.queue.waiting) == 1)
+        assert door.queue.waiting[0].cancel()
+        assert talk.reply().startswith("451 4.3.0 ")
+
+
+def test_the_250_waits_for_the_commit(door):
+    door.queue.hold = True
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b".\r\n")
+        eventually(lambda: len(door.queue.waiting) == 1)
+        talk.socket.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            talk.socket.recv(1)
+        talk.socket.settimeout(30)
+        door.queue.waiting[0].set_result(None)
+        assert talk.socket.recv(100).startswith(b"250 2.0.0 Ok: queued as ")
+
+
+def test_a_client_that_half_closes_after_its_dot_still_gets_its_250(door):
+    door.queue.hold = True
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b".\r\n")
+        talk.socket.shutdown(socket.SHUT_WR)
+        eventually(lambda: len(door.queue.waiting) == 1)
+        door.queue.waiting[0].set_result(None)
+        assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
+        assert talk.at_end()
+
+
+def test_a_dialogue_sent_at_once_by_a_script_that_half_closes_is_carried_out(door):
+    with door.connect() as talk:
+        talk.send(
+            b"HELO esx\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
+            + MAIL + b".\r\nQUIT\r\n"
+        )  # fmt: skip
+        talk.socket.shutdown(socket.SHUT_WR)
+        assert [talk.reply()[:3] for _ in range(6)] == ["250", "250", "250", "354", "250", "221"]
+    assert len(door.queue.mails) == 1
+
+
+def test_a_commit_goes_on_when_the_client_is_reset(door):
+    door.queue.hold = True
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b".\r\n")
+        eventually(lambda: len(door.queue.waiting) == 1)
+        talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        talk.file.close()
+        talk.socket.close()
+        eventually(lambda: not door.service.connections.open)
+        assert not door.queue.waiting[0].cancelled()
+        door.queue.waiting[0].set_result(None)
+    assert door.queue.disowned == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_disk_that_is_full_is_452_after_the_dot_and_the_session_goes_on(door, monkeypatch):
+    # /dev/full fails each write with ENOSPC, as a full disk does.
+    def full(**_):
+        return Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115 - the spool closes it
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with door.connect() as talk:
+        assert talk.mail(MAIL + b"x" * 2_000_000 + b"\r\n").startswith("452 4.3.1 ")
+        assert talk.mail(MAIL).startswith("250 ")
+
+
+def test_a_spool_that_cannot_be_written_is_451(door, monkeypatch):
+    def broken(**_):
+        raise OSError(errno.EIO, SECRET)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", broken)
+    with door.connect() as talk:
+        said = talk.mail(MAIL + b"x" * 2_000_000 + b"\r\n")
+    assert said.startswith("451 4.3.0 ") and "hunter2" not in said
+
+
+def test_refusals_are_logged_with_client_code_rule_and_address(door, caplog):
+    caplog.set_level("INFO")
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<nobody>")
+    lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        "refused: client=127.0.0.1 reply=553 rule=address: 5.1.3 <nobody> has no domain"
+    )
+
+
+def test_accepted_mail_is_logged_once_and_names_nobody(door, caplog):
+    caplog.set_level("INFO")
+    with door.connect() as talk:
+        talk.mail(b"From: a@example.org\r\nSubject: private\r\n\r\nx\r\n")
+    lines = [record.getMessage() for record in caplog.records]
+    accepted = [line for line in lines if line.startswith("accepted: ")]
+    assert len(accepted) == 1 and f"id={door.queue.last.id.hex} client=127.0.0.1 reply=250" in accepted[0]
+    assert not any("@" in line or "private" in line for line in lines)

@@ -1,0 +1,138 @@
+"""Whose mail it is: the header From decides, and every refusal says why."""
+
+import pytest
+
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.routing.directory import Client, Directory
+from mailrelay.smtp.policy import urgency
+from mailrelay.vocabulary import FromPolicy, Urgency
+from tests.smtp.door import LOOPBACK, sender
+
+SALES = sender(
+    id=2, name="sales", mailbox_address="sales@shop.example", is_default=False,
+    addresses=frozenset({"sales@shop.example", "orders@shop.example"}), domains=frozenset({"shop.example"}),
+)  # fmt: skip
+DEFAULT = sender(id=1)
+
+
+def send(door, header: str, mail_from: str = "app@example.org") -> str:
+    with door.connect() as talk:
+        return talk.mail(header.encode() + b"\r\n\r\nx\r\n", mail_from)
+
+
+@pytest.mark.parametrize(
+    ("header", "chosen", "header_from"),
+    [
+        ("From: Orders <Orders@Shop.example>", 2, "Orders@Shop.example"),
+        ("From: anyone@shop.example", 2, "anyone@shop.example"),
+        ("From: someone@else.example", 1, "someone@else.example"),
+        ("From: x@else.example, y@shop.example", 2, "y@shop.example"),
+        ("From: x@else.example\r\nFrom: y@shop.example", 2, "y@shop.example"),
+        ("From: x@else.example, y@other.example", 1, "x@else.example"),
+        ('From: "sales@shop.example" <x@else.example>', 1, "x@else.example"),
+        ("Subject: none", 1, ""),
+        ("From: undisclosed-recipients:;", 1, ""),
+        ("From: no address here", 1, ""),
+    ],
+)
+def test_the_from_that_maps_chooses_the_sender(open_door, header, chosen, header_from):
+    door = open_door(Directory((DEFAULT, SALES), (LOOPBACK,)))
+    assert send(door, header).startswith("250 ")
+    assert (door.queue.last.sender_id, door.queue.last.header_from) == (chosen, header_from)
+
+
+def test_without_a_from_the_envelope_sender_chooses(open_door):
+    door = open_door(Directory((DEFAULT, SALES), (LOOPBACK,)))
+    assert send(door, "Subject: none", "orders@shop.example").startswith("250 ")
+    assert door.queue.last.sender_id == 2
+
+
+def test_550_only_when_no_sender_matches_and_none_is_default(open_door):
+    door = open_door(Directory((SALES,), (LOOPBACK,)))
+    reply = send(door, "From: x@else.example")
+    assert reply.startswith("550 5.7.1 ") and "<x@else.example>" in reply and "default" in reply
+    assert send(door, "From: x@shop.example").startswith("250 ")
+
+
+def test_a_client_may_not_put_another_from_into_the_header(open_door):
+    client = Client(4, "printers", LOOPBACK.networks, frozenset({"scan@example.org"}))
+    door = open_door(Directory((DEFAULT,), (client,)))
+    reply = send(door, "From: boss@example.org", "scan@example.org")
+    assert reply.startswith("550 5.7.1 From <boss@example.org> ") and "printers" in reply
+    assert send(door, "From: scan@example.org", "scan@example.org").startswith("250 ")
+    assert (door.queue.last.client_id, door.queue.last.client_key) == (4, "printers")
+
+
+@pytest.mark.parametrize(
+    ("policy", "header", "reply", "mailbox"),
+    [
+        (FromPolicy.REWRITE, "From: x@else.example", "250 ", "relay@example.org"),
+        (FromPolicy.SEND_AS, "From: x@else.example", "250 ", "relay@example.org"),
+        (FromPolicy.REQUIRE, "From: x@else.example", "550 5.7.60 ", None),
+        (FromPolicy.REQUIRE, "From: Relay@example.org", "250 ", "relay@example.org"),
+        (FromPolicy.OWN_MAILBOX, "From: x@else.example", "550 5.7.60 ", None),
+        (FromPolicy.OWN_MAILBOX, "From: x@listed.example", "250 ", "x@listed.example"),
+        (FromPolicy.OWN_MAILBOX, "Subject: none", "250 ", "relay@example.org"),
+    ],
+)
+def test_the_from_policy_decides(open_door, policy, header, reply, mailbox):
+    domains = frozenset({"listed.example"})
+    door = open_door(Directory((sender(from_policy=policy, domains=domains),), (LOOPBACK,)))
+    said = send(door, header)
+    assert said.startswith(reply)
+    if mailbox is None:
+        assert "<x@else.example>" in said and door.queue.mails == []
+    else:
+        assert door.queue.last.mailbox_address == mailbox
+
+
+SIGNED = (
+    'From: x@else.example\r\nContent-Type: multipart/signed; boundary=b; protocol="application/pgp-signature"'
+)
+
+
+def test_signed_mail_is_not_rewritten_but_refused(open_door):
+    door = open_door(Directory((sender(),), (LOOPBACK,)))
+    reply = send(door, SIGNED)
+    assert reply.startswith("550 5.7.60 From <x@else.example> ") and "signature" in reply
+
+
+def test_signed_mail_is_rewritten_where_the_sender_allows_it(open_door):
+    door = open_door(Directory((sender(rewrite_signed=True),), (LOOPBACK,)))
+    assert send(door, SIGNED).startswith("250 ")
+
+
+def test_a_from_that_no_mailbox_can_have_is_refused(door):
+    assert send(door, f"From: {'x' * 300}@example.org").startswith("554 5.6.0 ")
+
+
+def test_a_long_refusal_stays_within_the_line_limit(open_door):
+    domain = ".".join(["d" * 60] * 3)
+    door = open_door(Directory((sender(name="n" * 200, from_policy=FromPolicy.REQUIRE),), (LOOPBACK,)))
+    reply = send(door, f"From: {'x' * 60}@{domain}")
+    lines = reply.splitlines(keepends=True)
+    assert len(lines) == 2 and all(len(line) <= 512 for line in lines)
+    assert lines[0].startswith("550-5.7.60 ") and lines[1].startswith("550 5.7.60 ")
+
+
+def test_a_changed_directory_holds_for_the_next_transaction(door):
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RSET")
+        door.directory = Directory((sender(),), ())
+        assert talk.say("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550 5.7.1 ")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (b"", Urgency.NORMAL),
+        (b"Priority: urgent\r\n", Urgency.URGENT),
+        (b"X-Priority: 1 (Highest)\r\n", Urgency.URGENT),
+        (b"X-Priority: 3\r\n", Urgency.NORMAL),
+        (b"Importance: High\r\n", Urgency.URGENT),
+        (b"Precedence: bulk\r\n", Urgency.BULK),
+        (b"Precedence: list\r\nX-Priority: 1\r\n", Urgency.BULK),
+    ],
+)
+def test_urgency_is_read_from_the_header(header, expected):
+    assert urgency(HeaderBlock.parse(header + b"\r\n")) is expected

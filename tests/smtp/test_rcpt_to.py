@@ -1,0 +1,75 @@
+"""RCPT TO: which addresses, and how many."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "TO:<b@example.net>",
+        "to: <b@example.net>",
+        "TO:b@example.net",
+        "TO:<@hop.example:b@example.net>",
+        'TO:<"b c"@example.net>',
+        "TO:<b@[192.0.2.1]>",
+        "TO:<o'brien+tag@example.net>",
+        "TO:<b@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@example.net",
+        "TO:<Postmaster>",
+    ],
+)
+def test_it_takes_what_clients_send(door, argument):
+    with door.connect() as talk:
+        assert talk.say("EHLO x", "MAIL FROM:<>", f"RCPT {argument}") == "250 2.1.5 Ok\r\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "reply"),
+    [
+        ("", "501 5.5.4 "),
+        ("TO:", "501 5.5.4 "),
+        ("TO:<b c@example.net>", "501 5.5.4 "),
+        ("TO:<b@example.net><c@example.net>", "501 5.5.4 "),
+        ("TO:<>", "553 5.1.3 "),
+        ("TO:<b>", "553 5.1.3 "),
+        ("TO:<@example.net>", "553 5.1.3 "),
+        ("TO:<b@>", "553 5.1.3 "),
+        ("TO:<b@exa(mple.net>", "553 5.1.3 "),
+        (f"TO:<{'b' * 243}@example.net>", "553 5.1.3 "),
+        ("TO:<\u00fc@example.net>", "553 5.6.7 "),
+        ("TO:<b@example.net> WHAT", "555 5.5.4 "),
+    ],
+)
+def test_it_refuses_what_nobody_can_deliver_to(door, argument, reply):
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>")
+        assert talk.say(f"RCPT {argument}").startswith(reply)
+        assert talk.say("DATA")[:3] in {"503", "554"}
+
+
+def test_an_address_of_254_octets_is_taken(door):
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>")
+        assert talk.say(f"RCPT TO:<{'b' * 242}@example.net>").startswith("250 ")
+
+
+def test_postmaster_gets_the_domain_of_the_default_sender(door):
+    with door.connect() as talk:
+        talk.mail(b"From: a@example.org\r\n\r\nx\r\n", "a@example.org", "postmaster")
+    assert door.queue.last.recipients == ("postmaster@example.org",)
+
+
+def test_recipients_over_the_limit_are_put_off_and_the_others_get_the_mail(open_door):
+    door = open_door(max_recipients=2)
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>", "RCPT TO:<c@example.net>")
+        assert talk.say("RCPT TO:<d@example.net>").startswith("452 4.5.3 ")
+        talk.say("DATA")
+        assert talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n").startswith("250 ")
+    assert door.queue.last.recipients == ("b@example.net", "c@example.net")
+
+
+def test_a_refused_recipient_does_not_spoil_the_others(door):
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<>", "RCPT TO:<b@example.net>", "DATA")
+        assert talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n").startswith("250 ")
+    assert door.queue.last.recipients == ("b@example.net",)

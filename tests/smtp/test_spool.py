@@ -1,0 +1,101 @@
+"""The spool: memory first, then a file, and the same bytes either way."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mailrelay.smtp.spool import MEMORY_LIMIT, Spool, spool_directory
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def make(executor, tmp_path):
+    def fill(*pieces: bytes, limit: int = 10_000_000) -> Spool:
+        spool = Spool(limit, executor, tmp_path)
+
+        async def write():
+            for piece in pieces:
+                await spool.write(piece)
+
+        asyncio.run(write())
+        return spool
+
+    return fill
+
+
+def joined(spool: Spool, size: int = 1000) -> bytes:
+    return b"".join(spool.chunks(size))
+
+
+@pytest.mark.parametrize("length", [0, 1, 1000, MEMORY_LIMIT, MEMORY_LIMIT + 1, 5 * MEMORY_LIMIT + 17])
+@pytest.mark.parametrize("piece", [997, 200_000])
+def test_what_comes_out_is_what_went_in(make, length, piece):
+    content = (b"0123456789abcdef" * (length // 16 + 1))[:length]
+    spool = make(*(content[start : start + piece] for start in range(0, length, piece)))
+    assert joined(spool) == content
+    assert spool.size == length
+
+
+def test_chunks_have_the_size_asked_for_and_can_be_had_again(make):
+    spool = make(b"A: b\r\n\r\n", *[b"x" * 100_000] * 7)
+    spool.trace(b"Received: from x\r\n")
+    chunks = list(spool.chunks(65536))
+    assert {len(chunk) for chunk in chunks[:-1]} == {65536} and 0 < len(chunks[-1]) <= 65536
+    assert list(spool.chunks(65536)) == chunks
+    assert sum(map(len, chunks)) == spool.size
+
+
+def test_small_mail_touches_no_file_and_large_mail_has_none_with_a_name(make, tmp_path):
+    assert make(b"x" * MEMORY_LIMIT)._file is None
+    assert make(b"x" * MEMORY_LIMIT, b"y")._file is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_header_is_kept_up_to_its_blank_line(make):
+    assert make(b"A: b\r\nC: d\r", b"\n\r", b"\nbody\r\n\r\nmore").header == b"A: b\r\nC: d\r\n\r\n"
+    assert make(b"\r\nbody\r\n\r\n").header == b"\r\n"
+    assert make(b"A: b\r\n").header == b"A: b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "clean"),
+    [
+        ((b"plain\r\n", b"text\r\n"), True),
+        ((b"\xc3\xa4\r\n",), False),
+        ((b"a\0b\r\n",), False),
+        ((b"a\rb\r\n",), False),
+        ((b"fine\r\n", b"\xff", b"fine\r\n"), False),
+    ],
+)
+def test_it_knows_whether_the_content_can_go_as_it_is(make, pieces, clean):
+    assert make(*pieces).clean is clean
+
+
+def test_what_is_over_the_limit_is_dropped_at_once(make):
+    spool = make(*[b"x" * 100_000] * 30, limit=1_000_000)
+    assert spool.oversize and spool.received == 3_000_000
+    assert spool._file is None and spool._blocks == []
+
+
+def test_closing_gives_everything_back(make):
+    spool = make(*[b"x" * 200_000] * 3)
+    file = spool._file
+    spool.close()
+    assert file.closed and spool._blocks == []
+
+
+def test_the_directory_is_made_private(tmp_path):
+    where = spool_directory(tmp_path)
+    assert where == tmp_path / "spool" and where.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_directory_that_can_be_written_the_systems_is_used(tmp_path):
+    (tmp_path / "spool").write_text("in the way")
+    assert spool_directory(tmp_path) is None
+    assert spool_directory(None) is None
