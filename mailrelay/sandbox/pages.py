@@ -75,8 +75,8 @@ class Pages:
         store = self.sandbox.store
         reports = sum(map(len, store.inbox.values()))
         counts = f"{len(store.mails)} kept, {size_of(store.bytes)}"
-        link = tag("a", f"{reports} non-delivery reports", href="/reports") if reports else Markup()
-        return tag("div", tag("h1", "Delivered mail"), tag("span", counts, class_="soft"), link, class_="bar")
+        link = tag("a", f"Non-delivery reports: {reports}", href="/reports") if reports else Markup()
+        return tag("div", tag("h1", "Delivered mail"), link, tag("span", counts, class_="soft"), class_="bar")
 
     def _empty(self) -> Markup:
         text = f"No mail yet. Graph listens at {self.sandbox.base_url}; this page reloads by itself."

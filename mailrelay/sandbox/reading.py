@@ -6,11 +6,14 @@ import base64
 import email
 import re
 from dataclasses import dataclass, field
-from email.header import Header
-from email.message import Message
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from mailrelay.sandbox.head import decoded
+
+if TYPE_CHECKING:
+    from email.header import Header
+    from email.message import Message
 
 CID = re.compile(r"cid:([^\"'\s)>]+)", re.IGNORECASE)
 SAFE_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
