@@ -31,6 +31,11 @@ def client_certificate(credential: Credential) -> dict[str, Any]:
     }
 
 
+def expires_at(credential: Credential) -> float:
+    """When the certificate ends, in unix seconds. Raises CertificateError."""
+    return load(credential)[1].not_valid_after_utc.timestamp()
+
+
 def load(credential: Credential) -> tuple[PrivateKeyTypes, x509.Certificate]:
     """Give the private key and the certificate that belongs to it. Raises CertificateError."""
     data = _bytes(credential)

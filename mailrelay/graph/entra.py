@@ -8,6 +8,7 @@ from asking at once. None of that matters to an object that lives for one reques
 import base64
 import binascii
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +19,13 @@ from urllib.parse import urlencode
 import msal
 from requests.structures import CaseInsensitiveDict
 
-from mailrelay.graph.certificates import CertificateError, client_certificate
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import GraphSession, Reply, Timeouts
 from mailrelay.graph.token_errors import local_refusal, verdict_of_token_error
 from mailrelay.graph.verdict import Verdict
 from mailrelay.vocabulary import CredentialKind
+
+log = logging.getLogger(__name__)
 
 TOKEN_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
 
@@ -110,7 +112,11 @@ def acquire(credential: Credential, session: GraphSession, *, claims: str | None
         result = _ways[credential.kind](credential, transport, claims)
     except _LocalError as problem:
         raise TokenUnavailable(local_refusal(credential, str(problem))) from None
-    except Exception:  # noqa: BLE001 - msal raises ValueError, KeyError, JSONDecodeError, its own: all mean "no token"
+    except _NoAnswerError:
+        result = {}
+    except Exception as error:  # noqa: BLE001 - msal raises ValueError, KeyError, JSONDecodeError and its own
+        # The type alone: msal's texts quote what they could not read. The verdict comes from the reply.
+        log.info("msal gave up on the app registration %s: %s", credential.client_id, type(error).__name__)
         result = {}
     value = result.get("access_token") if isinstance(result, dict) else None
     if not isinstance(value, str) or not value:
@@ -125,6 +131,8 @@ def _verdict(credential: Credential, last: Reply | None) -> Verdict:
 
 
 def _application(credential: Credential, transport: _Transport, proof: Any, claims: str | None) -> Any:
+    if not credential.authority_host.startswith("https://"):
+        raise _LocalError(f"its authority host is {credential.authority_host or 'not set'}, not an https URL")
     application = msal.ConfidentialClientApplication(
         credential.client_id,
         authority=credential.authority,
@@ -143,6 +151,9 @@ def _by_secret(credential: Credential, transport: _Transport, claims: str | None
 
 
 def _by_certificate(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+    # Here, since these parts of cryptography cost memory that no other kind of credential needs.
+    from mailrelay.graph.certificates import CertificateError, client_certificate
+
     try:
         proof = client_certificate(credential)
     except CertificateError as problem:

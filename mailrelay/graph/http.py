@@ -46,6 +46,7 @@ class Body(Protocol):
 class Timeouts:
     """Seconds: to connect (per address, TLS included), without progress while writing, and for everything.
 
+    Resolving a name is the system's affair and outside of these (usually 5 to 20 s when it fails).
     The total is long since Graph may work for minutes on one mail, and giving up after the last byte
     leaves an unknown outcome.
     """

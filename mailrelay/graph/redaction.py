@@ -11,7 +11,7 @@ _SECRETS = re.compile(
     r"|(?<=client_secret=)[^\s&\"'<>]+"
     r"|(?<=client_assertion=)[^\s&\"'<>]+"
     r"|(?<=authtoken=)[^\s&\"'<>]+"
-    r"|[A-Za-z0-9+/=_-]{160,}",  # base64 of a message or of a key that an intermediary echoed
+    r"|[A-Za-z0-9+/=_-]{80,}",  # base64 of a message or of a key that an intermediary echoed
     re.IGNORECASE,
 )
 _UNSTORABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")

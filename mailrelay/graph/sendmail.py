@@ -71,8 +71,9 @@ def probe_mailbox(
 ) -> Probe:
     """Find out whether `mailbox` exists and may be sent from, without sending.
 
-    Graph looks at token, permission and mailbox before it looks at the body, so that a body which is not
-    base64 is refused for that reason only when all else is well. Costs one request of the mailbox's limits.
+    A body which is not base64 is refused for that reason only when token, permission and mailbox are well;
+    no document promises this order, but a 401, 403 or 404 is to be believed in any case. Costs one request
+    of the mailbox's limits.
     """
     answer = send_mime(
         session, token, credential, mailbox, _NOT_BASE64, client_request_id=client_request_id, timeout=timeout

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 #: A credential that Entra could not serve is tried again by `renew_due` no sooner than this; seconds.
 RENEWAL_PAUSE = 30.0
 
+#: However long a Retry-After says, `get` asks again after this; it may have been a proxy's. Seconds.
+QUIET_LIMIT = 300.0
+
 OnRefreshed = Callable[[Credential, Token], None]
 OnFailed = Callable[[Credential, Verdict], None]
 
@@ -179,7 +182,7 @@ class TokenStore:
         with self._store.lock:
             now = self._clock()
             entry.flight, entry.failed_at, entry.verdict = None, now, verdict
-            entry.not_before = now + (verdict.retry_after or 0.0)
+            entry.not_before = now + min(verdict.retry_after or 0.0, QUIET_LIMIT)
             entry.renewal_not_before = now + RENEWAL_PAUSE
 
 

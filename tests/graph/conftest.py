@@ -23,7 +23,7 @@ MIME = (
     b"Message-ID: <1@example.org>\r\n\r\nThe confidential toner level is 7 %.\r\n"
 )
 #: Short, for faults that only a timeout ends; long enough for a slow machine to connect.
-IMPATIENT = Timeouts(connect=5.0, stall=5.0, total=2.0)
+IMPATIENT = Timeouts(connect=5.0, stall=5.0, total=3.0)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,9 @@ import datetime as dt
 import json
 import logging
 import threading
+from base64 import urlsafe_b64encode
+from types import SimpleNamespace
+from urllib.parse import parse_qs
 
 import jwt
 import pytest
@@ -224,6 +227,43 @@ def test_it_drops_only_the_token_that_was_refused(store, credential):
     assert store.get(credential) is second
 
 
+@pytest.fixture
+def entra(serve):
+    """An Entra that gives everyone a token and keeps the forms: `entra.peer.url`, `entra.forms`."""
+    forms = []
+
+    def script(visit):
+        while True:
+            head, body = visit.read_request()
+            if not head:
+                return
+            if head.startswith(b"POST"):
+                forms.append(parse_qs(body.decode()))
+                document = {"token_type": "Bearer", "expires_in": 3599, "access_token": f"token {len(forms)}"}
+            else:
+                names = ("token_endpoint", "authorization_endpoint")
+                document = dict.fromkeys(names, f"{peer.url}/t/oauth2/v2.0/token")
+                document["issuer"] = f"{peer.url}/t/v2.0"
+            content = json.dumps(document).encode()
+            visit.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content))
+
+    peer = serve(script)
+    return SimpleNamespace(peer=peer, forms=forms)
+
+
+def test_a_claims_challenge_is_answered_with_the_next_token(entra):
+    credential, store = make_credential(entra.peer.url, tenant_id="t"), TokenStore(GraphSession())
+    claims = '{"access_token":{"nbf":{"value":"1"}}}'
+    first = store.get(credential)
+    store.invalidate(credential, first.value, claims=claims)
+    second = store.get(credential)
+    store.invalidate(credential, second.value)
+    store.get(credential)
+    assert (first.value, second.value) == ("token 1", "token 2")
+    assert [form.get("claims") for form in entra.forms] == [None, [claims], None]
+    assert entra.forms[0]["scope"] == [f"{entra.peer.url}/.default"]
+
+
 def test_a_listener_that_fails_costs_nothing(session, credential, caplog):
     def broken(*_):
         raise LookupError("no database")
@@ -290,28 +330,70 @@ def with_certificate(sandbox, key_pair):
     return with_certificate
 
 
-def test_a_certificate_as_text(store, with_certificate, key_pair):
-    assert store.get(with_certificate(certificate_pem=pem_of(key_pair[0]) + pem_of(key_pair[1]))).value
+def as_text(key_pair, directory):
+    return {"certificate_pem": pem_of(key_pair[0]) + pem_of(key_pair[1])}
 
 
-def test_a_certificate_in_a_pem_file_with_its_chain_and_a_password(
-    store, with_certificate, key_pair, tmp_path
-):
+def as_pem_file_with_chain_and_password(key_pair, directory):
     other = certificate_for(rsa.generate_private_key(public_exponent=65537, key_size=2048), "issuer")
-    file = tmp_path / "gateway.pem"
+    file = directory / "gateway.pem"
     file.write_text(pem_of(other) + pem_of(key_pair[1]) + pem_of(key_pair[0], "hunter2"))
-    assert store.get(with_certificate(certificate_path=str(file), certificate_password="hunter2")).value
+    return {"certificate_path": str(file), "certificate_password": "hunter2"}
 
 
-@pytest.mark.parametrize("password", ["", "hunter2"])
-def test_a_certificate_in_a_pfx_file(store, with_certificate, key_pair, tmp_path, password):
-    protection = (
-        serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
-    )
-    file = tmp_path / "gateway.pfx"
+def as_pem_file_with_a_password_that_is_not_needed(key_pair, directory):
+    file = directory / "gateway.pem"
+    file.write_text(pem_of(key_pair[0]) + pem_of(key_pair[1]))
+    return {"certificate_path": str(file), "certificate_password": "hunter2"}
+
+
+def as_pfx_file(key_pair, directory):
+    protection = serialization.NoEncryption()
+    file = directory / "gateway.pfx"
     file.write_bytes(pkcs12.serialize_key_and_certificates(b"gateway", *key_pair, None, protection))
-    credential = with_certificate(certificate_path=str(file), certificate_password=password)
-    assert store.get(credential).value
+    return {"certificate_path": str(file)}
+
+
+def as_pfx_file_with_password(key_pair, directory):
+    protection = serialization.BestAvailableEncryption(b"hunter2")
+    file = directory / "gateway.pfx"
+    file.write_bytes(pkcs12.serialize_key_and_certificates(b"gateway", *key_pair, None, protection))
+    return {"certificate_path": str(file), "certificate_password": "hunter2"}
+
+
+FORMS = [
+    as_text,
+    as_pem_file_with_chain_and_password,
+    as_pem_file_with_a_password_that_is_not_needed,
+    as_pfx_file,
+    as_pfx_file_with_password,
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_a_certificate_signs_the_assertion(entra, key_pair, tmp_path, form):
+    changes = {"kind": CredentialKind.CERTIFICATE, "secret": "", **form(key_pair, tmp_path)}
+    credential = make_credential(entra.peer.url, tenant_id="t", **changes)
+    assert TokenStore(GraphSession()).get(credential).value == "token 1"
+    (posted,) = entra.forms
+    (assertion,) = posted["client_assertion"]
+    claims = jwt.decode(
+        assertion,
+        key_pair[0].public_key(),
+        ["PS256"],
+        audience=f"{entra.peer.url}/t/oauth2/v2.0/token",
+        options={"require": ["exp", "jti"]},
+    )
+    assert claims["iss"] == claims["sub"] == CLIENT
+    thumbprint = jwt.get_unverified_header(assertion)["x5t#S256"].rstrip("=")
+    assert thumbprint == urlsafe_b64encode(key_pair[1].fingerprint(hashes.SHA256())).decode().rstrip("=")
+
+
+def test_a_certificate_tells_when_it_ends(with_certificate, key_pair):
+    from mailrelay.graph.certificates import expires_at
+
+    credential = with_certificate(certificate_pem=pem_of(key_pair[0]) + pem_of(key_pair[1]))
+    assert expires_at(credential) == key_pair[1].not_valid_after_utc.timestamp()
 
 
 def test_a_certificate_that_is_not_registered_is_refused(store, with_certificate):
@@ -488,9 +570,17 @@ def test_an_unknown_app_is_a_matter_of_configuration(store, sandbox):
     assert (verdict.outcome, verdict.code) == (C, "AADSTS700016")
 
 
-@pytest.mark.parametrize("changes", [{"secret": ""}, {"authority_host": "http://entra.test"}])
-def test_what_cannot_be_presented_is_a_matter_of_configuration(store, sandbox, requests_made, changes):
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"secret": ""}, "secret is not set"),
+        ({"authority_host": "http://entra.test"}, "http://entra.test, not an https URL"),
+        ({"authority_host": "https://"}, "a setting is malformed"),
+    ],
+)
+def test_what_cannot_be_presented_is_a_matter_of_configuration(store, sandbox, requests_made, changes, said):
     verdict = failure(store, make_credential(sandbox.base_url, **changes))
+    assert said in verdict.sentence
     assert (verdict.outcome, verdict.reason) == (C, Reason.CREDENTIAL_MISSING)
     assert requests_made() == 0
 
