@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.identity import Author, FromPolicy, Identity, Refusal, author, refusal
+from mailrelay.mime.identity import Author, Identity, Refusal, author, refusal
 from mailrelay.mime.mailbox import format_address
 from mailrelay.routing.directory import Client, Directory, Sender
 from mailrelay.smtp.replies import Reply
-from mailrelay.vocabulary import Reason, Urgency
+from mailrelay.vocabulary import FromPolicy, Reason, Urgency
 
 #: Octets of an address (RFC 5321 section 4.5.3.1.3 with erratum 1690).
 ADDRESS_LIMIT = 254
@@ -99,7 +99,7 @@ def resolve(directory: Directory, client: Client, mail_from: str, headers: Heade
 def identity_of(sender: Sender) -> Identity:
     """What `mailrelay.mime` has to know of a sender."""
     return Identity(
-        policy=FromPolicy(sender.from_policy),
+        policy=sender.from_policy,
         mailbox_address=sender.mailbox_address,
         addresses=sender.addresses,
         domains=sender.domains,

@@ -129,7 +129,7 @@ def test_a_commit_goes_on_when_the_client_is_reset(door):
 def test_a_disk_that_is_full_is_452_after_the_dot_and_the_session_goes_on(door, monkeypatch):
     # /dev/full fails each write with ENOSPC, as a full disk does.
     def full(**_):
-        return Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115 - the spool closes it
+        return Path("/dev/full").open("r+b", buffering=0)
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     with door.connect() as talk:
