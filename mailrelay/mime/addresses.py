@@ -265,9 +265,11 @@ class _Scanner:
             into.append(Mailbox(display, addresses[0], raw))
         elif addresses:
             into.extend(Mailbox("", address, address) for address in addresses)
-        else:
-            into.append(Mailbox("", " ".join(names), raw))
-        self.plain = 0 if addresses else self.plain + 1
+        elif name := " ".join(names).strip():
+            into.append(Mailbox("", name, raw))
+            self.plain += 1
+        if addresses:
+            self.plain = 0
 
 
 def _strict_mailbox(match: re.Match[str]) -> Mailbox:

@@ -97,6 +97,8 @@ def _trim(headers: HeaderBlock, name: str, wanted: dict[str, str], shown: set[st
         return []
     entries = [entry for listed in lists for item in listed.items for entry in _entries(item, wanted)]
     _rewrite(headers, name, entries)
+    if any(listed is _UNREAD for listed in lists):
+        return [f"{name} is longer than Exchange takes; its recipients were moved to Bcc."]
     if strangers:
         return [f"{name}: {strangers} entries were taken out, because the envelope does not name them."]
     if headers.named(name) == fields:

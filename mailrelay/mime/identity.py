@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mailrelay.mime.addresses import (
-from mailrelay.vocabulary import FromPolicy
     Mailbox,
     fold_list,
     format_mailbox,
@@ -16,10 +15,10 @@ from mailrelay.mime.contenttype import parse_content_type
 from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.mailbox import is_writable
+from mailrelay.vocabulary import FromPolicy
 
 __all__ = [
     "Author",
-    "FromPolicy",
     "Identity",
     "Refusal",
     "apply_identity",

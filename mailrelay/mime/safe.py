@@ -53,20 +53,20 @@ class _Mender:
         self.headers = headers
         self.parts = index_parts(raw, headers)
         self.recoded = 0
+        self.relabelled = False
         self.untouched = [part for part in self.parts if self._is_untouchable(part)]
         # A container may not say 7bit around what stays 8-bit (RFC 2045 section 6.4).
         self.relabel = all(self._slice(part).isascii() for part in self.untouched)
 
     def run(self) -> tuple[list[Piece], list[str]]:
         root = self.parts[0]
-        before = list(self.headers.fields)
         pieces: list[Piece] = []
         at = root.body_end
         if root.sealed or root.opaque:
             pieces.append(self.view[root.body_start :])
         elif root.is_leaf:
             pieces.append(self._leaf(root, self.headers))
-            if self.headers.fields != before and pieces[-1]:  # base64 ends in a line as the message did
+            if self.relabelled and pieces[-1]:  # base64 ends in a line as the message did
                 pieces.append(b"\r\n")
         else:
             self._relabel(root, self.headers)
@@ -76,8 +76,8 @@ class _Mender:
                 pieces += self._part(part)
                 at = part.body_start if self._is_entered(part) else part.body_end
         pieces.append(_between(self.view[at:]))
-        if self.headers.fields != before and not self.headers.get("MIME-Version"):
-            self.headers.append("MIME-Version", "1.0")
+        if self.relabelled and not self.headers.get("MIME-Version"):
+            self.headers.replace("MIME-Version", "1.0")
         return [piece for piece in pieces if len(piece)], self._changes()
 
     def _is_untouchable(self, part: Part) -> bool:
@@ -117,13 +117,17 @@ class _Mender:
     def _relabel(self, part: Part, headers: HeaderBlock) -> None:
         if self.relabel and part.encoding in {"8bit", "binary"}:
             headers.replace("Content-Transfer-Encoding", "7bit")
+            self.relabelled = True
 
     def _leaf(self, part: Part, headers: HeaderBlock) -> Piece:
         body = self.view[part.body_start : part.body_end]
         if is_clean(body):
             return body
         self.recoded += 1
-        return _recode(bytes(body), part.content_type, part.encoding, headers)
+        before = list(headers.fields)
+        made = _recode(bytes(body), part.content_type, part.encoding, headers)
+        self.relabelled |= headers.fields != before
+        return made
 
     def _changes(self) -> list[str]:
         changes = []
