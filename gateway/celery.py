@@ -66,14 +66,10 @@ def _choose_queues(instance: Any, **_: Any) -> None:
 
 @worker_ready.connect
 def _ready(sender: Any, **_: Any) -> None:
-    from celery.apps.worker import Worker
-
+    # Told by the program alone: the worker inside rungateway has its services from there.
     from mailrelay.processes.worker import process
 
-    # The worker inside rungateway is no program of its own: it has its services from there.
-    controller: Any = sender.controller
-    if isinstance(controller, Worker):
-        process.ready(controller.concurrency)
+    process.ready(sender.controller.concurrency)
 
 
 @worker_shutting_down.connect

@@ -30,4 +30,6 @@ PUBLISH_FAILURES = Counter("graph_smtp_publish_failures", "Tasks that the broker
 WRITER_BATCH = Histogram(
     "graph_smtp_writer_batch", "Writes that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
-WRITER_SECONDS = Histogram("graph_smtp_writer_seconds", "Duration of one commit's transaction", buckets=SECONDS)
+WRITER_SECONDS = Histogram(
+    "graph_smtp_writer_seconds", "Duration of one commit's transaction", buckets=SECONDS
+)

@@ -41,7 +41,7 @@ def decrypt(token: str) -> str:
         ) from None
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg] - Django itself has no parameters
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
     """Plain text in Python, a Fernet token in the database; the empty string stays empty."""
 
     def get_prep_value(self, value: Any) -> Any:
