@@ -173,7 +173,7 @@ class Connection(SMTP):
             self._write(f"220 {self.hostname} ESMTP\r\n".encode(), "220")
             while self.phase is Phase.COMMAND and self.transport is not None:
                 await self._next_command()
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+        except (asyncio.IncompleteReadError, OSError):
             if self.phase is not Phase.OVER:
                 self._lost()
         finally:
@@ -191,10 +191,12 @@ class Connection(SMTP):
             return
         try:
             await self._carry_out(line)
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+        except asyncio.IncompleteReadError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with us, the client comes again
-            await self.reply(await self._excuse(error))
+        except Exception as error:
+            if isinstance(error, OSError) and self._gone():
+                raise
+            await self.reply(self._excuse(error))
 
     async def _carry_out(self, line: bytes) -> None:
         command = parse_command(line)
@@ -222,7 +224,7 @@ class Connection(SMTP):
             else:
                 return
 
-    async def _excuse(self, error: Exception) -> Reply:
+    def _excuse(self, error: Exception) -> Reply:
         """Own up to a fault of ours without its detail, which may hold secrets; the log has it."""
         reference = uuid.uuid4().hex[:12]
         logger.error("fault in a session, reference %s", reference, exc_info=error)
@@ -233,10 +235,13 @@ class Connection(SMTP):
 
     async def handle_exception(self, error: Exception) -> str:
         """Answer for a fault in aiosmtpd's own methods."""
-        return (await self._excuse(error)).line
+        return self._excuse(error).line
 
     def _set_rset_state(self) -> None:
         self.mail = None
+
+    def _gone(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
 
     # --- Time, drain and end -----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from mailrelay.outbox.submission import Submission
 from mailrelay.routing.directory import Directory
+from mailrelay.smtp.completions import Completions
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.space import Space
@@ -35,6 +36,7 @@ class Context:
     directory: Callable[[], Directory]
     acceptor: Acceptor
     connections: Connections = field(init=False)
+    completions: Completions = field(init=False, default_factory=Completions)
     space: Space = field(init=False)
     spool_directory: Path | None = field(init=False)
     executor: ThreadPoolExecutor = field(init=False)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 END = b"\r\n.\r\n"
 #: Bytes that the stream reader holds before they are taken from it; twice as many at most.
-READ_LIMIT = 128 * 1024
+READ_LIMIT = 64 * 1024
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 #: A lone dot between line ends of which at least one is wrong, and perhaps a QUIT that waits behind it.
@@ -66,8 +66,7 @@ class Lines:
         return self._cleaned(self._held + data)
 
     def _cleaned(self, data: bytes) -> bytes:
-        if b"\r\n." in data:
-            data = data.replace(b"\r\n.", b"\r\n")
+        data = data.replace(b"\r\n.", b"\r\n")
         if not self._started and data:
             self._started = True
             data = data[2:]

@@ -52,7 +52,13 @@ async def _examined(context: Context, arrival: Arrival) -> Submission | Reply:
     if arrival.quick:
         return examine(arrival, directory)
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(context.executor, examine, arrival, directory)
+    work = loop.run_in_executor(context.executor, examine, arrival, directory)
+    done, _ = await asyncio.wait((work,), timeout=context.options.accept_seconds)
+    if not done:
+        work.cancel()
+        logger.error("not examined in time: client=%s", arrival.peer.address)
+        return replies.TRY_LATER
+    return work.result()
 
 
 async def _store(context: Context, submission: Submission, spool: Spool, seconds: float) -> Reply:
@@ -62,21 +68,12 @@ async def _store(context: Context, submission: Submission, spool: Spool, seconds
         spool.close()
         return _failed(submission, error)
     outcome.add_done_callback(lambda _: spool.close())
-    waiter = asyncio.wrap_future(outcome)
-    done, _ = await asyncio.wait((waiter,), timeout=max(seconds, 0.1))
-    if not done:
-        waiter.add_done_callback(_retrieved)
+    if not await context.completions.wait(outcome, max(seconds, 0.1)):
         return _give_up(context, submission)
-    failure = CancelledError() if waiter.cancelled() else waiter.exception()
+    failure = CancelledError() if outcome.cancelled() else outcome.exception()
     if failure is not None:
         return _failed(submission, failure)
     return Reply(f"250 2.0.0 Ok: queued as {submission.id.hex}", "queued")
-
-
-def _retrieved(waiter: "asyncio.Future[None]") -> None:
-    """Look at a late failure, which asyncio would otherwise report as one that nobody saw."""
-    if not waiter.cancelled():
-        waiter.exception()
 
 
 def _give_up(context: Context, submission: Submission) -> Reply:

@@ -115,6 +115,7 @@ class ServiceThread:
         self.service = service
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="smtp", daemon=True)
+        self._stopping = threading.Lock()
 
     def start(self) -> None:
         """Return once all listeners are bound. Raises ListenError, and the thread is gone then."""
@@ -127,9 +128,10 @@ class ServiceThread:
 
     def stop(self, seconds: float) -> None:
         """Drain within `seconds` and end the thread; nothing happens the second time."""
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self.service.drain(seconds), self._loop).result()
-            self._end()
+        with self._stopping:
+            if self._thread.is_alive():
+                asyncio.run_coroutine_threadsafe(self.service.drain(seconds), self._loop).result()
+                self._end()
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

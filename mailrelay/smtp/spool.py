@@ -9,8 +9,10 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import IO
 
-#: Bytes of one mail in memory before a file takes over, and the size of the writes to it.
+#: Bytes of one mail in memory before a file takes over.
 MEMORY_LIMIT = 256 * 1024
+#: Bytes that are collected for one write once it has: 50 large mails at once share a small machine.
+WRITE_SIZE = 64 * 1024
 #: Bytes that the header of a mail may have.
 HEADER_LIMIT = 256 * 1024
 #: What tells that there is no room, as opposed to a broken disk.
@@ -23,8 +25,9 @@ _FIELD_OR_BLANK = re.compile(rb"[!-9;-~]+[ \t]*:|\r\n|\Z")
 class Spool:
     """The content of one mail: the trace header, then what the client sent.
 
-    `write` never raises: a mail that is over `limit` bytes or that the disk does not take is dropped while
-    the rest of it is read; `oversize` and `error` say so afterwards.
+    `write` takes text whose every LF follows a CR (`data.Lines` makes it so). It never raises: a mail that
+    is over `limit` bytes or that the disk does not take is dropped while the rest of it is read; `oversize`
+    and `error` say so afterwards.
     """
 
     __slots__ = (
@@ -60,7 +63,7 @@ class Spool:
         self._look_at(data)
         self._blocks.append(data)
         self._buffered += len(data)
-        if self._buffered > MEMORY_LIMIT:
+        if self._buffered > (MEMORY_LIMIT if self._file is None else WRITE_SIZE):
             blocks, self._blocks, self._buffered = self._blocks, [], 0
             try:
                 loop = asyncio.get_running_loop()
@@ -124,8 +127,8 @@ class Spool:
 
     def _look_at(self, data: bytes) -> None:
         if self.clean:
-            ends = data.count(b"\r\n")
-            self.clean = data.isascii() and ends == data.count(b"\r") and b"\0" not in data
+            # No LF is bare here, so that one CR more than there are LF is a bare one.
+            self.clean = data.isascii() and b"\0" not in data and data.count(b"\r") == data.count(b"\n")
         if not self.header_complete:
             self._look_for_body(data)
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailrelay.smtp import data
 from tests.smtp.door import eventually
@@ -148,6 +150,18 @@ def test_dots_and_line_ends_are_right_at_every_border(size):
         text += lines.feed(raw[start : start + size])
     text += lines.finish(b"")
     assert text == b".a\r\n.\r\n\r\n..\r\nb\r\nc\r\n.d\r\n\r\n..\r\n\r\ne\rf\r\r\n.g\r\n"
+
+
+@given(st.lists(st.sampled_from([b".", b"\r\n", b"\n", b"\r", b"ab", b"..", b"\0"])), st.data())
+def test_unstuffing_undoes_stuffing_wherever_the_stream_is_cut(pieces, draw):
+    text = b"".join(pieces) + b"\r\n"
+    raw = re.sub(rb"(?m)(\A|\r\n)\.", rb"\1..", text)
+    cuts = sorted(draw.draw(st.lists(st.integers(0, len(raw)))))
+    lines = data.Lines()
+    read = lines.feed(b"\r\n")
+    for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        read += lines.feed(raw[start:end])
+    assert read + lines.finish(b"") == re.sub(rb"(?<!\r)\n", b"\r\n", text)
 
 
 def test_an_end_that_arrives_byte_by_byte_is_the_end(door):
