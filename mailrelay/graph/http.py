@@ -112,6 +112,25 @@ class _Bytes(io.BytesIO):
         return len(self.getbuffer())
 
 
+class _Got:
+    """What has come of a reply so far."""
+
+    def __init__(self) -> None:
+        self.raw: Any = None
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = CaseInsensitiveDict()
+        self.body = b""
+        self.whole = False
+        self.failure: Failure | None = None
+
+    def put_away(self, *, reusable: bool) -> None:
+        """Give the connection back, or close it if unread bytes or an unfinished request are on it."""
+        if self.raw is not None:
+            if not (reusable and self.whole):
+                self.raw.close()
+            self.raw.release_conn()
+
+
 class _Adapter(HTTPAdapter):
     """requests' adapter with our pools and one TLS context for all connections.
 
@@ -229,41 +248,39 @@ class GraphSession:
     def _exchange(
         self, request: PreparedRequest, handed: _Handed, trip: Trip, timeouts: Timeouts, begun: float
     ) -> Reply:
-        raw: Any = None
-        status: int | None = None
-        headers: Mapping[str, str] = CaseInsensitiveDict()
-        content, complete, failure = b"", True, None
+        got = _Got()
         try:
-            response = self._usable_adapter().send(
-                request,
-                stream=True,
-                timeout=(min(timeouts.connect, timeouts.total), timeouts.total),
-                proxies=self._proxies_for(request.url or ""),
-            )
-            raw, status, headers = response.raw, response.status_code, response.headers
-            content = raw.read(self._reply_limit + 1, decode_content=False)
-            complete = len(content) <= self._reply_limit
+            self._converse(request, timeouts, got)
         except (RequestException, HTTPError, OSError) as error:
             if handed.error is not None:
                 raise handed.error from None
-            complete = False
             # Not chained anywhere: requests' exceptions carry the prepared request, token included.
-            failure = failure_of(error, trip.phase)
+            got.failure = failure_of(error, trip.phase)
         finally:
             if trip.aborted:  # http.client takes a head that is cut off for a short one, without an error
-                complete, failure = False, Failure.deadline(timeouts.total)
-            if raw is not None:
-                _put_away(raw, reusable=complete and failure is None and handed.exhausted)
+                got.whole, got.failure = False, Failure.deadline(timeouts.total)
+            got.put_away(reusable=handed.exhausted)
         return Reply(
-            status=status,
+            status=got.status,
             phase=trip.phase,
             body_sent=handed.exhausted,
             duration=time.monotonic() - begun,
-            headers=headers,
-            body=content[: self._reply_limit],
-            complete=complete,
-            failure=failure,
+            headers=got.headers,
+            body=got.body,
+            complete=got.whole,
+            failure=got.failure,
         )
+
+    def _converse(self, request: PreparedRequest, timeouts: Timeouts, got: _Got) -> None:
+        response = self._usable_adapter().send(
+            request,
+            stream=True,
+            timeout=(min(timeouts.connect, timeouts.total), timeouts.total),
+            proxies=self._proxies_for(request.url or ""),
+        )
+        got.raw, got.status, got.headers = response.raw, response.status_code, response.headers
+        body: bytes = response.raw.read(self._reply_limit + 1, decode_content=False)
+        got.body, got.whole = body[: self._reply_limit], len(body) <= self._reply_limit
 
     def _usable_adapter(self) -> _Adapter:
         if self._owner != process_id():
@@ -297,13 +314,6 @@ def _prepared(method: str, url: str, headers: Mapping[str, str], body: _Handed) 
         data=body if len(body) else None,
     )
     return request
-
-
-def _put_away(raw: Any, *, reusable: bool) -> None:
-    """Give the connection back, or close it when unread bytes or an unfinished body are on it."""
-    if not reusable:
-        raw.close()
-    raw.release_conn()
 
 
 __all__ = [

@@ -97,8 +97,8 @@ class TokenStore:
         """
         for credential in credentials:
             with self._store.lock:
-                entry = self._entry(credential)
-                if entry.flight is not None or not self._is_due(entry, ahead):
+                entry = self._store.entries.get(credential.key)
+                if entry is None or entry.flight is not None or not self._is_due(entry, ahead):
                     continue
                 flight, _ = self._join(entry)
             try:
@@ -112,8 +112,8 @@ class TokenStore:
         `claims` is the challenge that came with the refusal; the next token is asked for with it.
         """
         with self._store.lock:
-            entry = self._entry(credential)
-            if entry.token is not None and entry.token.value == token_value:
+            entry = self._store.entries.get(credential.key)
+            if entry is not None and entry.token is not None and entry.token.value == token_value:
                 entry.token = None
                 entry.claims = claims
 

@@ -152,6 +152,34 @@ def test_a_server_error_cut_off_in_its_body_is_uncertain(serve, post):
     assert verdict_of(answer).outcome is Outcome.UNCERTAIN
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"\x00" * 100,
+        b"220 mail.example.org ESMTP\r\n",
+        b"HTTP/9.9 abc def\r\n\r\n",
+        b"HTTP/1.1 99999 much\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon \xff\xfe\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 302 Go\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
+    ],
+    ids=range(15),
+)
+def test_whatever_comes_back_is_an_answer_and_never_a_202(serve, post, garbage):
+    answer = post(serve(lambda visit: (visit.read_request(), visit.sock.sendall(garbage))))
+    verdict = verdict_of(answer)
+    assert verdict.outcome in (Outcome.TRANSIENT, Outcome.UNCERTAIN)
+    assert verdict.blame is Blame.ENDPOINT
+
+
 def test_a_silent_tls_partner_is_given_up_as_a_connect_timeout(serve, post):
     peer = serve(lambda visit: visit.over.wait(60), tls=False)
     answer = post(_https(peer), timeout=Timeouts(connect=0.5, total=60))
@@ -269,6 +297,22 @@ def test_a_forked_child_gets_its_own_connections(serve, post, monkeypatch):
     monkeypatch.setattr("mailrelay.graph.http.process_id", lambda: -1)
     post(peer, session=session)
     assert peer.visits == 2
+
+
+def test_the_deadline_holds_in_a_forked_child_too(serve, post):
+    import os
+
+    peer = serve(lambda visit: (visit.read_request(), visit.over.wait(60)))
+    session = GraphSession()
+    post(serve(lambda visit: visit.answer_all(ACCEPTED)), session=session)  # the thread runs in the parent
+    child = os.fork()
+    if not child:
+        try:
+            answer = post(peer, session=session, timeout=Timeouts(connect=20, stall=20, total=1))
+            os._exit(0 if answer.failure.fault in (Fault.DEADLINE, Fault.SILENT) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_it_reads_a_bounded_part_of_a_reply_and_drops_the_connection(serve, post):

@@ -132,6 +132,16 @@ def test_a_changed_version_is_another_credential(store, sandbox, requests_made):
     assert store.status(new).valid
 
 
+def test_a_late_user_of_the_old_version_does_not_disturb_the_new_one(store, sandbox, requests_made):
+    old, new = make_credential(sandbox.base_url), make_credential(sandbox.base_url, key="1:2")
+    late = store.get(old)
+    store.get(new)
+    store.invalidate(old, late.value)
+    store.renew_due([old])
+    assert store.status(new).valid
+    assert requests_made() == 2
+
+
 def test_it_renews_ten_minutes_ahead_and_not_before(store, credential, clock, requests_made):
     first = store.get(credential)
     clock.ahead = 2900
