@@ -80,7 +80,8 @@ def _certificate_key(header: dict[str, Any], app: App) -> Any:
             "x5t#S256": _base64url(hashlib.sha256(der).digest()),
             "x5t": _base64url(certificate.fingerprint(hashes.SHA1())),  # noqa: S303 -- what x5t is (RFC 7515)
         }
-        if any(header.get(name) == value for name, value in thumbprints.items()):
+        # msal pads the thumbprint, which RFC 7515 does not; Entra takes both.
+        if any(str(header.get(name, "")).rstrip("=") == value for name, value in thumbprints.items()):
             return certificate.public_key()
     raise AssertionRefused(700027)
 

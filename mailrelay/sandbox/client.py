@@ -184,7 +184,8 @@ class SandboxProcess:
         self, after: int = 0, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> list[dict[str, Any]]:
         """The decisions with numbers above `after`, those alone for which `where` is true."""
-        lines = [json.loads(text) for text in self.ledger_file.read_text().splitlines() if text.endswith("}")]
+        texts = self.ledger_file.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn
+        lines = [json.loads(text) for text in texts if text.endswith(b"}")]
         return [line for line in lines if line["seq"] > after and (where is None or where(line))]
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -22,7 +22,10 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.requests, self.deliveries = _last_numbers(path)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")  # a full disk or a power failure tore the last line
 
     def write(self, line: dict[str, Any]) -> None:
         os.write(self._descriptor, json.dumps(line, separators=(",", ":")).encode() + b"\n")

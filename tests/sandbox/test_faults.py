@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -218,8 +219,6 @@ def test_revoked_tokens_are_refused_and_new_ones_work(sandbox):
 
 
 def wait_until(condition, seconds=60):
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
