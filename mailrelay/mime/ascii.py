@@ -7,7 +7,7 @@ from mailrelay.mime.contenttype import parse_parameters
 from mailrelay.mime.envelope import LIST_LIMIT
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
 from mailrelay.mime.mailbox import fold, is_writable
-from mailrelay.mime.words import encode_words
+from mailrelay.mime.words import decode_words, encode_words
 
 __all__ = ["encode_fields"]
 
@@ -42,14 +42,12 @@ def _encoded(field: Field) -> Field:
 
 def _text(name: str, value: str) -> str:
     """Encode from the first to the last word beyond ASCII; what stands around them stays as it is."""
+    if "=?" in value:  # readers drop the space between two encoded words (RFC 2047 section 6.2)
+        return fold(name, encode_words(decode_words(value)))
     words = value.split(" ")
     beyond = [number for number, word in enumerate(words) if not word.isascii()]
     first, last = beyond[0], beyond[-1] + 1
-    text = " ".join(words[first:last])
-    # Readers drop the space between two encoded words (RFC 2047 section 6.2).
-    before = " " if first and words[first - 1].endswith("?=") else ""
-    after = " " if last < len(words) and words[last].startswith("=?") else ""
-    return fold(name, [*words[:first], *encode_words(before + text + after), *words[last:]])
+    return fold(name, [*words[:first], *encode_words(" ".join(words[first:last])), *words[last:]])
 
 
 def _addresses(field: Field) -> Field:

@@ -48,6 +48,7 @@ class Identity:
     _domains: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", FromPolicy(self.policy))  # a database hands over its text
         served = {normalise(address) for address in (self.mailbox_address, *self.addresses)}
         object.__setattr__(self, "_served", frozenset(served))
         object.__setattr__(

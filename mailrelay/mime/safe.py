@@ -9,12 +9,13 @@ from mailrelay.mime.contenttype import ContentType
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.parts import Part, index_parts
 
-__all__ = ["Piece", "is_clean", "make_safe"]
+__all__ = ["CleanCheck", "Piece", "is_clean", "make_safe"]
 
 Piece = bytes | memoryview
 
 _LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
-_IDENTITY = frozenset({"7bit", "8bit", "binary", ""})
+# Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
+_ARMOURED = frozenset({"base64", "uuencode", "x-uuencode", "x-uue"})
 _WIDE = ("utf-16", "utf16", "utf-32", "utf32", "ucs-2", "ucs-4", "iso-10646-ucs")
 _UNLABELLED = frozenset({"", "us-ascii", "ascii", "unknown-8bit"})
 _CHARSET = re.compile(r';[ \t]*charset\*?[ \t]*=[ \t]*(?:"[^"]*"|[^\s;"]*)', re.IGNORECASE)
@@ -30,6 +31,26 @@ def is_clean(data: Buffer) -> bool:
         return False
     pairs = text.count(b"\r\n")
     return text.count(b"\n") == pairs and text.count(b"\r") == pairs
+
+
+class CleanCheck:
+    """`is_clean` for what comes in chunks, whose borders may part a CR from its LF."""
+
+    def __init__(self) -> None:
+        self._so_far = True
+        self._held = b""
+
+    def feed(self, chunk: Buffer) -> None:
+        """Take the next chunk, of any length."""
+        if self._so_far and len(chunk):
+            data = self._held + bytes(chunk)
+            self._held = data[-1:] if data.endswith(b"\r") else b""
+            self._so_far = is_clean(data[: len(data) - len(self._held)])
+
+    @property
+    def clean(self) -> bool:
+        """Whether all chunks together are clean."""
+        return self._so_far and not self._held
 
 
 def make_safe(raw: bytes, headers: HeaderBlock) -> tuple[list[Piece], list[str]]:
@@ -142,23 +163,36 @@ class _Mender:
 
 def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock) -> Piece:
     """A leaf's body made safe; `headers` are its own, and told of a new transfer encoding."""
+    if encoding in _ARMOURED:
+        return _lines(body).translate(_QUESTION_MARKS)
     if encoding == "quoted-printable":
         mended = _lines(body)
         if is_clean(mended):
             return mended
         body = a2b_qp(body)
-    elif encoding not in _IDENTITY or kind.main == "multipart":  # a multipart without a boundary
-        return _lines(body).translate(_QUESTION_MARKS)
-    charset = kind.parameters.get("charset", "").strip().lower()
-    if kind.main in {"text", "message"} and not charset.startswith(_WIDE):
+    wide = kind.parameters.get("charset", "").strip().lower().startswith(_WIDE)
+    if kind.main in {"text", "message", "multipart"} and not wide:
         hidden = _hides_delimiter(body)
         body = _crlf(body)
         if is_clean(body) and not hidden:
             return body
-        if kind.main == "text" and charset in _UNLABELLED and not body.isascii():
-            _label(headers, _guess_charset(body))
+        _label(headers, kind, body)
     headers.replace("Content-Transfer-Encoding", "base64")
     return _base64_lines(body)
+
+
+def _label(headers: HeaderBlock, kind: ContentType, text: bytes) -> None:
+    """Say the charset: without one the text would be read as US-ASCII (RFC 2045 section 5.2).
+
+    A multipart without a boundary is text: base64 is not for multiparts, and nobody can take it apart.
+    """
+    value = headers.get("Content-Type") or ""
+    if kind.main == "multipart" or kind == ContentType():
+        value = "text/plain"
+    charset = kind.parameters.get("charset", "").strip().lower()
+    if value == "text/plain" or (kind.main == "text" and charset in _UNLABELLED and not text.isascii()):
+        value = f"{_CHARSET.sub('', value).rstrip('; ')}; charset={_guess_charset(text)}"
+        headers.replace("Content-Type", value)
 
 
 def _crlf(text: bytes) -> bytes:
@@ -195,9 +229,3 @@ def _guess_charset(text: bytes) -> str:
     except UnicodeDecodeError:
         return "windows-1252" if _C1.search(text) else "iso-8859-1"
     return "utf-8"
-
-
-def _label(headers: HeaderBlock, charset: str) -> None:
-    """Say the charset: without one the text would be read as US-ASCII (RFC 2045 section 5.2)."""
-    value = _CHARSET.sub("", headers.get("Content-Type") or "") or "text/plain"
-    headers.replace("Content-Type", f"{value.rstrip('; ')}; charset={charset}")

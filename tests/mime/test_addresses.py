@@ -141,7 +141,7 @@ def test_it_quotes_a_local_part_only_where_it_must(address, written):
     assert same_address(address, written)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.text(max_size=40), st.sampled_from(["a@x", "j.d@example.org", '"a,b"@x', "jörg@x"]))
 def test_what_it_writes_it_reads(display, address):
     [mailbox] = parse_addresses(format_mailbox(display, address))
@@ -156,7 +156,7 @@ def test_lists_are_folded_between_entries():
     assert [m.address for m in parse_addresses(folded)] == [f"somebody{n}@example.org" for n in range(9)]
 
 
-@settings(max_examples=500)
+@settings(deadline=None, max_examples=500)
 @given(st.one_of(st.text(max_size=60), st.text('<>"(),:;@\\[] =?aB.\r\n\t', max_size=60)))
 def test_any_text_is_read_without_an_error(value):
     listed = read_list(value)

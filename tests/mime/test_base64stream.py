@@ -3,7 +3,7 @@ import io
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailrelay.mime.base64stream import Base64Body
@@ -11,6 +11,7 @@ from mailrelay.mime.base64stream import Base64Body
 PARTS = st.lists(st.binary(max_size=50), max_size=8)
 
 
+@settings(deadline=None)
 @given(PARTS, st.integers(1, 40))
 def test_it_is_the_base64_of_the_parts_however_it_is_read(parts, n):
     raw = b"".join(parts)

@@ -112,6 +112,7 @@ def test_it_decodes_words_as_readers_do(value, shown):
     assert decode_words(value) == shown
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_encoded_words_say_what_was_meant(text):
     words = encode_words(text)
@@ -124,13 +125,14 @@ def test_storable_text_has_no_nul_and_no_lone_surrogate():
     assert storable("a\0b\ud800c😀") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c😀"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None), max_size=50))
 def test_storable_text_can_be_encoded(text):
     assert "\0" not in storable(text)
     storable(text).encode()
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.one_of(st.binary(max_size=200), st.text("AB: \t\r\n\0-=?ä", max_size=80).map(str.encode)))
 def test_any_bytes_parse_to_a_block_that_parses_to_itself(raw):
     headers = HeaderBlock.parse(raw)
@@ -176,6 +178,7 @@ def test_utf8_addresses_stay_because_nothing_else_says_them():
     assert headers.get("Sender") == "jörg@example.org"
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["From", "Subject", "Content-Type", "Content-Disposition", "Reply-To"]),
     st.binary(max_size=80),

@@ -97,6 +97,12 @@ def test_a_missing_from_is_added(policy):
     assert headers.get("Reply-To") is None
 
 
+def test_a_policy_may_come_as_text():
+    assert identity("require").policy is FromPolicy.REQUIRE
+    with pytest.raises(ValueError):
+        identity("rewritten")
+
+
 def test_a_name_without_an_address_is_kept():
     headers = block("From: Scanner 3")
     apply_identity(headers, identity())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mailrelay.mime.ascii import encode_fields
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.safe import is_clean, make_safe
+from mailrelay.mime.safe import CleanCheck, is_clean, make_safe
 
 
 def safe(raw):
@@ -47,6 +47,16 @@ def test_clean_is_ascii_with_crlf(data):
 @pytest.mark.parametrize("data", [b"\xe4", b"a\nb", b"a\rb", b"\0", b"\r\r\n", b"\n\r", b"\r", b"\n"])
 def test_everything_else_is_not_clean(data):
     assert not is_clean(data)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"", b"\xe4", b"b\r\nc\r"]), max_size=8))
+def test_chunks_are_clean_when_their_sum_is(chunks):
+    check = CleanCheck()
+    for chunk in chunks:
+        check.feed(memoryview(chunk))
+
+    assert check.clean == is_clean(b"".join(chunks))
 
 
 def test_it_hands_a_clean_body_on_without_a_copy():
@@ -141,6 +151,22 @@ def test_it_decodes_quoted_printable_with_8bit_bytes_in_it():
     made, _ = safe(head + "soft=\r\nbreak =C3=A4ö\r\n".encode())
 
     assert leaves(made)[0].get_payload(decode=True).decode() == "softbreak äö\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["8-bit", "utf-8", "none", "8bit;"])
+def test_an_unknown_encoding_is_a_devices_word_for_8bit(encoding):
+    head = f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    made, _ = safe((head + "Größe").encode())
+
+    assert leaves(made)[0].get_content() == "Größe"
+
+
+def test_a_multipart_without_a_boundary_is_shown_as_text():
+    made, _ = safe("Content-Type: multipart/mixed\r\n\r\n--x\r\n\r\nGröße\r\n--x--\r\n".encode())
+    [leaf] = leaves(made)
+
+    assert leaf.get_content_type() == "text/plain"
+    assert "Größe" in leaf.get_content()
 
 
 SIGNED = multipart(
