@@ -1,8 +1,12 @@
 """A sandbox for all tests of this folder, and peers whose sockets misbehave to order."""
 
 import base64
+import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -10,7 +14,7 @@ from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import GraphSession, Timeouts
 from mailrelay.graph.sendmail import send_mime
-from mailrelay.graph.tokens import Token, TokenStore
+from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
 from mailrelay.sandbox.client import SandboxProcess
 
 from .wire import Peer, Script, make_certificate
@@ -70,9 +74,74 @@ def make_credential(base_url: str, **changes) -> Credential:
     return Credential(**{**given, "authority_host": base_url, "graph_endpoint": base_url, **changes})
 
 
+class Clock:
+    """The true time plus what the test adds."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
 @pytest.fixture
-def store(session) -> TokenStore:
-    return TokenStore(session)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def events() -> list:
+    return []
+
+
+@pytest.fixture
+def store(session, clock, events) -> TokenStore:
+    return TokenStore(
+        session,
+        on_refreshed=lambda credential, token: events.append(("refreshed", credential.key)),
+        on_failed=lambda credential, verdict: events.append(("failed", verdict.code)),
+        clock=clock,
+    )
+
+
+def token_requests(sandbox) -> int:
+    return len([line for line in sandbox.ledger() if line["path"].endswith("/oauth2/v2.0/token")])
+
+
+@pytest.fixture
+def requests_made(sandbox):
+    before = token_requests(sandbox)
+    return lambda: token_requests(sandbox) - before
+
+
+def failure(store, credential):
+    with pytest.raises(TokenUnavailable) as caught:
+        store.get(credential)
+    return caught.value.verdict
+
+
+@pytest.fixture
+def entra(serve):
+    """An Entra that gives everyone a token and keeps the forms: `entra.peer.url`, `entra.forms`."""
+    forms = []
+
+    def script(visit):
+        while True:
+            head, body = visit.read_request()
+            if not head:
+                return
+            if head.startswith(b"POST"):
+                forms.append(parse_qs(body.decode()))
+                document = {"token_type": "Bearer", "expires_in": 3599, "access_token": f"token {len(forms)}"}
+            else:
+                names = ("token_endpoint", "authorization_endpoint")
+                document = dict.fromkeys(names, f"{peer.url}/t/oauth2/v2.0/token")
+                document["issuer"] = f"{peer.url}/t/v2.0"
+            content = json.dumps(document).encode()
+            visit.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content))
+
+    peer = serve(script)
+    return SimpleNamespace(peer=peer, forms=forms)
 
 
 @pytest.fixture
