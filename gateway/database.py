@@ -21,7 +21,7 @@ def sqlite(path: Path) -> dict[str, Any]:
         "NAME": str(path),
         "CONN_MAX_AGE": None,
         "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": SQLITE_PRAGMAS},
-        "TEST": {"NAME": None},
+        "TEST": {"NAME": str(path.with_name("test.sqlite3"))},
     }
 
 

@@ -1,0 +1,1 @@
+"""What the tests start and steer: private servers, gateway processes, a sandbox."""
