@@ -89,7 +89,8 @@ def _sandbox(options: Options) -> Sandbox:
         store=Store(options.keep, options.keep_mib * MEBIBYTE),
     )
     if options.world:
-        sandbox.replace_world(merge(sandbox.world.document(), json.loads(options.world.read_text())))
+        sandbox.initial = merge(sandbox.initial, json.loads(options.world.read_text()))
+        sandbox.replace_world(sandbox.initial)
     return sandbox
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
 
 from mailrelay.sandbox import drafts, entra, faults, folders, graph_api, uploads
 from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     Operation = Callable[[Call], Awaitable[Answer]]
 
+# What reading a body raises when the connection is lost before its end.
+CLIENT_HAS_GONE = (ConnectionError, PayloadEncodingError, web.RequestPayloadError)
 USER = r"/v1\.0/users(?:/(?P<user>[^/()]+)|\('(?P<user2>[^']+)'\))"
 
 
@@ -76,6 +79,9 @@ ENTRA = [
 ]
 
 
+ENTRA_KINDS = frozenset(entry.kind for entry in ENTRA)
+
+
 class Site:
     """One origin: a table of routes served over the shared state."""
 
@@ -95,6 +101,9 @@ class Site:
         except Dropped as dropped:
             call.record(dropped.decision, None, None)
             faults.reset(request)
+            return web.Response(status=500)
+        except CLIENT_HAS_GONE:
+            call.record("aborted", None, None)
             return web.Response(status=500)
         finally:
             for leave in call.leaving:
@@ -122,7 +131,8 @@ class Site:
             return canned
         if candidate.need is not None:
             graph_api.admit(call, candidate.need)
-        latency += self.sandbox.world.behaviour.latency_ms / 1000 if candidate.need else 0
+        if candidate.kind not in ENTRA_KINDS:
+            latency += self.sandbox.world.behaviour.latency_ms / 1000
         if latency:
             await asyncio.sleep(latency)
         return await candidate.operation(call)

@@ -48,6 +48,7 @@ class Sandbox:
     limiter: Limiter = field(default_factory=Limiter)
     sending: SendingLimits = field(default_factory=SendingLimits)
     permissions: Permissions = field(default_factory=Permissions)
+    initial: dict[str, Any] = field(default_factory=default_document)
     base_url: str = ""
     upload_url: str = ""
     page_url: str = ""
@@ -61,7 +62,7 @@ class Sandbox:
 
     def reset(self) -> None:
         """Back to the world, the counts and the empty mailboxes of a fresh start; the ledger stays."""
-        self.world = World(default_document())
+        self.world = World(self.initial)
         self.store.clear()
         self.tokens.clear()
         self.stats, self.faults, self.limiter = Stats(), Faults(), Limiter()

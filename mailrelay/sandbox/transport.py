@@ -87,7 +87,7 @@ def report(sandbox: Sandbox, mailbox: Mailbox, subject: str, recipients: list[st
     message["Date"] = format_datetime(localtime())
     message["Message-ID"] = identifier
     message["Auto-Submitted"] = "auto-replied"
-    failed = "\r\n".join(recipients)
+    failed = "\r\n".join(recipients).encode("utf-8", "replace").decode()
     message.set_content(f"Delivery has failed to these recipients:\r\n\r\n{failed}\r\n\r\n{reason}\r\n")
     item = Item(
         id=uuid.uuid4().hex,

@@ -7,6 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mailrelay.sandbox.call import Answer, Call, Refusal, ok, too_large
 from mailrelay.sandbox.composition import Attachment
@@ -77,7 +78,13 @@ def _size(call: Call, item: dict[str, Any], draft: Draft) -> int:
 
 def _url(call: Call, session: Session) -> str:
     path = f"/api/v2.0/Users('{session.mailbox.id}')/Messages('{session.draft.id}')"
-    return f"{call.sandbox.upload_url}{path}/AttachmentSessions('{session.id}')?authtoken={session.token}"
+    return f"{_origin(call)}{path}/AttachmentSessions('{session.id}')?authtoken={session.token}"
+
+
+def _origin(call: Call) -> str:
+    """The upload site under the host name that this client uses, as it may not be on this machine."""
+    port = urlsplit(call.sandbox.upload_url).port
+    return str(call.request.url.with_host(call.request.url.host or "localhost").with_port(port).origin())
 
 
 def _progress(session: Session) -> dict[str, Any]:
@@ -167,7 +174,7 @@ def _finish(call: Call, session: Session) -> Answer:
     )
     draft.attachments.append(attachment)
     path = f"/api/v2.0/Users('{session.mailbox.id}')/Messages('{draft.id}')/Attachments('{attachment.id}')"
-    return Answer(201, "applied", headers={"Location": call.sandbox.upload_url + path})
+    return Answer(201, "applied", headers={"Location": _origin(call) + path})
 
 
 async def progress(call: Call) -> Answer:

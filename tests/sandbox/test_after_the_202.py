@@ -87,3 +87,9 @@ def test_the_copy_in_sent_items_can_be_late(writer, sandbox):
 def test_other_filters_are_refused(writer, query):
     response = writer.call("GET", f"/users/{GATEWAY}/mailFolders/sentitems/messages?{query}")
     assert response.json()["error"]["code"] == "ErrorInvalidUrlQueryFilter"
+
+
+def test_an_address_in_raw_8_bit_bytes_does_not_break_the_report(graph, sandbox):
+    mime = b"From: gateway@contoso.test\r\nTo: j\xf6rg@undeliverable.test\r\nSubject: \xff\r\n\r\nx"
+    assert graph.send(mime).status_code == 202
+    assert len(sandbox.inbox(GATEWAY)) == 1

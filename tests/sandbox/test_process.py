@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import socket
 import ssl
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -170,3 +172,35 @@ def test_it_starts_without_django(sandbox):
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, check=True)
     assert found.stdout.strip() == b"[]"
+
+
+def test_a_world_file_is_the_world_that_a_reset_returns_to(tmp_path):
+    path = tmp_path / "world.json"
+    path.write_text('{"limits": {"concurrency": 9}}')
+    with SandboxProcess(tmp_path / "data", "--world", str(path)) as sandbox:
+        sandbox.world(limits={"concurrency": 1})
+        sandbox.reset()
+        assert sandbox.world()["limits"]["concurrency"] == 9
+
+
+def test_a_request_that_breaks_off_in_its_body_is_not_applied(sandbox):
+    graph, address = Graph(sandbox), urlsplit(sandbox.base_url)
+    context = ssl.create_default_context(cafile=sandbox.ca_file)
+    head = (
+        "POST /v1.0/users/gateway@contoso.test/sendMail HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+        f"Authorization: Bearer {graph.token}\r\nContent-Length: 1000\r\n\r\n"
+    )
+    before = len(sandbox.ledger())
+    with (
+        socket.create_connection((address.hostname, address.port), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname=address.hostname) as connection,
+    ):
+        connection.sendall(head.encode() + b"A" * 500)
+    deadline = time.monotonic() + 60
+    while len(sandbox.ledger()) == before:
+        assert time.monotonic() < deadline, "the sandbox never noticed"
+        time.sleep(0.02)
+    assert sandbox.ledger()[-1]["decision"] == "aborted"
+    assert sandbox.stats()["in_flight"] == 0
+    assert sandbox.deliveries() == []
+    assert "Traceback" not in sandbox.log_file.read_text()
