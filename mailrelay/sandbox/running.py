@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -52,6 +53,7 @@ class Options:
 def run(options: Options) -> int:
     """Serve until told to end; returns the exit status, 1 with a sentence when it cannot start."""
     options.data_dir.mkdir(parents=True, exist_ok=True)
+    gc.set_threshold(20_000, 20, 50)  # thousands of kept mails make a full collection long, and rarely useful
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         asyncio.run(_serve(options))
