@@ -68,6 +68,7 @@ class Connection(SMTP):
         self._tls_protocol = None
         self._original_transport = None
         self._timeout_handle = None
+        self._handler_coroutine = None
         self.peer = Peer("")
         self.phase = Phase.COMMAND
         self.errors = 0
@@ -271,6 +272,8 @@ class Connection(SMTP):
             self._abort_data(replies.SHUTTING_DOWN, "drain")
         elif self.transport is not None:
             self.transport.abort()
+            if self._handler_coroutine is not None:
+                self._handler_coroutine.cancel()
 
     def _expired(self) -> None:
         if self.phase is Phase.COMMAND:

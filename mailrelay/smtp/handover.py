@@ -68,7 +68,13 @@ async def _store(context: Context, submission: Submission, spool: Spool, seconds
         spool.close()
         return _failed(submission, error)
     outcome.add_done_callback(lambda _: spool.close())
-    if not await context.completions.wait(outcome, max(seconds, 0.1)):
+    try:
+        known = await context.completions.wait(outcome, max(seconds, 0.1))
+    except asyncio.CancelledError:
+        # The drain is over: the client never heard a 250 and will come again.
+        context.acceptor.disown(submission.id)
+        raise
+    if not known:
         return _give_up(context, submission)
     failure = CancelledError() if outcome.cancelled() else outcome.exception()
     if failure is not None:

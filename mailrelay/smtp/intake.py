@@ -1,6 +1,7 @@
 """From a received mail to the submission that is stored, or to the reason why it is not taken."""
 
 import re
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,6 +25,8 @@ MARGIN = 8 * 1024
 BASE64_GROWTH = 1.4
 PARTS_MARGIN = 640 * 1024
 
+#: One whole message in memory at a time: several threads would not compose any faster.
+_COMPOSING = threading.Lock()
 _MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
 
 
@@ -142,11 +145,12 @@ def _composed(
         )
         header_size = spool.trace_size + len(changed.as_bytes())
         return header_size + spool.received - headers.body_offset, header_size
-    composed = compose(
-        b"".join(spool.chunks(CHUNK_SIZE)),
-        recipients=submission.recipients,
-        identity=resolved.identity,
-        message_id=message_id,
-        date=submission.received_at,
-    )
+    with _COMPOSING:
+        composed = compose(
+            b"".join(spool.chunks(CHUNK_SIZE)),
+            recipients=submission.recipients,
+            identity=resolved.identity,
+            message_id=message_id,
+            date=submission.received_at,
+        )
     return composed.size, composed.header_size

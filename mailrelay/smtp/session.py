@@ -3,6 +3,7 @@
 import logging
 from ipaddress import ip_address
 
+from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies
 from mailrelay.smtp.commands import Path, parse_path
 from mailrelay.smtp.connection import Connection
@@ -22,6 +23,8 @@ IGNORED_RCPT_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
 
 class Session(Connection):
     """One SMTP session."""
+
+    _known: tuple[Directory, Client | None] | None = None
 
     async def smtp_EHLO(self, argument: str) -> None:  # noqa: N802 - aiosmtpd's name for it
         self._greeted(argument, extended=True)
@@ -51,13 +54,19 @@ class Session(Connection):
         if wrong is not None:
             return wrong
         directory = self.context.directory()
-        client = directory.client_for(ip_address(self.peer.address))
+        client = self._client(directory)
         utf8, size = "SMTPUTF8" in path.parameters, int(path.parameters.get("SIZE") or 0)
         refused = policy.mail_from(directory, client, path.address, utf8=utf8) or self._no_room(size)
         if refused is not None:
             return refused
         self.mail = Transaction(path.address, client, utf8, size)
         return replies.MAIL_OK
+
+    def _client(self, directory: Directory) -> Client | None:
+        """Who the peer is; looked up again when the configuration has changed."""
+        if self._known is None or self._known[0] is not directory:
+            self._known = (directory, directory.client_for(ip_address(self.peer.address)))
+        return self._known[1]
 
     def _no_room(self, size: int) -> Reply | None:
         if size > self.options.max_message_size:

@@ -12,23 +12,18 @@ from tests.smtp.door import Address, Queue, eventually, second_loopback
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 
 
-@pytest.fixture
-def drain(door):
+def drain(door, seconds=30.0):
     """Begin to drain `door`; returns the thread that ends when it is done."""
-
-    def begin(seconds=30.0):
-        thread = threading.Thread(target=door.thread.stop, args=(seconds,))
-        thread.start()
-        eventually(lambda: door.service.connections.draining)
-        return thread
-
-    return begin
+    thread = threading.Thread(target=door.thread.stop, args=(seconds,))
+    thread.start()
+    eventually(lambda: door.service.connections.draining)
+    return thread
 
 
-def test_idle_sessions_are_told_421_and_let_go(door, drain):
+def test_idle_sessions_are_told_421_and_let_go(door):
     with door.connect() as idle, door.connect() as begun:
         begun.say("EHLO x", "MAIL FROM:<a@example.org>")
-        stopping = drain()
+        stopping = drain(door)
         for talk in (idle, begun):
             assert talk.reply().startswith("421 4.3.2 ")
             assert talk.at_end()
@@ -36,21 +31,22 @@ def test_idle_sessions_are_told_421_and_let_go(door, drain):
     assert not stopping.is_alive()
 
 
-def test_no_new_connection_is_taken(door, drain):
+def test_no_new_connection_is_taken(door):
     with door.connect() as busy:
         busy.begin()
-        stopping = drain()
+        stopping = drain(door)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", door.port), 5)
         busy.send(MAIL + b".\r\n")
     stopping.join(30)
 
 
-def test_mail_in_transfer_finishes_and_quit_is_answered(door, drain):
+def test_mail_in_transfer_finishes_and_quit_is_answered(open_door):
+    door = open_door(farewell_seconds=30)
     with door.connect() as talk:
         talk.begin()
         talk.send(b"From: a@example.org\r\n")
-        stopping = drain()
+        stopping = drain(door)
         talk.send(b"\r\nhello\r\n.\r\n")
         assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
         assert talk.say("QUIT").startswith("221 2.0.0 ")
@@ -58,10 +54,10 @@ def test_mail_in_transfer_finishes_and_quit_is_answered(door, drain):
     assert door.queue.content == MAIL
 
 
-def test_after_its_mail_a_client_is_told_421_on_the_next_command(door, drain):
+def test_after_its_mail_a_client_is_told_421_on_the_next_command(door):
     with door.connect() as talk:
         talk.begin()
-        drain()
+        drain(door)
         talk.send(MAIL + b".\r\n")
         assert talk.reply().startswith("250 ")
         assert talk.say("MAIL FROM:<a@example.org>").startswith("421 4.3.2 ")
@@ -71,9 +67,7 @@ def test_a_client_that_says_nothing_after_its_mail_does_not_hold_the_drain(open_
     door = open_door(farewell_seconds=0.1)
     with door.connect() as talk:
         talk.begin()
-        stopping = threading.Thread(target=door.thread.stop, args=(30,))
-        stopping.start()
-        eventually(lambda: door.service.connections.draining)
+        stopping = drain(door)
         talk.send(MAIL + b".\r\n")
         assert talk.reply().startswith("250 ")
         assert talk.reply().startswith("421 4.3.2 ")
@@ -81,27 +75,39 @@ def test_a_client_that_says_nothing_after_its_mail_does_not_hold_the_drain(open_
     assert not stopping.is_alive()
 
 
-def test_a_commit_finishes_and_its_250_is_written(door, drain):
+def test_a_commit_finishes_and_its_250_is_written(door):
     door.queue.hold = True
     with door.connect() as talk:
         talk.begin()
         talk.send(MAIL + b".\r\n")
         eventually(lambda: len(door.queue.waiting) == 1)
-        stopping = drain()
+        stopping = drain(door)
         door.queue.waiting[0].set_result(None)
         assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
     stopping.join(30)
 
 
-def test_a_transfer_that_does_not_finish_is_cut_with_421_at_the_deadline(door, drain):
+def test_a_transfer_that_does_not_finish_is_cut_with_421_at_the_deadline(door):
     with door.connect() as talk:
         talk.begin()
         talk.send(b"From: a@example.org\r\n")
-        stopping = drain(0.3)
+        stopping = drain(door, 0.3)
         assert talk.reply().startswith("421 4.3.2 ")
         assert talk.at_end()
     stopping.join(30)
     assert not stopping.is_alive() and door.queue.mails == []
+
+
+def test_a_commit_that_does_not_end_is_cut_without_a_250_and_disowned(door):
+    door.queue.hold = True
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b".\r\n")
+        eventually(lambda: len(door.queue.waiting) == 1)
+        stopping = drain(door, 0.2)
+        assert talk.at_end()
+    stopping.join(30)
+    assert not stopping.is_alive() and door.queue.disowned == [door.queue.last.id]
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence():

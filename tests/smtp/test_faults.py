@@ -1,13 +1,16 @@
 """Our own trouble is 4xx, says nothing of its inside, and leaves nothing half-stored."""
 
+import contextlib
 import errno
 import socket
 import struct
+import threading
 from pathlib import Path
 
 import pytest
 
 from mailrelay.outbox.errors import OutboxError, StorageFullError
+from mailrelay.smtp.context import THREADS
 from tests.smtp.door import eventually
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
@@ -166,3 +169,41 @@ def test_accepted_mail_is_logged_once_and_names_nobody(door, caplog):
     accepted = [line for line in lines if line.startswith("accepted: ")]
     assert len(accepted) == 1 and f"id={door.queue.last.id.hex} client=127.0.0.1 reply=250" in accepted[0]
     assert not any("@" in line or "private" in line for line in lines)
+
+
+def test_an_examination_that_finds_no_thread_is_451_in_time(open_door):
+    door = open_door(accept_seconds=0.2)
+    release = threading.Event()
+    executor = door.service._context.executor
+    blocked = [executor.submit(release.wait) for _ in range(THREADS)]
+    try:
+        with door.connect() as talk:
+            large_header = b"From: a@example.org\r\n" + (b"X: " + b"y" * 70 + b"\r\n") * 400
+            assert talk.mail(large_header + b"\r\nx\r\n").startswith("451 4.3.0 ")
+    finally:
+        release.set()
+    assert all(future.result() for future in blocked) and door.queue.mails == []
+
+
+def test_a_late_commit_after_its_451_harms_nobody(open_door):
+    door = open_door(accept_seconds=0.1)
+    door.queue.hold = True
+    with door.connect() as talk:
+        assert talk.mail(MAIL).startswith("451 4.3.0 ")
+        door.queue.waiting[0].set_result(None)
+        door.queue.hold = False
+        assert talk.mail(MAIL).startswith("250 ")
+
+
+def test_commits_that_end_together_answer_all_their_clients(door):
+    door.queue.hold = True
+    with contextlib.ExitStack() as stack:
+        talks = [stack.enter_context(door.connect()) for _ in range(20)]
+        for talk in talks:
+            talk.begin()
+            talk.send(MAIL + b".\r\n")
+        eventually(lambda: len(door.queue.waiting) == 20)
+        for future in door.queue.waiting:
+            future.set_result(None)
+        replies = [talk.reply() for talk in talks]
+    assert {reply[-34:-2] for reply in replies} == {mail.id.hex for mail, _ in door.queue.mails}

@@ -2,8 +2,12 @@
 
 import smtplib
 
+import pytest
+
 from mailrelay.routing.directory import Directory
-from tests.smtp.door import SENDER, Talk, eventually, second_loopback
+from mailrelay.smtp.options import SmtpOptions
+from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
+from tests.smtp.door import LOOPBACK, SENDER, Address, Queue, Talk, eventually, second_loopback
 
 
 def test_it_greets_with_its_own_name(door):
@@ -114,3 +118,20 @@ def test_a_client_that_sends_a_byte_at_a_time_does_not_move_the_deadline(open_do
             except TimeoutError:
                 continue
         assert said.startswith(b"421 4.4.2 ")
+
+
+def test_an_ipv6_client_is_known_by_its_address(tmp_path):
+    queue = Queue()
+    directory = Directory((SENDER,), (LOOPBACK,))
+    options = SmtpOptions("relay.example.org", data_dir=tmp_path, min_free_bytes=0)
+    thread = ServiceThread(SmtpService([Address("::1")], lambda: directory, queue, options))
+    try:
+        thread.start()
+    except ListenError:
+        pytest.skip("this machine has no IPv6")
+    try:
+        with smtplib.SMTP("::1", thread.service.ports[0], timeout=30) as client:
+            client.sendmail("app@example.org", ["to@example.net"], "From: app@example.org\r\n\r\nhello\r\n")
+    finally:
+        thread.stop(5)
+    assert queue.last.client_address == "::1" and b" ([IPv6:::1])\r\n" in queue.mails[0][1]
