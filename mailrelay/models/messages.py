@@ -27,7 +27,9 @@ class Message(models.Model):
     #: Lower case, for the exact search.
     message_id_key = models.CharField(max_length=998, editable=False)
     from_key = models.CharField(max_length=320, editable=False)
-    sender = models.ForeignKey(SenderConfig, on_delete=models.PROTECT, related_name="messages")
+    sender = models.ForeignKey(
+        SenderConfig, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
     size = models.PositiveBigIntegerField(help_text="Bytes as received")
     recipient_count = models.PositiveIntegerField()
     #: Derived from the deliveries; work in flight shows as queued here.
@@ -36,11 +38,17 @@ class Message(models.Model):
     content_removed_at = models.DateTimeField(null=True)
 
     class Meta:
+        permissions = (
+            ("view_content", "Can read the content of messages"),
+            ("operate_message", "Can requeue, hold, release and cancel messages"),
+        )
         indexes = (
             models.Index(fields=["-created_at"], name="message_created"),
             models.Index(fields=["state", "-created_at"], name="message_state"),
             models.Index(fields=["message_id_key"], name="message_message_id"),
             models.Index(fields=["from_key", "-created_at"], name="message_from"),
+            models.Index(fields=["sender", "-created_at"], name="message_sender"),
+            models.Index(fields=["client_address", "-created_at"], name="message_client"),
             models.Index(
                 fields=["state", "state_at"],
                 condition=Q(content_removed_at__isnull=True),
@@ -137,7 +145,8 @@ class Recipient(models.Model):
     address_key = models.CharField(max_length=320, editable=False)
 
     class Meta:
-        indexes = (models.Index(fields=["address_key"], name="recipient_address"),)
+        # With the message, whose id tells its age: the newest of an address that gets everything are at hand.
+        indexes = (models.Index(fields=["address_key", "-message"], name="recipient_address"),)
 
     def __str__(self) -> str:
         return self.address
