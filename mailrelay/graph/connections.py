@@ -87,8 +87,8 @@ class _Tracked(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        # TLS wraps the socket under a new object that is out of reach until the handshake is over,
-        # so the deadline gets a second handle on it for that time.
+        # What follows (a proxy's answer, TLS) wraps the socket under objects that are out of reach until it
+        # is over, so the deadline gets a second handle on it for that time.
         self._spare = sock.dup()
         if current.trip is not None:
             current.trip.attach(self._spare)

@@ -37,6 +37,7 @@ def verdict_of(answer: Answer, *, token_is_fresh: bool = False) -> Verdict:
     """
     if answer.status is None:
         return _without_answer(answer)
+    # Without Graph's request-id too, unless it is a page: middleboxes take headers out, but none says 202.
     if answer.status == 202 and not answer.is_proxy:
         return _accepted(answer)
     if answer.status < 400:

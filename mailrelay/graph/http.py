@@ -33,6 +33,9 @@ from mailrelay.graph.watchdog import Watchdog
 #: Bytes of a reply that are read; Graph's errors are under 2 KiB, a proxy's page may be anything.
 REPLY_LIMIT: Final = 65_536
 
+#: Managed identity endpoints are on this host or its own link, where no proxy can reach them.
+_IDENTITY_HOSTS = ("169.254.169.254", "127.0.0.1", "localhost")
+
 
 class Body(Protocol):
     """Bytes to send: `len()` is their exact number, `read(n)` hands them out and then gives b""."""
@@ -291,8 +294,8 @@ class GraphSession:
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         parts = urlsplit(url)
-        if parts.scheme == "http" and parts.hostname == "169.254.169.254":
-            return {}  # a managed identity's endpoint is on this host's own link; no proxy can reach it
+        if parts.scheme == "http" and parts.hostname in _IDENTITY_HOSTS:
+            return {}
         origin = (parts.scheme, parts.netloc)
         if origin not in self._proxies:
             self._proxies[origin] = get_environ_proxies(url, no_proxy=None)

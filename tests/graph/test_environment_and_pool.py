@@ -6,9 +6,10 @@ import threading
 import pytest
 
 from mailrelay.graph.errors import verdict_of
-from mailrelay.graph.http import Fault, GraphSession, Timeouts
+from mailrelay.graph.http import Fault, GraphSession, Phase, Timeouts
 from mailrelay.vocabulary import Blame, Outcome
 
+from .conftest import IMPATIENT
 from .wire import ACCEPTED
 
 
@@ -64,14 +65,14 @@ def test_a_forked_child_gets_its_own_connections(serve, post, monkeypatch):
 def test_the_deadline_holds_in_a_forked_child_too(serve, post):
     import os
 
-    peer = serve(lambda visit: (visit.read_request(), visit.over.wait(60)))
+    peer = serve(lambda visit: (visit.read_request(), visit.drip(b"HTTP/1.1" + b" " * 10_000)))
     session = GraphSession()
     post(serve(lambda visit: visit.answer_all(ACCEPTED)), session=session)  # the thread runs in the parent
     child = os.fork()
     if not child:
         try:
             answer = post(peer, session=session, timeout=Timeouts(connect=20, stall=20, total=1))
-            os._exit(0 if answer.failure.fault in (Fault.DEADLINE, Fault.SILENT) else 1)
+            os._exit(0 if answer.failure.fault is Fault.DEADLINE else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -116,6 +117,13 @@ def test_it_goes_through_the_proxy_of_the_environment(serve, post, monkeypatch):
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert post(peer).status == 202
+
+
+def test_a_proxy_that_drips_meets_the_total_deadline(serve, post, monkeypatch):
+    proxy = serve(lambda visit: (visit.read_head(), visit.drip(b"HTTP/1.1 200 " + b"A" * 10_000)), tls=False)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    answer = post(serve(lambda visit: visit.answer_all(ACCEPTED)), timeout=IMPATIENT)
+    assert (answer.failure.fault, answer.phase) == (Fault.DEADLINE, Phase.CONNECT)
 
 
 def test_a_header_that_cannot_be_sent_is_not_quoted(serve):

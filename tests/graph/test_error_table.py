@@ -165,6 +165,15 @@ def test_a_202_is_sent_and_its_retry_after_is_passed_on():
     assert (verdict.outcome, verdict.blame, verdict.retry_after) == (S, Blame.NOBODY, 7.0)
 
 
+def test_a_202_whose_request_id_was_taken_out_is_sent():
+    assert verdict_of(answered(202, graph=False)).outcome is S
+
+
+@pytest.mark.parametrize("status", [200, 204, 302])
+def test_other_good_news_without_a_request_id_is_a_proxys(status):
+    assert verdict_of(answered(status, graph=False)).blame is ENDPOINT
+
+
 @pytest.mark.parametrize("status", [200, 202, 203, 302, 307])
 def test_a_page_without_a_request_id_is_a_proxy_and_not_sent(status):
     verdict = verdict_of(answered(status, body=b"<html>Sign in</html>", graph=False))
