@@ -129,6 +129,7 @@ class SandboxProcess:
         return answer
 
     def clear_faults(self) -> None:
+        """Take back all orders; requests that hang or are slow on account of one go on at once."""
         self._request("DELETE", "/control/faults")
 
     def faults(self) -> list[dict[str, Any]]:

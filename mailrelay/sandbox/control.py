@@ -64,7 +64,7 @@ class Control:
         return web.json_response(dataclasses.asdict(fault), status=201)
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
-        self.sandbox.faults.queue.clear()
+        self.sandbox.faults.clear()
         return web.Response(status=204)
 
     async def deliveries(self, request: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from mailrelay.sandbox.composition import Attachment, compose
 from mailrelay.sandbox.json_message import attachment_content, build, check_headers, header_names
 from mailrelay.sandbox.sendmail import content_type, mime_body
 from mailrelay.sandbox.store import iso
-from mailrelay.sandbox.submission import examine, header_of, identifier_of, owner, send
+from mailrelay.sandbox.submission import check_size, examine, header_of, identifier_of, owner, send
 
 WRITABLE = frozenset(
     [
@@ -138,6 +138,7 @@ async def add_attachment(call: Call) -> Answer:
     """POST attachments: a file below 3 MB in one request."""
     item = await call.json(call.sandbox.world.limits.request_bytes)
     draft, attachment = open_draft(call), _file(item)
+    check_size(call, sum(len(file.content) for file in (*draft.attachments, attachment)))
     draft.attachments.append(attachment)
     return ok(_attachment_view(attachment), 201, "applied")
 

@@ -35,6 +35,7 @@ AFTER = (  # the request is applied first
     "hang_after_accept",  # `seconds`, then a reset
     "reset_after_accept",
     "slow_response",  # `seconds`, then the true answer
+    "close_after_answer",  # the true answer; `ms` later the kept-alive connection ends without notice
     "accept_with_retry_after",  # the true answer with `retry_after`
     "accept_with_proxy_page",  # applied, but a proxy answers with HTML and `status`
 )
@@ -81,10 +82,15 @@ class Fault:
 
 
 class Faults:
-    """The orders still open, oldest first."""
+    """The orders still open, oldest first. Taking them back also ends what waits on account of one."""
 
     def __init__(self) -> None:
         self.queue: list[Fault] = []
+        self.taken_back = 0
+
+    def clear(self) -> None:
+        self.queue.clear()
+        self.taken_back += 1
 
     def add(self, order: dict[str, Any]) -> Fault:
         """Queue one; raises ValueError for an order that nothing could carry out."""
@@ -141,7 +147,7 @@ async def before(call: Call) -> Answer | None:
     await call.body(0)
     if fault.kind == "hang":
         call.record("hung", None, None)
-        await linger(call.request, fault.seconds)
+        await linger(call, fault.seconds)
         raise Dropped("hung")
     return _canned(call, fault)
 
@@ -158,8 +164,11 @@ async def after(call: Call, answer: Answer) -> Answer:
     if fault.kind == "accept_with_retry_after":
         answer.headers["Retry-After"] = fault.retry_after or "30"
         return answer
+    if fault.kind == "close_after_answer":
+        _close_later(call.request, fault.ms / 1000)
+        return answer
     if fault.kind != "reset_after_accept":
-        await linger(call.request, fault.seconds)
+        await linger(call, fault.seconds)
     if fault.kind != "slow_response":
         raise Dropped("reset")
     return answer
@@ -228,13 +237,20 @@ async def _read_half(call: Call) -> None:
             return
 
 
-async def linger(request: web.BaseRequest, seconds: float) -> None:
-    """Wait `seconds`, or until the client has gone."""
-    deadline = time.monotonic() + seconds
+async def linger(call: Call, seconds: float) -> None:
+    """Wait `seconds`, or until the client has gone, or until the faults are taken back."""
+    deadline, faults, request = time.monotonic() + seconds, call.sandbox.faults, call.request
+    before = faults.taken_back
     while (left := deadline - time.monotonic()) > 0:
-        if request.transport is None or request.transport.is_closing():
+        if request.transport is None or request.transport.is_closing() or faults.taken_back != before:
             return
         await asyncio.sleep(min(left, 0.02))
+
+
+def _close_later(request: web.BaseRequest, seconds: float) -> None:
+    transport = request.transport
+    if transport is not None:
+        asyncio.get_running_loop().call_later(seconds or 0.05, transport.close)
 
 
 def reset(request: web.BaseRequest) -> None:

@@ -42,7 +42,7 @@ h2 { font-size: .8rem; letter-spacing: .05em; text-transform: uppercase; color: 
 .empty { padding: 3rem 1.5rem; text-align: center; color: var(--soft) }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .45rem 1rem }
-th { width: 9rem; font-weight: 500; color: var(--soft) }
+th { width: 9rem; font-weight: 500; color: var(--soft); overflow-wrap: normal }
 tr + tr { border-top: 1px solid var(--line) }
 pre { margin: 0; padding: 1rem; white-space: pre-wrap; max-height: 70vh; overflow: auto;
   font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace }
@@ -53,7 +53,7 @@ footer { margin-top: 2rem; color: var(--soft); font-size: .87rem }
 .pager { display: flex; justify-content: space-between; padding: .8rem .2rem }
 @media (max-width: 36rem) {
   main { padding: .9rem .7rem 2rem }
-  th { width: 7.6rem }
+  th { width: 8.2rem }
   th, td, .mails a { padding: .5rem .7rem }
 }
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 from mailrelay.sandbox.call import Answer, Call, Refusal, too_large
 from mailrelay.sandbox.json_message import build, header_names
-from mailrelay.sandbox.submission import examine, owner, send
+from mailrelay.sandbox.submission import check_size, examine, owner, send
 
 WHITESPACE = b" \t\r\n"
 
@@ -21,6 +21,7 @@ async def send_mail(call: Call) -> Answer:
     if quirk and len(mime) > quirk:
         call.facts["size"] = len(mime)
         return Answer(200, "ignored")
+    check_size(call, len(mime))
     send(call, examine(call, mime, "mime"))
     return Answer(202, "applied")
 
@@ -56,6 +57,7 @@ async def _send_json(call: Call) -> Answer:
     message = data.get("message", data.get("Message"))
     if not isinstance(message, dict) or not message:
         raise Refusal(400, "ErrorInvalidParameter", "The value of the parameter 'Message' is empty.")
+    check_size(call, call.facts["request_bytes"])
     mail = examine(call, build(message, owner(call).address), "json")
     call.sandbox.store.learn_headers(owner(call).id, header_names(message))
     send(call, mail, save=_flag(data.get("saveToSentItems", True)))

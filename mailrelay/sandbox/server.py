@@ -77,9 +77,14 @@ ENTRA = [
     route("GET", r"/(?P<tenant>[^/]+)/discovery/v2\.0/keys", "discovery", entra.keys),
     route("GET", r"/metadata/identity/oauth2/token", "imds", entra.managed_identity),
 ]
-
-
 ENTRA_KINDS = frozenset(entry.kind for entry in ENTRA)
+
+
+async def _nothing(call: Call) -> Answer:
+    raise Refusal(404, "BadRequest", f"Resource not found for the segment '{call.request.path}'.")
+
+
+NOTHING = route("*", "", "other", _nothing)
 
 
 class Site:
@@ -89,12 +94,7 @@ class Site:
         self.sandbox, self.routes = sandbox, routes
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        for candidate in self.routes:
-            if candidate.method == request.method and (found := candidate.path.match(request.path)):
-                params = {k.removesuffix("2"): v for k, v in found.groupdict().items() if v is not None}
-                break
-        else:
-            candidate, params = _nothing(request.method), {}
+        candidate, params = self._find(request)
         call = Call(self.sandbox, request, candidate.kind, params, self.sandbox.ledger.next_request())
         try:
             return _response(call, await self._answer(call, candidate))
@@ -108,6 +108,13 @@ class Site:
         finally:
             for leave in call.leaving:
                 leave()
+
+    def _find(self, request: web.BaseRequest) -> tuple[Route, dict[str, str]]:
+        for candidate in self.routes:
+            if candidate.method == request.method and (found := candidate.path.match(request.path)):
+                params = {name.removesuffix("2"): text for name, text in found.groupdict().items() if text}
+                return candidate, params
+        return NOTHING, {}
 
     async def _answer(self, call: Call, candidate: Route) -> Answer:
         try:
@@ -136,13 +143,6 @@ class Site:
         if latency:
             await asyncio.sleep(latency)
         return await candidate.operation(call)
-
-
-def _nothing(method: str) -> Route:
-    async def operation(call: Call) -> Answer:
-        raise Refusal(404, "BadRequest", f"Resource not found for the segment '{call.request.path}'.")
-
-    return Route(method, re.compile(""), "other", operation)
 
 
 def _response(call: Call, answer: Answer) -> web.Response:

@@ -65,5 +65,6 @@ class Sandbox:
         self.world = World(self.initial)
         self.store.clear()
         self.tokens.clear()
-        self.stats, self.faults, self.limiter = Stats(), Faults(), Limiter()
+        self.faults.clear()
+        self.stats, self.limiter = Stats(), Limiter()
         self.sending, self.permissions = SendingLimits(), Permissions()

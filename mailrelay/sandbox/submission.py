@@ -40,6 +40,17 @@ def examine(call: Call, mime: bytes, route: str) -> Mail:
     return Mail(mime, head, sender_of(call, head), recipients, identifier_of(call, head), route)
 
 
+def check_size(call: Call, size: int) -> None:
+    """Raise Refusal for a message of `size` bytes when the mailbox takes no such one."""
+    most = call.sandbox.world.limits.message_bytes
+    if most and size > most:
+        raise Refusal(
+            400,
+            "ErrorMessageSizeExceeded",
+            "The message exceeds the maximum supported size., Cannot save changes made to an item to store.",
+        )
+
+
 def header_of(call: Call, mime: bytes) -> Head:
     try:
         head = read_head(mime)

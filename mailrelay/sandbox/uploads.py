@@ -15,7 +15,7 @@ from mailrelay.sandbox.drafts import Draft, open_draft
 from mailrelay.sandbox.graph_api import throttled_refusal
 from mailrelay.sandbox.limits import Throttled
 from mailrelay.sandbox.store import iso
-from mailrelay.sandbox.submission import owner
+from mailrelay.sandbox.submission import check_size, owner
 
 if TYPE_CHECKING:
     from mailrelay.sandbox.world import Mailbox
@@ -157,13 +157,8 @@ def _check_range(call: Call, session: Session, length: int) -> None:
 
 def _finish(call: Call, session: Session) -> Answer:
     del call.sandbox.store.sessions[session.id]
-    draft, most = session.draft, call.sandbox.world.limits.message_bytes
-    total = sum(len(file.content) for file in draft.attachments) + session.size
-    if most and total > most:
-        text = (
-            "The message exceeds the maximum supported size., Cannot save changes made to an item to store."
-        )
-        raise Refusal(400, "ErrorMessageSizeExceeded", text)
+    draft = session.draft
+    check_size(call, sum(len(file.content) for file in draft.attachments) + session.size)
     item = session.item
     attachment = Attachment(
         name=str(item["name"]),

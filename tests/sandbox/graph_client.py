@@ -1,6 +1,7 @@
 """Talking to the sandbox over https: plain requests and the sandbox's own CA."""
 
 import base64
+import time
 
 import requests
 
@@ -75,3 +76,10 @@ def json_mail(**properties):
 
 def error(response):
     return response.status_code, response.json()["error"]["code"]
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.02)

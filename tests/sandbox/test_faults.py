@@ -2,14 +2,14 @@
 
 import socket
 import ssl
-import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from mailrelay.sandbox import world
-from tests.sandbox.graph_client import GATEWAY, Graph, error, mail
+from tests.sandbox.graph_client import GATEWAY, Graph, error, mail, wait_until
 
 GONE = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
@@ -218,8 +218,19 @@ def test_revoked_tokens_are_refused_and_new_ones_work(sandbox):
     assert error(graph.send()) == (401, "InvalidAuthenticationToken")
 
 
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.02)
+def test_a_connection_that_ends_between_two_requests(graph, sandbox):
+    sandbox.fault("sendMail", "close_after_answer")
+    response = graph.send(stream=True)
+    assert (response.status_code, response.headers.get("Connection")) == (202, None)
+    kept = response.raw.connection.sock
+    kept.settimeout(60)
+    assert kept.recv(1) == b""
+
+
+def test_taking_faults_back_ends_what_waits_on_their_account(graph, sandbox):
+    sandbox.fault("sendMail", "slow_response", seconds=600)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(graph.send, timeout=300)
+        wait_until(lambda: sandbox.stats()["in_flight"] == 1)
+        sandbox.clear_faults()
+        assert answer.result().status_code == 202

@@ -129,6 +129,12 @@ def test_it_refuses_other_content_types(graph, content_type):
     assert error(response) == (415, "RequestBodyRead")
 
 
+def test_it_refuses_what_exceeds_the_message_size_of_the_mailbox(graph, sandbox):
+    sandbox.world(limits={"message_bytes": 1000})
+    assert error(graph.send(mail(body="x" * 1000))) == (400, "ErrorMessageSizeExceeded")
+    assert graph.send().status_code == 202
+
+
 def test_an_error_has_the_shape_that_graph_gives_it(graph):
     response = graph.send(data=b"!!!", headers={"client-request-id": "mine"})
     inner = response.json()["error"]["innerError"]
