@@ -1,0 +1,110 @@
+"""Our own SMTP door from the inside: where it is, and which of this host's addresses it lets in."""
+
+import ipaddress
+import smtplib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from gateway.listeners import Listener
+from mailrelay.postmaster.errors import PostmasterError
+from mailrelay.routing.directory import Directory
+
+Step = Callable[[], tuple[int, bytes]]
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where to connect to, and from which of this host's addresses; empty leaves that to the system."""
+
+    host: str
+    port: int
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def first_listener() -> Listener:
+    return settings.SMTP_LISTENERS[0]
+
+
+def door(directory: Directory) -> Door:
+    """Choose the way to our first listener that its rules let in.
+
+    A listener on all addresses may let in the network of the pods and not loopback: then this host's own
+    address in that network is used. Where none is let in, the plain way is taken, and the refusal tells why.
+    """
+    listener = first_listener()
+    if listener.host not in WILDCARDS:
+        return Door(listener.host, listener.port)
+    loopback = WILDCARDS[listener.host]
+    own = [loopback, *_own_addresses(socket.AF_INET6 if ":" in loopback else socket.AF_INET)]
+    allowed = (address for address in own if directory.client_for(ipaddress.ip_address(address)))
+    address = next(allowed, loopback)
+    return Door(address, listener.port, address)
+
+
+def _own_addresses(family: socket.AddressFamily) -> list[str]:
+    """List this host's addresses as its own name resolves; none where it does not."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+
+
+def connect(way: Door, timeout: float) -> smtplib.SMTP:
+    """Connect and say EHLO. `timeout` is seconds for each step. Raises PostmasterError."""
+    source = (way.source, 0) if way.source else None
+    client = smtplib.SMTP(timeout=timeout, local_hostname=settings.SMTP_HOSTNAME, source_address=source)
+    try:
+        code, text = client.connect(way.host, way.port)
+        if code != 220:
+            raise PostmasterError(f"The listener on {way.name} answered {code} {_text(text)}")
+        client.ehlo_or_helo_if_needed()
+    except (OSError, smtplib.SMTPException) as error:
+        client.close()
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PostmasterError(
+            f"Nothing answers on {way.name}, the first of SMTP_LISTENERS: {reason}. Start the gateway "
+            "(manage.py rungateway, or runsmtp), or run this command where its listener runs."
+        ) from None
+    return client
+
+
+def hand_in(client: smtplib.SMTP, mail_from: str, recipient: str, content: bytes) -> str:
+    """Hand in one mail; return the reply to DATA. Raises PostmasterError naming the command refused."""
+    steps: tuple[tuple[str, Step], ...] = (
+        (f"MAIL FROM:<{mail_from}>", lambda: client.mail(mail_from)),
+        (f"RCPT TO:<{recipient}>", lambda: client.rcpt(recipient)),
+        ("DATA", lambda: client.data(content)),
+    )
+    text = ""
+    for command, step in steps:
+        try:
+            code, reply = step()
+        except smtplib.SMTPResponseException as error:
+            code, reply = error.smtp_code, _bytes(error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            raise PostmasterError(
+                f"The connection broke at {command}: {str(error) or type(error).__name__}. The gateway's log "
+                "of this moment says why; the mail may have been stored all the same."
+            ) from None
+        text = f"{code} {_text(reply)}"
+        if code != 250:
+            raise PostmasterError(f"The gateway refused {command}: {text}")
+    return text
+
+
+def _text(reply: bytes) -> str:
+    return " ".join(reply.decode("utf-8", "replace").split())
+
+
+def _bytes(reply: bytes | str) -> bytes:
+    return reply.encode() if isinstance(reply, str) else reply
