@@ -15,6 +15,7 @@ from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.results import removed, result_of
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
+from mailrelay.graph.error_table import CODES
 from mailrelay.graph.errors import verdict_of
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.sendmail import send_mime
@@ -137,7 +138,8 @@ def _send(
         timeout=Timeouts(total=float(settings.GRAPH_TIMEOUT)),
     )
     verdict = verdict_of(answer, token_is_fresh=fresh)
-    metrics.GRAPH_ANSWERS.labels(status=str(answer.status or "none"), code=verdict.code).inc()
+    code = verdict.code if verdict.code in CODES else ""  # what else Graph may call it is no label
+    metrics.GRAPH_ANSWERS.labels(status=str(answer.status or "none"), code=code).inc()
     metrics.GRAPH_SECONDS.observe(answer.duration)
     if verdict.retry_token:
         store.invalidate(credential, bearer.value, claims=verdict.claims)

@@ -18,6 +18,8 @@ def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
         sentence=verdict.sentence,
         advice=verdict.advice,
         retry_after=verdict.retry_after,
+        permanent_after=verdict.permanent_after,
+        refused=verdict.recipients,
     )
     if answer is None:
         return result

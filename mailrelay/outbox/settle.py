@@ -34,6 +34,10 @@ class Result:
     retry_after: float | None = None
     duration: float = 0.0
     reply: str = ""
+    #: Failed attempts after which this passing fault is one for good.
+    permanent_after: int | None = None
+    #: The recipients that Graph named as invalid.
+    refused: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -140,8 +144,9 @@ def _move(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -
         blame.fail(delivery, result.reason, result.text, now)
     elif result.outcome == Outcome.UNCERTAIN:
         blame.uncertain(delivery, result.text, now)
+        _pause_the_blamed(mailbox, result, now)
     elif result.blame == Blame.MESSAGE:
-        blame.defer(delivery, result.reason, result.text, now, result.retry_after)
+        _put_off(delivery, result, now)
     else:
         _stop(delivery, mailbox, result, now)
 
@@ -163,19 +168,32 @@ def _sent(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -
         blame.pause(mailbox, "Microsoft took the mail and asked for a pause.", now, result.retry_after)
 
 
+def _put_off(delivery: Delivery, result: Result, now: datetime) -> None:
+    if result.permanent_after is not None and delivery.attempts + 1 >= result.permanent_after:
+        blame.fail(delivery, result.reason, result.text, now)
+    else:
+        blame.defer(delivery, result.reason, result.text, now, result.retry_after)
+
+
 def _stop(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
     """Let the mailbox or the registration wait; the message loses nothing by it."""
     if result.blame == Blame.MAILBOX and result.outcome == Outcome.CONFIGURATION:
         blame.block(mailbox, result.reason, result.text, now)
-    elif result.blame == Blame.MAILBOX:
-        blame.pause(mailbox, result.text, now, result.retry_after)
     else:
-        blame.fault(mailbox.registration_id, result.reason, result.text, now, result.retry_after)
-        mailbox.registration.refresh_from_db()
+        _pause_the_blamed(mailbox, result, now)
     if stoppage.of(mailbox):
         blame.hold(delivery, result.reason, result.text, now)
     else:
         blame.requeue(delivery, result.text, now)
+
+
+def _pause_the_blamed(mailbox: Mailbox, result: Result, now: datetime) -> None:
+    if result.blame == Blame.MAILBOX:
+        blame.pause(mailbox, result.text, now, result.retry_after)
+    elif result.blame in {Blame.CREDENTIAL, Blame.ENDPOINT}:
+        reason = Reason.UNREACHABLE if result.outcome == Outcome.UNCERTAIN else result.reason
+        blame.fault(mailbox.registration_id, reason, result.text, now, result.retry_after)
+        mailbox.registration.refresh_from_db()
 
 
 def _next(mailbox: Mailbox, now: datetime) -> list[Reservation]:

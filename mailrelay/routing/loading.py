@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 
 from mailrelay.models import SenderConfig, SmtpClient
 from mailrelay.routing.directory import Client, Directory, IPNetwork, Sender
-from mailrelay.vocabulary import FromPolicy
+from mailrelay.vocabulary import FromPolicy, Reason
 
 #: Seconds between two looks at the configuration.
 INTERVAL = 2.0
@@ -19,9 +19,11 @@ INTERVAL = 2.0
 def load() -> Directory:
     """Read senders and clients from the database."""
     configs = SenderConfig.objects.filter(active=True, mailbox__registration__active=True)
-    senders = (_sender(row) for row in configs.select_related("mailbox").order_by("pk"))
+    senders = tuple(_sender(row) for row in configs.select_related("mailbox").order_by("pk"))
     clients = (_client(row) for row in SmtpClient.objects.filter(active=True).order_by("pk"))
-    return Directory(tuple(senders), (*clients, environment_client()))
+    # Whether mail has nowhere to go is ours to mend: a client is told to come back.
+    lacking = Reason.NONE if senders else Reason.CREDENTIAL_MISSING
+    return Directory(senders, (*clients, environment_client()), lacking)
 
 
 def environment_client() -> Client:

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import CancelledError
 
 from mailrelay import metrics
+from mailrelay.outbox import failpoints
 from mailrelay.outbox.errors import DisownedError, StorageFullError
 from mailrelay.outbox.submission import Submission
 from mailrelay.smtp import replies
@@ -79,6 +80,7 @@ async def _store(context: Context, submission: Submission, spool: Spool, seconds
     failure = CancelledError() if outcome.cancelled() else outcome.exception()
     if failure is not None:
         return _failed(submission, failure)
+    failpoints.hit(failpoints.REPLY_BEFORE)
     return Reply(f"250 2.0.0 Ok: queued as {submission.id.hex}", "queued")
 
 
