@@ -10,6 +10,8 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 
 from gateway.settings import ENV
 
+#: The checks that every process runs at its start; Django's own look at the code, not at the environment.
+TAG = "gateway"
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "fuse.sshfs", "afs"}
 MISSION = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "SENDER_EMAIL")
 CREDENTIALS = (
@@ -20,13 +22,13 @@ CREDENTIALS = (
 )
 
 
-@register()
+@register(TAG)
 def variables(**_: Any) -> list[CheckMessage]:
     """Report every variable that could not be used as it stands."""
     return [Error(found.message, hint=found.hint, id=found.id) for found in ENV.problems]
 
 
-@register()
+@register(TAG)
 def sender(**_: Any) -> list[CheckMessage]:
     """Report an environment that names a sender by half, or none."""
     given = [name for name in (*MISSION, *CREDENTIALS) if getattr(settings, name)]
@@ -53,7 +55,7 @@ def sender(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(TAG)
 def addresses(**_: Any) -> list[CheckMessage]:
     """Report addresses of Microsoft that are not https: tokens would cross the network in the clear."""
     return [
@@ -67,7 +69,7 @@ def addresses(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(TAG)
 def files(**_: Any) -> list[CheckMessage]:
     """Report credential files that this process cannot read."""
     return [
@@ -81,7 +83,7 @@ def files(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(TAG)
 def field_keys(**_: Any) -> list[CheckMessage]:
     """Report keys that are not Fernet keys."""
     from django.core.exceptions import ImproperlyConfigured
@@ -103,7 +105,7 @@ def field_keys(**_: Any) -> list[CheckMessage]:
     return []
 
 
-@register()
+@register(TAG)
 def sqlite_is_local(**_: Any) -> list[CheckMessage]:
     """Report SQLite on a network file system, whose locks do not hold (https://www.sqlite.org/wal.html)."""
     if not settings.EMBEDDED:

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from mailrelay.console.site import site
+from mailrelay.console.screens import site
 
 urlpatterns = [
     path("admin/", site.urls),

@@ -25,6 +25,7 @@ OF_REGISTRATION = (
     Reason.SECRET_EXPIRED,
     Reason.CREDENTIAL_REFUSED,
     Reason.CREDENTIAL_MISSING,
+    Reason.CONSENT_MISSING,
 )
 #: Faults of a mailbox that hold its mail.
 OF_MAILBOX = (
@@ -34,7 +35,7 @@ OF_MAILBOX = (
     Reason.MAILBOX_FULL,
     Reason.MAILBOX_BLOCKED,
 )
-REASONS = (*OF_REGISTRATION, *OF_MAILBOX)
+REASONS = tuple({*OF_REGISTRATION, *OF_MAILBOX})
 
 
 def of(mailbox: Mailbox) -> Reason:

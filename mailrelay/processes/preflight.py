@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
+from gateway.checks import TAG
 from mailrelay.health.readiness import pending_migrations
 
 #: Seconds for which a second process waits for the first to let go of DATA_DIR.
@@ -21,7 +22,7 @@ LOCK_WAIT = 60.0
 
 def refuse_misconfiguration() -> None:
     """Run the system checks. Raises CommandError with what is wrong and how to mend it."""
-    serious = [found for found in checks.run_checks() if found.is_serious()]
+    serious = [found for found in checks.run_checks(tags=[TAG]) if found.is_serious()]
     if serious:
         raise CommandError("\n".join(f"{found.msg} {found.hint or ''} ({found.id})" for found in serious))
 

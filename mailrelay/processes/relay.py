@@ -40,8 +40,8 @@ class Relay:
         networks = [network for client in self._watch().clients for network in client.networks]
         if beyond and all(network.is_loopback for network in networks):
             raise CommandError(
-                f"{beyond[0]} listens beyond this machine, but nobody there may send. Set SMTP_ALLOWED_NETWORKS "
-                "to the networks of your clients (the word private is RFC 1918 and its like). (gateway.E011)"
+                f"{beyond[0]} listens beyond this machine, but nobody there may send. Set "
+                "SMTP_ALLOWED_NETWORKS to the networks of your clients (the word private is RFC 1918 and its like). (gateway.E011)"
             )
 
 

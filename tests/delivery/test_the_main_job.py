@@ -2,7 +2,7 @@
 
 import hashlib
 
-from tests.harness.processes import mail, rows, send
+from tests.harness.processes import as_sent, mail, rows, send
 
 
 def test_it_delivers_the_content_to_exactly_the_envelope(stack):
@@ -65,7 +65,7 @@ def test_it_stores_what_came_byte_for_byte(embedded):
 
     chunks = rows(embedded.environment, "SELECT data FROM mailrelay_contentchunk ORDER BY number")
     stored = b"".join(chunk for (chunk,) in chunks)
-    sent = message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
+    sent = as_sent(message)
     assert len(chunks) > 1
     assert hashlib.sha256(stored[-len(sent) :]).digest() == hashlib.sha256(sent).digest()
     assert stored[: -len(sent)].startswith(b"Received: from client.test")

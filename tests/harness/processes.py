@@ -196,7 +196,8 @@ def manage(environment: dict[str, str], *arguments: str, check: bool = True, tim
 
 
 def mailq(environment: dict[str, str], *arguments: str) -> list[dict]:
-    return [json.loads(line) for line in manage(environment, "mailq", "--json", *arguments).stdout.splitlines()]
+    lines = manage(environment, "mailq", "--json", *arguments).stdout.splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def rows(environment: dict[str, str], query: str, *values) -> list[tuple]:
@@ -217,7 +218,7 @@ def rows(environment: dict[str, str], query: str, *values) -> list[tuple]:
 
 def states(environment: dict[str, str]) -> dict[str, int]:
     found = rows(environment, "SELECT state, COUNT(*) FROM mailrelay_delivery GROUP BY state")
-    return {state: count for state, count in found}
+    return dict(found)
 
 
 def mail(number: int | str = 0, size: int = 0, **headers: str) -> EmailMessage:
@@ -231,8 +232,12 @@ def mail(number: int | str = 0, size: int = 0, **headers: str) -> EmailMessage:
     }
     for name, value in (fields | {k.replace("_", "-"): v for k, v in headers.items()}).items():
         message[name] = value
-    message.set_content(f"body of mail {number}\n" + "x" * 70 + "\n" * (size > 0) + ("y" * 76 + "\n") * (size // 77))
+    message.set_content(f"body of mail {number}\n" + ("y" * 76 + "\n") * (size // 77))
     return message
+
+
+def as_sent(message: EmailMessage) -> bytes:
+    return message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
 
 
 def send(
@@ -243,7 +248,7 @@ def send(
     timeout: float = 60.0,
 ) -> str:
     """Send one mail; return the queue id from the reply. Raises what smtplib raises."""
-    data = message if isinstance(message, bytes) else message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
+    data = message if isinstance(message, bytes) else as_sent(message)
     with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", timeout=timeout) as client:
         client.ehlo()
         code, text = client.mail(mail_from)

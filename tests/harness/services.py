@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -145,10 +146,8 @@ class RabbitMQ(Server):
         group = self.process.pid if self.process else 0
         super().end(how, timeout)
         if group:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         epmd = shutil.which("epmd")
         if epmd:
             subprocess.run(

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from gateway.checks import TAG
 from mailrelay.processes import preflight, with_sandbox
 from mailrelay.processes.gateway import Gateway
 from mailrelay.processes.stopping import until_stopped
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, sandbox: bool, **__: Any) -> None:
         if sandbox:
             with_sandbox.start_again()
-        self.check()
+        self.check(tags=[TAG])
         lock = preflight.lock_data_dir()
         preflight.migrate_embedded()
         stopped = until_stopped()

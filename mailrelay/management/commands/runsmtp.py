@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from gateway.checks import TAG
 from mailrelay.health.monitor import monitor
 from mailrelay.health.serving import HealthServer
 from mailrelay.outbox.scheduler import Scheduler
@@ -16,6 +17,7 @@ from mailrelay.processes.stopping import until_stopped
 
 class Command(BaseCommand):
     help = "Listen for SMTP, store what is accepted, and wake the workers."
+    requires_system_checks = (TAG,)
 
     def handle(self, *_: Any, **__: Any) -> None:
         preflight.refuse_memory_broker("runsmtp")
