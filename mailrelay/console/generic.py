@@ -1,0 +1,27 @@
+"""Django's admin classes with the type parameters that only its stubs know."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin
+    ModelForm = forms.ModelForm
+    ModelChoiceField = forms.ModelChoiceField
+else:
+
+    class ModelAdmin(admin.ModelAdmin):
+        def __class_getitem__(cls, _: Any) -> Any:
+            return cls
+
+    class ModelForm(forms.ModelForm):
+        def __class_getitem__(cls, _: Any) -> Any:
+            return cls
+
+    class ModelChoiceField(forms.ModelChoiceField):
+        def __class_getitem__(cls, _: Any) -> Any:
+            return cls
+
+
+__all__ = ["ModelAdmin", "ModelChoiceField", "ModelForm"]

@@ -1,0 +1,151 @@
+"""The screen of mailboxes: what Microsoft limits, and how much of it is used now."""
+
+import copy
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from mailrelay.console.cells import NOTHING, badge, moment, relative, two_lines
+from mailrelay.console.configuration import ConfigurationAdmin
+from mailrelay.console.generic import ModelForm
+from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.site import site
+from mailrelay.console.words import reason_words
+from mailrelay.models import AppRegistration, Delivery, Mailbox
+from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.outbox import limits, registrations
+from mailrelay.vocabulary import ManagedBy, State
+
+#: Waiting deliveries that are counted at most.
+COUNTED = 1000
+
+
+class MailboxForm(ModelForm[Mailbox]):
+    address = forms.EmailField(help_text="The mailbox that Microsoft 365 knows. It stays as it is entered.")
+
+    class Meta:
+        model = Mailbox
+        fields = ("registration", "address", "user_id", "concurrency", "messages_per_minute")
+
+    def clean_address(self) -> str:
+        return str(self.cleaned_data["address"]).lower()
+
+
+@admin.register(Mailbox, site=site)
+class MailboxAdmin(ConfigurationAdmin[Mailbox]):
+    form = MailboxForm
+    list_display = ("mailbox", "standing", "in_flight", "bucket", "last_success")
+    search_fields = ("address",)
+    ordering = ("address",)
+    sortable_by = ()
+    present: ClassVar[tuple[str, ...]] = ("state", "waiting", "in_flight", "bucket", "last_success")
+    fieldsets = (
+        (None, {"fields": ("registration", "address", "user_id")}),
+        ("Present use", {"fields": present}),
+        (
+            "Limits",
+            {
+                "fields": ("concurrency", "messages_per_minute"),
+                "description": "Microsoft allows four requests in flight for a mailbox and thirty messages a "
+                "minute. More is refused with 429, which slows the mailbox down.",
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Mailbox]:
+        running = Delivery.objects.filter(IN_FLIGHT, mailbox=OuterRef("pk")).order_by().values("mailbox")
+        count = Subquery(running.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
+        rows = (
+            super().get_queryset(request).select_related("registration").annotate(running=Coalesce(count, 0))
+        )
+        return rows.defer(*(f"registration__{name}" for name in WITHOUT_SECRETS))
+
+    def owner(self, row: Mailbox) -> ManagedBy:
+        """A mailbox belongs to whatever keeps its sender."""
+        kept = row.senders.exclude(managed_by=ManagedBy.ADMIN).values_list("managed_by", flat=True).first()
+        return ManagedBy(kept or ManagedBy.ADMIN)
+
+    def in_use(self, row: Mailbox) -> str:
+        if row.senders.exists():
+            return (
+                f"The mailbox {row.address} cannot be deleted: a sender uses it. Let the sender use another."
+            )
+        if row.deliveries.exists():
+            return (
+                f"The mailbox {row.address} cannot be deleted: messages on record went or wait to go "
+                "through it. It can go once they are past their retention."
+            )
+        return ""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Mailbox | None = None) -> Any:
+        identity = ("registration", "address") if obj is not None else ()
+        return (*super().get_readonly_fields(request, obj), *identity)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs["queryset"] = AppRegistration.objects.defer(*WITHOUT_SECRETS).order_by("name")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Mailbox, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change:
+            self.after_commit(request, lambda: registrations.try_now(obj))
+
+    @admin.display(description="mailbox")
+    def mailbox(self, row: Mailbox) -> SafeString:
+        return two_lines(row.address, f"through {row.registration.name}")
+
+    @admin.display(description="state")
+    def standing(self, row: Mailbox) -> SafeString:
+        now = timezone.now()
+        if row.blocked:
+            return two_lines(badge(reason_words(row.blocked).title, "bad"), _probe(row, now))
+        if row.registration.failing:
+            return badge("App registration failing", "bad")
+        if not row.registration.active:
+            return badge("App registration off", "quiet")
+        if row.paused_until is not None and row.paused_until > now:
+            return two_lines(badge("Paused", "waiting"), f"goes on {relative(row.paused_until, now)}")
+        return badge("Open", "good")
+
+    @admin.display(description="state")
+    def state(self, row: Mailbox) -> SafeString:
+        """Say why it stands still, if it does, and what to do."""
+        if row.blocked:
+            return two_lines(
+                self.standing(row), f"{row.blocked_text} {reason_words(row.blocked).todo}".strip()
+            )
+        if row.registration.failing:
+            return two_lines(self.standing(row), row.registration.failing_text)
+        return two_lines(self.standing(row), row.pause_text)
+
+    @admin.display(description="in flight")
+    def in_flight(self, row: Any) -> str:
+        return f"{row.running} of {row.concurrency}" if row.concurrency else f"{row.running}, no limit"
+
+    @admin.display(description="left this minute")
+    def bucket(self, row: Mailbox) -> str:
+        if not row.messages_per_minute:
+            return "no limit"
+        present = copy.copy(row)
+        limits.refill(present, timezone.now())
+        return f"{int(present.tokens)} of {row.messages_per_minute}"
+
+    @admin.display(description="waiting")
+    def waiting(self, row: Mailbox) -> str:
+        queued = Delivery.objects.filter(mailbox=row, state=State.QUEUED).order_by()[: COUNTED + 1].count()
+        return f"more than {COUNTED}" if queued > COUNTED else str(queued)
+
+    @admin.display(description="last sent")
+    def last_success(self, row: Mailbox) -> SafeString:
+        return moment(row.succeeded_at, timezone.now()) if row.succeeded_at else NOTHING
+
+
+def _probe(row: Mailbox, now: datetime) -> str:
+    return f"tried again {relative(row.probe_at, now)}" if row.probe_at and row.probe_at > now else ""

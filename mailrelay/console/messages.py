@@ -1,0 +1,240 @@
+"""The screen of messages: find one, see what became of it, act on it. Nothing of it can be edited."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from mailrelay.console import cells, message_actions, outlook
+from mailrelay.console.generic import ModelAdmin
+from mailrelay.console.message_actions import ACTIONS, Action
+from mailrelay.console.message_content import download
+from mailrelay.console.message_filters import SenderFilter, StateFilter, TimeFilter
+from mailrelay.console.message_page import DEFERRED, RELATED, page_of, shown_state, state_badge
+from mailrelay.console.message_search import HELP, REACH, ReachPaginator, search
+from mailrelay.console.site import site
+from mailrelay.models import Delivery, Message, Recipient
+from mailrelay.outbox import clock
+from mailrelay.outbox.errors import ContentRemovedError
+
+#: The lookup by which the list goes on beyond its reach.
+BEFORE = "created_at__lte"
+
+
+class MessageList(ChangeList):
+    """The list with a way to what is older than it reaches."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        last_page = self.page_num == self.paginator.num_pages
+        self.reached = self.result_count == REACH
+        self.older = self.newest = ""
+        if self.reached and last_page and self.result_list:
+            oldest = self.result_list[-1].created_at.isoformat()
+            self.older = self.get_query_string({BEFORE: oldest}, [PAGE_VAR])
+        if BEFORE in self.params:
+            self.newest = self.get_query_string(remove=[BEFORE, PAGE_VAR])
+
+
+def _bulk(action: Action) -> Callable[..., HttpResponseBase | None]:
+    """Make the entry of the list's menu that does `action` to what is ticked."""
+
+    @admin.action(description=action.label, permissions=["operate"])
+    def run(self: "MessageAdmin", request: HttpRequest, rows: QuerySet[Message]) -> HttpResponseBase | None:
+        return self.act_on_many(request, action, rows)
+
+    run.__name__ = action.name
+    return run
+
+
+@admin.register(Message, site=site)
+class MessageAdmin(ModelAdmin[Message]):
+    list_display = ("mail", "standing", "accepted", "sent_by", "weight")
+    list_filter = (StateFilter, TimeFilter, SenderFilter)
+    list_per_page = 50
+    list_max_show_all = 0
+    search_fields = ("message_id_key",)
+    search_help_text = HELP
+    show_full_result_count = False
+    paginator = ReachPaginator
+    ordering = ("-created_at",)
+    sortable_by = ()
+    actions = tuple(_bulk(action) for action in ACTIONS.values())
+
+    # --- Who may what ----------------------------------------------------------------------------------
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - nobody may
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002
+        return bool(request.user.has_perm("mailrelay.view_message"))
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("mailrelay.operate_message"))
+
+    # --- The list --------------------------------------------------------------------------------------
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        return MessageList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        first = Recipient.objects.filter(message=OuterRef("pk")).order_by("pk").values("address")[:1]
+        parts = Delivery.objects.select_related(*RELATED).defer(*DEFERRED).order_by("pk")
+        rows = super().get_queryset(request).select_related("sender", "client")
+        return rows.annotate(first_recipient=Subquery(first)).prefetch_related(Prefetch("deliveries", parts))
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: QuerySet[Message],
+        search_term: str,
+    ) -> tuple[QuerySet[Message], bool]:
+        return search(queryset, search_term), False
+
+    @admin.display(description="message")
+    def mail(self, row: Any) -> SafeString:
+        more = f" and {row.recipient_count - 1} more" if row.recipient_count > 1 else ""
+        way = f"{row.header_from or row.mail_from or '<>'} → {row.first_recipient or '–'}{more}"
+        return cells.two_lines(row.subject or "(no subject)", way)
+
+    @admin.display(description="state")
+    def standing(self, row: Message) -> SafeString:
+        deliveries = list(row.deliveries.all())
+        pressing = next((part for part in deliveries if part.state == row.state), None)
+        brief = outlook.of(pressing, clock.now()).brief if pressing else ""
+        return format_html(
+            "{}{}",
+            state_badge(shown_state(row, deliveries)),
+            format_html('<span class="second">{}</span>', brief) if brief else "",
+        )
+
+    @admin.display(description="accepted")
+    def accepted(self, row: Message) -> SafeString:
+        return cells.two_lines(cells.moment(row.created_at), cells.relative(row.created_at, clock.now()))
+
+    @admin.display(description="sender")
+    def sent_by(self, row: Message) -> str:
+        return row.sender.name
+
+    @admin.display(description="size")
+    def weight(self, row: Message) -> str:
+        return cells.size(row.size)
+
+    # --- One message -----------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        protect = self.admin_site.admin_view
+        return [
+            path("<uuid:pk>/raw/", protect(self.raw_view), name="mailrelay_message_raw"),
+            path("<uuid:pk>/do/<slug:name>/", protect(self.action_view), name="mailrelay_message_action"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 - Django's signature
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        if not self.has_view_permission(request) or request.method not in {"GET", "HEAD"}:
+            raise PermissionDenied
+        message = self.get_object(request, object_id)
+        if message is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
+        page = page_of(message)
+        states = [part.delivery.state for part in page.parts]
+        may_act = self.has_operate_permission(request)
+        return self._render(
+            request,
+            "console/message.html",
+            message.subject or "(no subject)",
+            page=page,
+            message=message,
+            actions=message_actions.offered(message, states) if may_act else [],
+            may_read=request.user.has_perm("mailrelay.view_content"),
+            several=len(page.parts) > 1,
+        )
+
+    def raw_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        """Hand out the raw message to whoever may read content."""
+        if not self.has_view_permission(request) or not request.user.has_perm("mailrelay.view_content"):
+            raise PermissionDenied
+        message = self._find(pk)
+        try:
+            return download(request, message)
+        except ContentRemovedError as removed:
+            messages.error(request, str(removed))
+            return self._to_page(pk)
+
+    def action_view(self, request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
+        """Ask on GET, act on POST."""
+        action = ACTIONS.get(name)
+        if action is None:
+            raise Http404("There is no such action.")
+        if not (self.has_view_permission(request) and self.has_operate_permission(request)):
+            raise PermissionDenied
+        message = self._find(pk)
+        if request.method == "POST":
+            self._act(request, action, [message])
+            return self._to_page(pk)
+        context = message_actions.confirmation(action, [message])
+        return self._ask(request, action, **context, back=self._page_address(pk))
+
+    def act_on_many(
+        self, request: HttpRequest, action: Action, rows: QuerySet[Message]
+    ) -> HttpResponseBase | None:
+        chosen = list(rows.prefetch_related(None)[:REACH])
+        if "confirmed" in request.POST:
+            self._act(request, action, chosen)
+            return None
+        return self._ask(
+            request,
+            action,
+            **message_actions.confirmation(action, chosen),
+            ticked=request.POST.getlist(ACTION_CHECKBOX_NAME),
+            ticked_name=ACTION_CHECKBOX_NAME,
+            select_across=request.POST.get("select_across") == "1",
+            back=request.get_full_path(),
+        )
+
+    def _act(self, request: HttpRequest, action: Action, rows: list[Message]) -> None:
+        chosen = [(row.pk, row.content_removed_at is None) for row in rows]
+        result = message_actions.run(action, chosen, request.user.get_username())
+        message_actions.say(request, action, result)
+
+    def _ask(self, request: HttpRequest, action: Action, **context: Any) -> HttpResponse:
+        return self._render(request, "console/confirm.html", f"{action.label}?", **context)
+
+    def _render(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
+        common = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+        return TemplateResponse(request, template, {**common, **context})
+
+    def _find(self, pk: UUID) -> Message:
+        message = Message.objects.filter(pk=pk).first()
+        if message is None:
+            raise Http404("There is no such message.")
+        return message
+
+    def _to_page(self, pk: UUID) -> HttpResponseRedirect:
+        return HttpResponseRedirect(self._page_address(pk))
+
+    def _page_address(self, pk: UUID) -> str:
+        return reverse("admin:mailrelay_message_change", args=[pk])

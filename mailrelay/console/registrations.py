@@ -1,0 +1,196 @@
+"""The screen of app registrations: how tokens are had, and how that is going."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from mailrelay.console.cells import NOTHING, badge, moment, two_lines
+from mailrelay.console.configuration import ConfigurationAdmin
+from mailrelay.console.fields import ClientIdField, HttpsOriginField, NewSecretField, TenantField
+from mailrelay.console.generic import ModelForm
+from mailrelay.console.site import site
+from mailrelay.console.words import reason_words
+from mailrelay.models import AppRegistration
+from mailrelay.outbox import registrations
+from mailrelay.vocabulary import CredentialKind
+
+#: Columns that the admin never reads, so that it can neither show them nor fail to decrypt them.
+WITHOUT_SECRETS = ("secret", "certificate_password")
+#: Fields that a token depends on: a change of one is a new version of the credential.
+CREDENTIAL = frozenset(
+    {
+        "tenant_id",
+        "client_id",
+        "authority_host",
+        "graph_endpoint",
+        "kind",
+        "certificate_path",
+        "new_certificate_password",
+        "token_file",
+        "active",
+    }
+)
+
+
+class RegistrationForm(ModelForm[AppRegistration]):
+    tenant_id = TenantField(label="Tenant id", help_text="Directory (tenant) ID, or a domain of the tenant.")
+    client_id = ClientIdField(label="Client id", help_text="Application (client) ID.")
+    authority_host = HttpsOriginField(
+        label="Authority", help_text="Where tokens come from; differs in national clouds."
+    )
+    graph_endpoint = HttpsOriginField(
+        label="Graph endpoint", help_text="Where mail goes to; differs in national clouds."
+    )
+    new_secret = NewSecretField(label="New client secret")
+    new_certificate_password = NewSecretField(label="New certificate password")
+
+    class Meta:
+        model = AppRegistration
+        fields = (
+            "name",
+            "active",
+            "tenant_id",
+            "client_id",
+            "kind",
+            "certificate_path",
+            "token_file",
+            "authority_host",
+            "graph_endpoint",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stored = self._which_are_stored()
+        for name, column in (("new_secret", "secret"), ("new_certificate_password", "certificate_password")):
+            if name in self.fields:
+                self.fields[name].help_text = (
+                    "One is stored, and is never shown. Left empty, it stays."
+                    if column in self._stored
+                    else "None is stored. What is entered is encrypted, and never shown again."
+                )
+
+    def _which_are_stored(self) -> set[str]:
+        """Tell which secrets the row has, without reading them."""
+        mine = AppRegistration.objects.filter(pk=self.instance.pk)
+        if self.instance.pk is None:
+            return set()
+        return {column for column in WITHOUT_SECRETS if mine.exclude(**{column: ""}).exists()}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        kind = cleaned.get("kind")
+        if kind == CredentialKind.SECRET and not cleaned.get("new_secret") and "secret" not in self._stored:
+            self.add_error("new_secret", "Enter the value of a client secret: none is stored.")
+        if kind == CredentialKind.CERTIFICATE:
+            self._require_path("certificate_path", "the PEM or PFX file with the key and the certificate")
+        if kind == CredentialKind.FEDERATED:
+            self._require_path("token_file", "the file with the federated token")
+        return cleaned
+
+    def _require_path(self, field: str, what: str) -> None:
+        if not str(self.cleaned_data.get(field) or "").startswith("/"):
+            self.add_error(field, f"Enter the absolute path of {what}, as the workers see it.")
+
+
+@admin.register(AppRegistration, site=site)
+class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
+    form = RegistrationForm
+    list_display = ("registration", "standing", "credential", "token", "owned_by")
+    search_fields = ("name", "tenant_id", "client_id")
+    ordering = ("name",)
+    sortable_by = ()
+    present: ClassVar[tuple[str, ...]] = ("health", "next_try", "last_token", "last_refusal")
+    entry_only: ClassVar[tuple[str, ...]] = ("new_secret", "new_certificate_password")
+    fieldsets = (
+        (None, {"fields": ("name", "active")}),
+        ("How it is going", {"fields": present}),
+        ("Application", {"fields": ("tenant_id", "client_id")}),
+        (
+            "Credential",
+            {
+                "fields": (
+                    "kind",
+                    "new_secret",
+                    "certificate_path",
+                    "new_certificate_password",
+                    "token_file",
+                )
+            },
+        ),
+        ("Cloud", {"fields": ("authority_host", "graph_endpoint")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AppRegistration]:
+        return super().get_queryset(request).defer(*WITHOUT_SECRETS)
+
+    def in_use(self, row: AppRegistration) -> str:
+        if not row.mailboxes.exists():
+            return ""
+        return (
+            f"The app registration “{row.name}” cannot be deleted: mailboxes send through it. Let their "
+            "senders use another one and delete the mailboxes first, or switch the registration off."
+        )
+
+    def save_model(self, request: HttpRequest, obj: AppRegistration, form: Any, change: bool) -> None:
+        secret = form.cleaned_data["new_secret"]
+        if form.cleaned_data["new_certificate_password"]:
+            obj.certificate_password = form.cleaned_data["new_certificate_password"]
+        if not change:
+            obj.secret = secret
+        super().save_model(request, obj, form, change)
+        if change and secret:
+            self.after_commit(request, lambda: registrations.replace_secret(obj, secret))
+        elif change and CREDENTIAL & set(form.changed_data):
+            self.after_commit(request, lambda: registrations.renew(obj))
+
+    def changed_columns(self, form: Any) -> list[str]:
+        password = ["certificate_password"] if "new_certificate_password" in form.changed_data else []
+        return [*super().changed_columns(form), *password]
+
+    @admin.display(description="app registration")
+    def registration(self, row: AppRegistration) -> SafeString:
+        return two_lines(row.name, row.tenant_id)
+
+    @admin.display(description="state")
+    def standing(self, row: AppRegistration) -> SafeString:
+        if not row.active:
+            return badge("Off", "quiet")
+        if row.failing:
+            return badge(reason_words(row.failing).title, "bad")
+        if row.token_refused:
+            return badge("Refused by Entra ID", "bad")
+        if row.token_succeeded_at is None:
+            return badge("Not tried yet", "quiet")
+        return badge("Working", "good")
+
+    @admin.display(description="state")
+    def health(self, row: AppRegistration) -> SafeString:
+        return two_lines(self.standing(row), row.failing_text)
+
+    @admin.display(description="next try")
+    def next_try(self, row: AppRegistration) -> SafeString:
+        return moment(row.retry_at, timezone.now()) if row.failing else NOTHING
+
+    @admin.display(description="last token")
+    def last_token(self, row: AppRegistration) -> SafeString:
+        return moment(row.token_succeeded_at, timezone.now())
+
+    @admin.display(description="last refusal")
+    def last_refusal(self, row: AppRegistration) -> SafeString:
+        return two_lines(moment(row.token_failed_at, timezone.now()), row.token_error)
+
+    @admin.display(description="credential")
+    def credential(self, row: AppRegistration) -> str:
+        return row.get_kind_display()
+
+    @admin.display(description="token valid until")
+    def token(self, row: AppRegistration) -> SafeString:
+        return moment(row.token_expires_at, timezone.now())
+
+    @admin.display(description="kept by")
+    def owned_by(self, row: AppRegistration) -> str:
+        return row.get_managed_by_display()

@@ -1,0 +1,6 @@
+"""All screens, registered by being imported. Only the web imports this: other processes need no admin."""
+
+from mailrelay.console import clients, mailboxes, messages, people, registrations, senders, workers
+from mailrelay.console.site import site
+
+__all__ = ["clients", "mailboxes", "messages", "people", "registrations", "senders", "site", "workers"]

@@ -1,0 +1,97 @@
+"""What the states, outcomes and reasons of the vocabulary mean to a person: a title and a sentence each."""
+
+from typing import NamedTuple
+
+from mailrelay.vocabulary import Outcome, Reason, State
+
+
+class Words(NamedTuple):
+    """A title, the tone of its badge (good, busy, waiting, bad, quiet), and what to do about it."""
+
+    title: str
+    tone: str
+    todo: str = ""
+
+
+STATES = {
+    State.QUEUED: Words("Queued", "busy"),
+    State.RESERVED: Words("Sending", "busy"),
+    State.SENDING: Words("Sending", "busy"),
+    State.DEFERRED: Words("Waiting to try again", "waiting"),
+    State.SENT: Words("Sent", "good"),
+    State.FAILED: Words("Failed", "bad"),
+    State.HELD: Words("Held", "waiting"),
+    State.UNCERTAIN: Words("Perhaps sent", "waiting"),
+    State.CANCELLED: Words("Cancelled", "quiet"),
+}
+#: States that a message shows; what is in flight counts as queued.
+SHOWN_STATES = tuple(state for state in State if state not in {State.RESERVED, State.SENDING})
+
+OUTCOMES = {
+    Outcome.SENT: Words("Microsoft accepted it", "good"),
+    Outcome.TRANSIENT: Words("Not sent, may work later", "waiting"),
+    Outcome.PERMANENT: Words("Refused for good", "bad"),
+    Outcome.CONFIGURATION: Words("Not sent, something has to be mended", "bad"),
+    Outcome.TOO_LARGE: Words("Too large for this route", "bad"),
+    Outcome.UNCERTAIN: Words("May have been sent", "waiting"),
+}
+
+REASONS = {
+    Reason.SECRET_WRONG: Words(
+        "Client secret wrong", "bad", "Enter the value of a valid client secret in the app registration."
+    ),
+    Reason.SECRET_EXPIRED: Words(
+        "Client secret expired",
+        "bad",
+        "Make a new client secret in Entra ID and enter it in the app registration.",
+    ),
+    Reason.CREDENTIAL_REFUSED: Words(
+        "Credential refused", "bad", "Check tenant id, client id and credential of the app registration."
+    ),
+    Reason.CREDENTIAL_MISSING: Words(
+        "Credential missing", "bad", "Give the app registration a secret, certificate or token file."
+    ),
+    Reason.CONSENT_MISSING: Words(
+        "Consent missing",
+        "bad",
+        "Grant the application Mail.Send with admin consent, and check application access policies.",
+    ),
+    Reason.MAILBOX_UNKNOWN: Words(
+        "Mailbox unknown", "bad", "Check the address of the sender's mailbox in Microsoft 365."
+    ),
+    Reason.MAILBOX_UNLICENSED: Words(
+        "Mailbox without licence", "bad", "Assign a licence with Exchange Online to the mailbox."
+    ),
+    Reason.MAILBOX_FULL: Words("Mailbox full", "bad", "Make room in the mailbox or its Sent Items."),
+    Reason.MAILBOX_BLOCKED: Words(
+        "Mailbox blocked", "bad", "Look for the mailbox under Restricted entities in Microsoft Defender."
+    ),
+    Reason.SENDER_INACTIVE: Words("Sender off", "quiet", "Switch the sender on, or cancel the message."),
+    Reason.POISON: Words(
+        "Stops workers", "bad", "Look at the content before it is released: three workers failed over it."
+    ),
+    Reason.BY_HAND: Words("By hand", "quiet", "Release it, or cancel it."),
+    Reason.UNCERTAIN: Words(
+        "Perhaps sent", "waiting", "Look into Sent Items of the mailbox; then release it, or cancel it."
+    ),
+    Reason.THROTTLED: Words("Slowed down by Microsoft", "waiting"),
+    Reason.UNREACHABLE: Words("Microsoft unreachable", "bad"),
+    Reason.SERVER_ERROR: Words("Server error", "waiting"),
+    Reason.REJECTED: Words("Rejected", "bad"),
+    Reason.TOO_LARGE: Words("Too large", "bad"),
+    Reason.TOO_OLD: Words("Too old", "bad"),
+}
+_NO_REASON = Words("", "quiet")
+
+
+def state_words(state: str) -> Words:
+    return STATES[State(state)]
+
+
+def outcome_words(outcome: str) -> Words:
+    """Return the words of an attempt; one without an outcome has not ended."""
+    return OUTCOMES[Outcome(outcome)] if outcome else Words("Under way", "busy")
+
+
+def reason_words(reason: str) -> Words:
+    return REASONS.get(Reason(reason), _NO_REASON)

@@ -1,0 +1,65 @@
+"""The screen of workers: which processes deliver, and whether they are alive."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from mailrelay.console.cells import badge, moment
+from mailrelay.console.generic import ModelAdmin
+from mailrelay.console.site import site
+from mailrelay.models import Delivery, Worker
+from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.outbox.capacity import HEARTBEAT, MISSED
+
+#: What the Celery queues are for.
+QUEUES = {"deliver": "senders made here", "deliver-environment": "the sender from the environment"}
+
+
+@admin.register(Worker, site=site)
+class WorkerAdmin(ModelAdmin[Worker]):
+    list_display = ("name", "standing", "busy", "serves", "started", "seen")
+    list_display_links = None
+    ordering = ("name",)
+    sortable_by = ()
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        mine = Delivery.objects.filter(IN_FLIGHT, lease_owner=OuterRef("name")).order_by()
+        count = mine.values("lease_owner").annotate(n=Count("pk")).values("n")
+        running = Coalesce(Subquery(count, output_field=IntegerField()), 0)
+        return super().get_queryset(request).annotate(running=running)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - nobody may
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    @admin.display(description="state")
+    def standing(self, row: Worker) -> SafeString:
+        silent = (timezone.now() - row.seen_at).total_seconds()
+        return badge("Alive", "good") if silent <= HEARTBEAT * MISSED else badge("Silent", "bad")
+
+    @admin.display(description="delivering")
+    def busy(self, row: Any) -> str:
+        return f"{row.running} of {row.capacity}"
+
+    @admin.display(description="serves")
+    def serves(self, row: Worker) -> str:
+        return ", ".join(QUEUES.get(name, name) for name in row.queues.split(","))
+
+    @admin.display(description="started")
+    def started(self, row: Worker) -> SafeString:
+        return moment(row.started_at, timezone.now())
+
+    @admin.display(description="last seen")
+    def seen(self, row: Worker) -> SafeString:
+        return moment(row.seen_at, timezone.now())
