@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailrelay.sandbox.world import Mailbox
 
 RECIPIENT_FIELDS = ("to", "cc", "bcc")
-# "Graph" stands for the identifier that the service makes up when a message has none of its own.
+# What the service makes up for a message without an identifier has this shape.
 GENERATED = "<{}@sandbox.prod.outlook.test>"
 
 

@@ -55,7 +55,7 @@ def test_none_or_more_than_five_headers_are_refused(graph, count):
 def test_five_headers_pass(graph, sandbox):
     headers = [{"name": f"X-H{n}", "value": "v"} for n in range(5)]
     assert graph.send_json(json_mail(internetMessageHeaders=headers)).status_code == 202
-    assert b"X-H4: v" in sandbox.delivered(1 + sandbox.deliveries()[0]["seq"] - 1)
+    assert b"X-H4: v" in sandbox.delivered(sandbox.deliveries()[0]["seq"])
 
 
 def test_a_header_name_sent_by_json_survives_in_mime_from_then_on(graph, sandbox):

@@ -204,3 +204,21 @@ def test_a_request_that_breaks_off_in_its_body_is_not_applied(sandbox):
     assert sandbox.stats()["in_flight"] == 0
     assert sandbox.deliveries() == []
     assert "Traceback" not in sandbox.log_file.read_text()
+
+
+def test_the_management_command_is_the_same_program(tmp_path):
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "manage.py", "runsandbox", "--data-dir", str(tmp_path / "sandbox")]
+    environment = {**os.environ, "DATA_DIR": str(tmp_path)}
+    with subprocess.Popen(
+        [*command, "--port", "0", "--page-port", "0"], cwd=root, env=environment
+    ) as process:
+        try:
+            deadline = time.monotonic() + 90
+            while not (tmp_path / "sandbox" / "sandbox.json").exists():
+                assert process.poll() is None, "it ended before it was ready"
+                assert time.monotonic() < deadline, "it did not become ready"
+                time.sleep(0.05)
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0

@@ -60,6 +60,15 @@ def test_a_file_goes_up_in_ranges_and_arrives_whole(writer, sandbox, draft):
     assert copy.get_body().get_content().strip() == "hello"
 
 
+def test_the_upload_url_has_the_host_name_that_the_client_uses(writer, sandbox, draft):
+    port = sandbox.base_url.rpartition(":")[2]
+    path = f"/v1.0/users/{GATEWAY}/messages/{draft}/attachments/createUploadSession"
+    item = {"AttachmentItem": {"attachmentType": "file", "name": "n", "size": SIZE}}
+    session = writer.call("POST", f"https://localhost:{port}{path}", json=item).json()
+    assert session["uploadUrl"].startswith("https://localhost:")
+    assert put(writer, session["uploadUrl"], b"x" * 100).status_code == 200
+
+
 def test_an_authorization_header_is_refused(writer, draft):
     url = open_session(writer, draft).json()["uploadUrl"]
     response = put(writer, url, b"x", Authorization=f"Bearer {writer.token}")
