@@ -13,7 +13,10 @@ for _name in ("DATABASE_URL", "CELERY_BROKER_URL", "REQUESTS_CA_BUNDLE", "CURL_C
     os.environ.pop(_name, None)
 os.environ |= {"DJANGO_SETTINGS_MODULE": "gateway.settings", "DATA_DIR": _folder, "LOG_LEVEL": "WARNING"}
 
+import django  # noqa: E402
 import pytest  # noqa: E402
+
+django.setup()
 
 from mailrelay.sandbox.client import SandboxProcess  # noqa: E402
 from tests.harness.services import PostgreSQL, RabbitMQ, Redis  # noqa: E402

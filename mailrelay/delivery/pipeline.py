@@ -60,8 +60,11 @@ def deliver(delivery_id: int, token: UUID) -> None:
             log.exception("delivery crashed", extra={"message_id": delivery.message.queue_id})
             settle.crashed(delivery_id, token, _crash_text(error))
             return
-    publish.publish(reservations)
-    scheduler.poke()
+    if reservations:
+        publish.publish(reservations)
+    else:
+        # Nothing more through this mailbox: the free worker may be what another waits for.
+        scheduler.poke()
 
 
 def _carry_out(delivery: Delivery) -> list[Reservation]:

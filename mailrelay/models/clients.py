@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from mailrelay.vocabulary import Urgency
+
 
 class SmtpClient(models.Model):
     """An application or device, known by the networks that it connects from."""
@@ -12,6 +14,12 @@ class SmtpClient(models.Model):
         blank=True,
         default="",
         help_text="From addresses and @domains that it may use, one a line; empty is any",
+    )
+    urgency = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        choices=[(urgency.value, urgency.name.lower()) for urgency in Urgency],
+        help_text="Which of a mailbox's mail goes first; empty lets each mail's own headers say",
     )
     active = models.BooleanField(default=True)
 

@@ -89,6 +89,8 @@ class Delivery(models.Model):
     created_at = models.DateTimeField()
     state = models.CharField(max_length=12, choices=choices(State), default=State.QUEUED)
     reason = models.CharField(max_length=40, choices=choices(Reason), default=Reason.NONE, blank=True)
+    size = models.PositiveBigIntegerField(default=0, help_text="Bytes of the message as received")
+    recipient_count = models.PositiveIntegerField(default=1)
     urgency = models.PositiveSmallIntegerField(default=Urgency.NORMAL)
     client_key = models.CharField(max_length=200)
     next_attempt_at = models.DateTimeField(null=True)

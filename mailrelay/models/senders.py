@@ -1,5 +1,6 @@
 """Whose mail goes where, and what Microsoft allows each of them."""
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -23,6 +24,9 @@ class AppRegistration(models.Model):
     certificate_path = models.CharField(max_length=500, blank=True, default="")
     certificate_password = EncryptedTextField(blank=True, default="")
     token_file = models.CharField(max_length=500, blank=True, default="")
+    concurrency = models.PositiveIntegerField(
+        default=0, help_text="Requests in flight over all its mailboxes; 0 is no limit"
+    )
     active = models.BooleanField(default=True)
     managed_by = models.CharField(max_length=20, choices=choices(ManagedBy), default=ManagedBy.ADMIN)
     #: Part of the credential's identity: a changed secret is a new version, and asks for a new token.
@@ -68,9 +72,23 @@ class Mailbox(models.Model):
     )
     concurrency = models.PositiveIntegerField(default=4, help_text="Requests in flight; 0 is no limit")
     messages_per_minute = models.PositiveIntegerField(default=30, help_text="As a bucket; 0 is no limit")
+    requests_per_10_minutes = models.PositiveIntegerField(default=10_000, help_text="0 is no limit")
+    upload_bytes_per_5_minutes = models.PositiveBigIntegerField(
+        default=150_000_000, help_text="Bytes as sent, base64 included; 0 is no limit"
+    )
+    recipients_per_day = models.PositiveIntegerField(default=10_000, help_text="Over 24 hours; 0 is no limit")
+    recipients_per_message = models.PositiveIntegerField(
+        default=500, help_text="More are split over several messages", validators=[MinValueValidator(1)]
+    )
 
     tokens = models.FloatField(default=0.0, editable=False)
     tokens_at = models.DateTimeField(null=True, editable=False)
+    #: What the sliding limits have seen: [start of a bucket in unix seconds, amount] each.
+    request_window = models.JSONField(default=list, editable=False)
+    upload_window = models.JSONField(default=list, editable=False)
+    recipient_window = models.JSONField(default=list, editable=False)
+    #: When slots whose request we gave up on may be used again, unix seconds: Graph may still be at it.
+    cooling = models.JSONField(default=list, editable=False)
     #: The client that was served last: the next in order is served next.
     served_client = models.CharField(max_length=200, default="", blank=True, editable=False)
     #: When a claim could next succeed; null when nothing waits here, or when the registration is failing.

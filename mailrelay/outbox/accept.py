@@ -21,8 +21,6 @@ from mailrelay.outbox.submission import CHUNK_SIZE, Submission
 from mailrelay.outbox.writer import process_writer, write
 from mailrelay.vocabulary import State
 
-#: Recipients of one Graph message (https://learn.microsoft.com/office365/servicedescriptions, default 500).
-RECIPIENTS_A_DELIVERY = 500
 #: Large contents that are copied into the database at the same time.
 COPIERS = 2
 
@@ -75,7 +73,7 @@ class Acceptor:
             self._refuse_disowned(submission.id)
         now = clock.now()
         boxes = _mailboxes(submission for submission, _ in batch)
-        mailbox_ids = [boxes[s.registration_id, s.mailbox_address] for s, _ in batch]
+        mailboxes = [boxes[s.registration_id, s.mailbox_address] for s, _ in batch]
         Message.objects.bulk_create([_message(submission, now) for submission, _ in batch])
         ContentChunk.objects.bulk_create(
             ContentChunk(content=submission.id, number=0, data=data, created_at=now)
@@ -83,12 +81,12 @@ class Acceptor:
             if data is not None
         )
         parts = [
-            (submission, part, mailbox_id)
-            for (submission, _), mailbox_id in zip(batch, mailbox_ids, strict=True)
-            for part in _parts(submission.recipients)
+            (submission, part, mailbox.pk)
+            for (submission, _), mailbox in zip(batch, mailboxes, strict=True)
+            for part in _parts(submission.recipients, mailbox.recipients_per_message)
         ]
         deliveries = Delivery.objects.bulk_create(
-            _delivery(submission, mailbox_id, now) for submission, _, mailbox_id in parts
+            _delivery(submission, mailbox_id, len(part), now) for submission, part, mailbox_id in parts
         )
         Recipient.objects.bulk_create(
             Recipient(
@@ -98,7 +96,7 @@ class Acceptor:
             for address in part
         )
         counters.add(counters.ACCEPTED, len(batch))
-        return mailbox_ids
+        return [mailbox.pk for mailbox in mailboxes]
 
     def _finish(self, submission: Submission, done: "Future[int]", outcome: "Future[None]") -> None:
         error = done.exception()
@@ -128,25 +126,27 @@ class Acceptor:
             return queue_id in self._disowned
 
 
-def _parts(recipients: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
-    """Split recipients into what one Graph message may have."""
+def _parts(recipients: tuple[str, ...], most: int) -> Iterable[tuple[str, ...]]:
+    """Split recipients into what one message through the mailbox may have."""
     rest = iter(recipients)
-    while part := tuple(islice(rest, RECIPIENTS_A_DELIVERY)):
+    while part := tuple(islice(rest, most)):
         yield part
 
 
-def _mailboxes(submissions: Iterable[Submission]) -> dict[tuple[int, str], int]:
+def _mailboxes(submissions: Iterable[Submission]) -> dict[tuple[int, str], Mailbox]:
     """Find the mailbox of each submission; one that a From address names for the first time is made."""
     wanted = {(submission.registration_id, submission.mailbox_address) for submission in submissions}
+    rows = Mailbox.objects.filter(
+        registration_id__in={key[0] for key in wanted}, address__in={key[1] for key in wanted}
+    )
     found = {
-        (row.registration_id, row.address): row.pk
-        for row in Mailbox.objects.filter(
-            registration_id__in={key[0] for key in wanted}, address__in={key[1] for key in wanted}
-        ).only("registration_id", "address")
+        (row.registration_id, row.address): row
+        for row in rows.only("registration_id", "address", "recipients_per_message")
     }
     for registration_id, address in wanted - found.keys():
-        box, _ = Mailbox.objects.get_or_create(registration_id=registration_id, address=address)
-        found[registration_id, address] = box.pk
+        found[registration_id, address], _ = Mailbox.objects.get_or_create(
+            registration_id=registration_id, address=address
+        )
     return found
 
 
@@ -171,12 +171,14 @@ def _message(submission: Submission, now: datetime) -> Message:
     )
 
 
-def _delivery(submission: Submission, mailbox_id: int, now: datetime) -> Delivery:
+def _delivery(submission: Submission, mailbox_id: int, recipients: int, now: datetime) -> Delivery:
     return Delivery(
         message_id=submission.id,
         sender_id=submission.sender_id,
         mailbox_id=mailbox_id,
         created_at=now,
+        size=submission.content.size,
+        recipient_count=recipients,
         urgency=submission.urgency,
         client_key=submission.client_key,
     )

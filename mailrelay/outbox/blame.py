@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import F
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
-from mailrelay.outbox import counters, follow, stoppage
+from mailrelay.outbox import counters, follow, limits, stoppage
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
 from mailrelay.vocabulary import Reason, State, UncertainPolicy
 
@@ -109,6 +109,12 @@ def pause(mailbox: Mailbox, text: str, now: datetime, retry_after: float | None)
     mailbox.pause_text = text
     mailbox.wake_at = mailbox.paused_until
     mailbox.save(update_fields=["failures", "paused_until", "pause_text", "wake_at"])
+
+
+def cool_slot(mailbox: Mailbox, now: datetime) -> None:
+    """Keep a slot of a locked mailbox taken: we gave up on a request that Graph may still be at work on."""
+    limits.cool(mailbox, now)
+    mailbox.save(update_fields=["cooling"])
 
 
 def block(mailbox: Mailbox, reason: Reason, text: str, now: datetime) -> None:

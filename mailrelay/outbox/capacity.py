@@ -2,14 +2,17 @@
 
 import threading
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 
-from mailrelay.models import Delivery, Worker
+from django.db.models import Count, F, Q
+
+from mailrelay.models import AppRegistration, Delivery, Mailbox, Worker
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import clock
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import ManagedBy
+from mailrelay.vocabulary import IN_FLIGHT_STATES, ManagedBy
 
 #: Seconds between two signs of life; a worker that missed three of them does not count.
 HEARTBEAT = 5.0
@@ -42,9 +45,39 @@ def leave(name: str) -> None:
     write(Move.REGISTER, lambda: Worker.objects.filter(name=name).delete(), durable=False)
 
 
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """What is in flight through a mailbox, and how many more deliveries workers and registration allow."""
+
+    mailbox: int
+    free: int
+
+
 def free(queue: str) -> int:
     """Return how many more deliveries may be claimed for the workers of `queue`."""
-    return max(0, _capacity(queue) * AHEAD - _in_flight(queue))
+    return max(0, _capacity(queue) * AHEAD - Delivery.objects.filter(IN_FLIGHT, _served_by(queue)).count())
+
+
+def in_use(mailbox: Mailbox, queue: str) -> InUse:
+    """Count what is in flight, in one look at the few rows that are."""
+    counts = Delivery.objects.filter(IN_FLIGHT).aggregate(
+        queue=Count("pk", filter=_served_by(queue)),
+        registration=Count("pk", filter=Q(mailbox__registration_id=mailbox.registration_id)),
+        mailbox=Count("pk", filter=Q(mailbox_id=mailbox.pk)),
+    )
+    allowed = max(0, _capacity(queue) * AHEAD - counts["queue"])
+    cap = mailbox.registration.concurrency
+    if cap:
+        allowed = min(allowed, max(0, cap - counts["registration"]))
+    return InUse(counts["mailbox"], allowed)
+
+
+def full_registrations() -> list[int]:
+    """List the registrations whose own cap is reached: their mailboxes need not be looked at."""
+    capped = AppRegistration.objects.filter(concurrency__gt=0).annotate(
+        used=Count("mailboxes__deliveries", filter=Q(mailboxes__deliveries__state__in=IN_FLIGHT_STATES))
+    )
+    return list(capped.filter(used__gte=F("concurrency")).values_list("pk", flat=True))
 
 
 def forget() -> None:
@@ -65,11 +98,9 @@ def _capacity(queue: str) -> int:
     return capacity
 
 
-def _in_flight(queue: str) -> int:
-    environment = queue_of(ManagedBy.ENVIRONMENT) == queue
-    in_flight = Delivery.objects.filter(IN_FLIGHT)
-    owned = {"mailbox__registration__managed_by": ManagedBy.ENVIRONMENT}
-    return (in_flight.filter(**owned) if environment else in_flight.exclude(**owned)).count()
+def _served_by(queue: str) -> Q:
+    environment = Q(mailbox__registration__managed_by=ManagedBy.ENVIRONMENT)
+    return environment if queue == queue_of(ManagedBy.ENVIRONMENT) else ~environment
 
 
 def queue_of(managed_by: str) -> str:

@@ -12,7 +12,6 @@ from django.db import connection
 from django.db.models import F, QuerySet
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
-from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import capacity, clock, limits, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
@@ -23,7 +22,7 @@ RESERVATION = 30.0
 #: Deliveries that one claim takes at most, where nothing else limits it.
 MOST_AT_ONCE = 32
 
-CLAIM_FIELDS = ("tokens", "tokens_at", "served_client", "wake_at", "probe_at")
+CLAIM_FIELDS = (*limits.COLUMNS, "served_client", "wake_at", "probe_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,39 +91,44 @@ def _registration_stops(mailbox: Mailbox, now: datetime) -> bool:
 
 
 def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
+    """Take one after the other, as long as every limit admits the next."""
     queue = capacity.queue_of(mailbox.registration.managed_by)
-    in_flight = Delivery.objects.filter(IN_FLIGHT, mailbox=mailbox).count()
-    open_slots = limits.room(mailbox, in_flight)
-    workers = capacity.free(queue)
+    use = capacity.in_use(mailbox, queue)
+    slots = limits.free_slots(mailbox, use.mailbox)
     probing = bool(mailbox.blocked or mailbox.registration.failing)
-    wanted = min(most, workers, *([] if open_slots is None else [open_slots]), *([1] if probing else []))
-    reserved = [taken for row in _pick(mailbox, wanted) if (taken := _reserve_one(row, queue, now))]
-    limits.spend(mailbox, len(reserved))
+    allowed = min(most, use.free, *([] if slots is None else [slots]), *([1] if probing else []))
+    reserved: list[Reservation] = []
+    while len(reserved) < allowed:
+        row = _next(mailbox, [taken.delivery_id for taken in reserved]) or _probe(mailbox)
+        if row is None:
+            break
+        opens = limits.opens_at(mailbox, row, now)
+        if opens > now:
+            mailbox.wake_at = opens
+            break
+        mailbox.served_client = row.client_key
+        if taken := _reserve_one(row, queue, now):
+            limits.spend(mailbox, row, now)
+            reserved.append(taken)
+    if len(reserved) == allowed:
+        _note_when_to_look_again(mailbox, now, full=slots is not None and allowed == slots)
     if mailbox.blocked:
-        mailbox.probe_at = now + timedelta(seconds=stoppage.PROBE_INTERVAL)
-        mailbox.wake_at = mailbox.probe_at
-    elif len(reserved) == wanted and _waiting(mailbox).exists():
-        full = mailbox.concurrency and in_flight + wanted >= mailbox.concurrency
-        # Whoever settles claims the next itself, so full slots need no look before a lease could end.
-        # A mailbox that only lacks a free worker stays due, behind those that have waited longer.
-        mailbox.wake_at = now + timedelta(seconds=RESERVATION) if full else limits.next_token_at(mailbox, now)
+        mailbox.probe_at = mailbox.wake_at = now + timedelta(seconds=stoppage.PROBE_INTERVAL)
     return reserved
+
+
+def _note_when_to_look_again(mailbox: Mailbox, now: datetime, *, full: bool) -> None:
+    """More waits than may start: whoever settles claims the next, so that full slots need no early look.
+
+    A mailbox that lacks a free worker alone stays due, behind those that have waited longer.
+    """
+    if _waiting(mailbox).exists():
+        lease_end = now + timedelta(seconds=RESERVATION)
+        mailbox.wake_at = (limits.slot_free_at(mailbox, now) or lease_end) if full else now
 
 
 def _waiting(mailbox: Mailbox) -> QuerySet[Delivery]:
     return Delivery.objects.filter(mailbox=mailbox, state=State.QUEUED)
-
-
-def _pick(mailbox: Mailbox, count: int) -> list[Delivery]:
-    """Choose the next `count` deliveries, each client in its turn within the most urgent class that waits."""
-    picked: list[Delivery] = []
-    while len(picked) < count:
-        row = _next(mailbox, [delivery.pk for delivery in picked])
-        if row is None:
-            break
-        mailbox.served_client = row.client_key
-        picked.append(row)
-    return picked or _probe(mailbox, count)
 
 
 def _next(mailbox: Mailbox, taken: list[int]) -> Delivery | None:
@@ -137,12 +141,12 @@ def _next(mailbox: Mailbox, taken: list[int]) -> Delivery | None:
     return _locked(later).first() or first
 
 
-def _probe(mailbox: Mailbox, count: int) -> list[Delivery]:
+def _probe(mailbox: Mailbox) -> Delivery | None:
     """Where all mail is held for a broken configuration, take one of it to see whether that is mended."""
-    if not count or not stoppage.of(mailbox):
-        return []
+    if not stoppage.of(mailbox):
+        return None
     held = Delivery.objects.filter(mailbox=mailbox, state=State.HELD, reason__in=stoppage.REASONS)
-    return list(_locked(held.order_by("pk"))[:1])
+    return _locked(held.order_by("pk")).first()
 
 
 def _locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:

@@ -30,7 +30,7 @@ def message(message_id: UUID, now: datetime) -> None:
     """Make the message's state follow its deliveries, in the caller's transaction."""
     states = Delivery.objects.filter(message_id=message_id).values_list("state", flat=True)
     if len(states) > 1:
-        # Two deliveries that settle at once would not see each other's move: the second waits and looks again.
+        # Two that settle at once would not see each other's move: the second waits, and looks again.
         Message.objects.select_for_update().filter(pk=message_id).first()
         states = states.all()
     state = derived(states)

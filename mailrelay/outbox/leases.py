@@ -99,17 +99,17 @@ def give_back(delivery_id: int, token: UUID) -> bool:
         row = rows.first()
         if row is None or not rows.update(state=State.QUEUED, token=None, leased_until=None):
             return False
-        _refund(row.mailbox_id, now)
+        _refund(row, now)
         return True
 
     return write(Move.GIVE_BACK, run, durable=False)
 
 
-def _refund(mailbox_id: int, now: datetime) -> None:
-    mailbox = Mailbox.objects.select_for_update().get(pk=mailbox_id)
-    limits.refund(mailbox)
+def _refund(row: Delivery, now: datetime) -> None:
+    mailbox = Mailbox.objects.select_for_update().get(pk=row.mailbox_id)
+    limits.refund(mailbox, row, now)
     mailbox.wake_at = now
-    mailbox.save(update_fields=["tokens", "wake_at"])
+    mailbox.save(update_fields=[*limits.COLUMNS, "wake_at"])
 
 
 # --- Renewal -------------------------------------------------------------------------------------------

@@ -1,10 +1,53 @@
-"""What a mailbox may do now: its slots, its bucket, its pauses. Decided under the lock of its row alone."""
+"""What a mailbox may do now: its slots, its bucket, its windows. Decided under the lock of its row alone.
 
+The numbers are Microsoft's (https://learn.microsoft.com/graph/throttling-limits, Outlook service limits;
+https://learn.microsoft.com/office365/servicedescriptions, sending limits), each settable, 0 for none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mailrelay.models import Mailbox
+from mailrelay.models import Delivery, Mailbox
+from mailrelay.outbox.windows import Window
 
 MINUTE = 60.0
+#: Seconds for which a slot stays taken after we gave up on its request: Graph may still be at work on it.
+COOLING = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """One limit over a sliding window: its column, the column of its use, and what a delivery costs."""
+
+    limit: str
+    entries: str
+    window: Window
+    cost: Callable[[Delivery], int]
+
+    def opens_at(self, mailbox: Mailbox, delivery: Delivery, now: datetime) -> datetime:
+        limit: int = getattr(mailbox, self.limit)
+        if not limit:
+            return now
+        return self.window.opens_at(getattr(mailbox, self.entries), self.cost(delivery), limit, now)
+
+    def spend(self, mailbox: Mailbox, delivery: Delivery, now: datetime, sign: int) -> None:
+        entries = self.window.add(getattr(mailbox, self.entries), sign * self.cost(delivery), now)
+        setattr(mailbox, self.entries, entries)
+
+
+def wire_size(delivery: Delivery) -> int:
+    """Return the bytes that a delivery is on its way to Graph: base64, four for three."""
+    return delivery.size * 4 // 3
+
+
+SLIDING = (
+    Sliding("requests_per_10_minutes", "request_window", Window(600, 30), lambda _: 1),
+    Sliding("upload_bytes_per_5_minutes", "upload_window", Window(300, 15), wire_size),
+    Sliding("recipients_per_day", "recipient_window", Window(86_400, 3_600), lambda row: row.recipient_count),
+)
+#: The columns that change with use.
+COLUMNS = ("tokens", "tokens_at", "cooling", *(sliding.entries for sliding in SLIDING))
 
 
 def refill(mailbox: Mailbox, now: datetime) -> None:
@@ -16,29 +59,47 @@ def refill(mailbox: Mailbox, now: datetime) -> None:
         elapsed = max(0.0, (now - mailbox.tokens_at).total_seconds())
         mailbox.tokens = min(capacity, mailbox.tokens + elapsed * capacity / MINUTE)
     mailbox.tokens_at = now
+    mailbox.cooling = [until for until in mailbox.cooling if until > now.timestamp()]
 
 
-def room(mailbox: Mailbox, in_flight: int) -> int | None:
-    """Return how many more messages may start now; None is no limit."""
-    bounds = []
-    if mailbox.concurrency:
-        bounds.append(max(0, mailbox.concurrency - in_flight))
-    if mailbox.messages_per_minute:
-        bounds.append(int(mailbox.tokens))
-    return min(bounds, default=None)
+def free_slots(mailbox: Mailbox, in_flight: int) -> int | None:
+    """Return how many more requests may run at once; None is no limit."""
+    if not mailbox.concurrency:
+        return None
+    return max(0, mailbox.concurrency - in_flight - len(mailbox.cooling))
 
 
-def spend(mailbox: Mailbox, messages: int) -> None:
-    mailbox.tokens -= messages
+def opens_at(mailbox: Mailbox, delivery: Delivery, now: datetime) -> datetime:
+    """Return when bucket and windows admit `delivery`; `now` when they do."""
+    return max(_next_token_at(mailbox, now), *(limit.opens_at(mailbox, delivery, now) for limit in SLIDING))
 
 
-def refund(mailbox: Mailbox, messages: int = 1) -> None:
-    """Give back what a message that never started had taken."""
-    mailbox.tokens = min(float(mailbox.messages_per_minute), mailbox.tokens + messages)
+def spend(mailbox: Mailbox, delivery: Delivery, now: datetime) -> None:
+    """Take what `delivery` costs."""
+    mailbox.tokens -= 1
+    for limit in SLIDING:
+        limit.spend(mailbox, delivery, now, 1)
 
 
-def next_token_at(mailbox: Mailbox, now: datetime) -> datetime:
-    """Return when the bucket holds a whole message again; `now` when it does, or when there is no limit."""
+def refund(mailbox: Mailbox, delivery: Delivery, now: datetime) -> None:
+    """Give back what a delivery that never became a request had taken."""
+    mailbox.tokens = min(float(mailbox.messages_per_minute), mailbox.tokens + 1)
+    for limit in SLIDING:
+        limit.spend(mailbox, delivery, now, -1)
+
+
+def cool(mailbox: Mailbox, now: datetime) -> None:
+    """Keep a slot taken for a while though its request is over for us."""
+    mailbox.cooling = [*mailbox.cooling, int(now.timestamp() + COOLING)]
+
+
+def slot_free_at(mailbox: Mailbox, now: datetime) -> datetime | None:
+    """Return when the next cooling slot may be used again; None when none is cooling."""
+    soonest = min(mailbox.cooling, default=None)
+    return None if soonest is None else now + timedelta(seconds=max(0.0, soonest - now.timestamp()))
+
+
+def _next_token_at(mailbox: Mailbox, now: datetime) -> datetime:
     missing = 1.0 - mailbox.tokens
     if not mailbox.messages_per_minute or missing <= 0:
         return now

@@ -111,16 +111,18 @@ def tick(wanted: set[int] | None = None) -> float:
 
 
 def _due(now: datetime) -> list[int]:
-    """List mailboxes whose turn has come, longest waiting first, as far as workers are free to serve them."""
+    """List mailboxes whose turn has come, longest waiting first, no more than workers are free for."""
+    awake = Mailbox.objects.filter(wake_at__lte=now).order_by("wake_at")
+    if not awake.exists() and not _failing(now).exists():
+        return []
     due: list[int] = []
-    for environment in (False, True):
-        owner = Q(registration__managed_by=ManagedBy.ENVIRONMENT)
-        boxes = Mailbox.objects.filter(owner if environment else ~owner)
-        queue = capacity.queue_of(ManagedBy.ENVIRONMENT if environment else ManagedBy.ADMIN)
-        awake = boxes.filter(wake_at__lte=now).order_by("wake_at")
-        if (awake.exists() or _failing(now).exists()) and capacity.free(queue):
-            due += awake.values_list("pk", flat=True)[:BATCH]
-            due += _probes(boxes, now)
+    owned = Q(registration__managed_by=ManagedBy.ENVIRONMENT)
+    for owner, of_owner in ((ManagedBy.ENVIRONMENT, owned), (ManagedBy.ADMIN, ~owned)):
+        free = capacity.free(capacity.queue_of(owner))
+        if free:
+            able = awake.filter(of_owner).exclude(registration__in=capacity.full_registrations())
+            due += able.values_list("pk", flat=True)[: min(free, BATCH)]
+            due += _probes(Mailbox.objects.filter(of_owner), now)
     return due
 
 

@@ -144,6 +144,8 @@ def _move(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -
         blame.fail(delivery, result.reason, result.text, now)
     elif result.outcome == Outcome.UNCERTAIN:
         blame.uncertain(delivery, result.text, now)
+        if result.http_status is None:
+            blame.cool_slot(mailbox, now)
         _pause_the_blamed(mailbox, result, now)
     elif result.blame == Blame.MESSAGE:
         _put_off(delivery, result, now)

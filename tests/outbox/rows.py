@@ -1,0 +1,90 @@
+"""Rows for tests of the queue inside this process, made without the way that mail takes."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+from mailrelay.models import (
+    AppRegistration,
+    ContentChunk,
+    Delivery,
+    Mailbox,
+    Message,
+    Recipient,
+    SenderConfig,
+    Worker,
+)
+from mailrelay.outbox import capacity, clock
+from mailrelay.vocabulary import State, Urgency
+
+
+def registration(name="app", **more) -> AppRegistration:
+    return AppRegistration.objects.create(name=name, tenant_id="t", client_id=name, **more)
+
+
+def mailbox(address="box@contoso.test", app=None, **more) -> Mailbox:
+    app = app or AppRegistration.objects.filter(name="app").first() or registration()
+    defaults = {"concurrency": 4, "messages_per_minute": 0}
+    return Mailbox.objects.create(registration=app, address=address, **(defaults | more))
+
+
+def sender(box: Mailbox, **more) -> SenderConfig:
+    found = SenderConfig.objects.filter(mailbox=box).first()
+    return found or SenderConfig.objects.create(name=f"sender of {box.address}", mailbox=box, **more)
+
+
+def workers(threads=100, queues="deliver") -> None:
+    now = clock.now()
+    Worker.objects.create(
+        name=uuid4().hex, queues=queues, capacity=threads, started_at=now, seen_at=now + timedelta(hours=1)
+    )
+    capacity.forget()
+
+
+def queue(box: Mailbox, count=1, client="a", urgency=Urgency.NORMAL, size=1000, recipients=1, **more):
+    """Queue `count` messages of one client; return their deliveries."""
+    now, owner = clock.now(), sender(box)
+    messages = [
+        Message(
+            id=uuid4(),
+            created_at=now,
+            client_address="127.0.0.1",
+            client_name="c",
+            mail_from="a@b.test",
+            message_id=f"m{uuid4().hex}@test",
+            message_id_key="m",
+            sender=owner,
+            size=size,
+            recipient_count=recipients,
+            state_at=now,
+        )
+        for _ in range(count)
+    ]
+    Message.objects.bulk_create(messages, batch_size=500)
+    columns = {"state": State.QUEUED} | more
+    deliveries = Delivery.objects.bulk_create(
+        [
+            Delivery(
+                message=message,
+                sender=owner,
+                mailbox=box,
+                created_at=now,
+                client_key=client,
+                urgency=urgency,
+                size=size,
+                recipient_count=recipients,
+                **columns,
+            )
+            for message in messages
+        ],
+        batch_size=500,
+    )
+    if count <= 100:
+        ContentChunk.objects.bulk_create(
+            ContentChunk(content=m.pk, number=0, data=b"Subject: x\r\n\r\nx\r\n", created_at=now)
+            for m in messages
+        )
+        Recipient.objects.bulk_create(
+            Recipient(message=d.message, delivery=d, address="ann@example.org", address_key="ann@example.org")
+            for d in deliveries
+        )
+    return deliveries
