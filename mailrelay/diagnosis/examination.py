@@ -33,6 +33,7 @@ def findings() -> Iterator[Finding]:
         return
     yield from records.durability()
     yield from setup.senders()
+    yield from setup.agreement()
     yield from exposure.reach()
     yield from workers.alive()
     yield from _microsoft()

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.core import checks
 
+from gateway.checks import TAG
 from mailrelay.diagnosis.findings import Check, Finding
 from mailrelay.models import SenderConfig
+from mailrelay.outbox import environment as own
+from mailrelay.vocabulary import ManagedBy
 
 CHECK = Check("configuration")
 
 
 def environment() -> Iterator[Finding]:
     """Report what `manage.py check` has to say about the variables."""
-    found = checks.run_checks()
+    found = checks.run_checks(tags=[TAG])
     for message in found:
         make = CHECK.problem if message.is_serious() else CHECK.warning
         yield make(f"{message.msg} ({message.id})", str(message.hint or ""))
@@ -37,4 +41,25 @@ def senders() -> Iterator[Finding]:
             "No active sender is the default: mail whose From no sender names is refused with 550 5.7.1.",
             "Mark one sender as default in the admin, or write `default: true` for it in the file that "
             "`manage.py config apply` takes.",
+        )
+
+
+def agreement() -> Iterator[Finding]:
+    """Report variables of this process that are not those of the gateway that started last."""
+    rows = SenderConfig.objects.filter(managed_by=ManagedBy.ENVIRONMENT, active=True)
+    row = rows.select_related("mailbox__registration").first()
+    if row is None or not own.configured():
+        return
+    registration = row.mailbox.registration
+    stored = {
+        "AZURE_TENANT_ID": registration.tenant_id,
+        "AZURE_CLIENT_ID": registration.client_id,
+        "SENDER_EMAIL": row.mailbox.address,
+    }
+    differing = [name for name, value in stored.items() if getattr(settings, name).lower() != value.lower()]
+    if differing:
+        yield CHECK.warning(
+            f"{' and '.join(differing)} of this process differ from those of the gateway that started last "
+            f"({', '.join(stored[name] for name in differing)}); the latter are examined below.",
+            "Give every process the same values and restart the relay: the newest start counts.",
         )

@@ -7,7 +7,7 @@ from uuid import UUID
 from mailrelay.models import Delivery, Message, SendLog, TimelineEntry
 from mailrelay.outbox import clock
 from mailrelay.postmaster.listing import shown_state
-from mailrelay.postmaster.text import amount, printable, span
+from mailrelay.postmaster.text import printable, span
 from mailrelay.vocabulary import Reason, State
 
 
@@ -22,7 +22,7 @@ def told(message_id: UUID) -> Iterator[str]:
     yield f"From       {printable(message.header_from) or '(none)'}"
     yield f"MAIL FROM  <{printable(message.mail_from)}>"
     yield f"Sender     {message.sender.name}, through the mailbox {message.sender.mailbox.address}"
-    yield f"Size       {amount(message.size)} ({message.size} bytes){_content(message)}"
+    yield f"Size       {message.size} bytes{_content(message)}"
     yield from _recipients(message, deliveries)
     yield ""
     yield from _timeline(message)

@@ -1,0 +1,1 @@
+"""Senders, app registrations, mailboxes and SMTP clients as a YAML file; settings as a page."""

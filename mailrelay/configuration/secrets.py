@@ -1,0 +1,48 @@
+"""Secrets by reference: the file names where one is, and never holds it."""
+
+import os
+from pathlib import Path
+
+from mailrelay.configuration.reading import Item
+
+#: What export writes in the place of a secret that is stored, and apply leaves as it is.
+KEEP = "keep"
+HINT = f"Write {{env: NAME}}, {{file: PATH}}, or {KEEP} to leave the stored one."
+
+
+def resolve(item: Item, folder: Path) -> str | None:
+    """Give the secret that `item` refers to; None to keep the stored one.
+
+    A path is relative to `folder`, where the file lies; one line end at its end is not part of the secret.
+    Raises ConfigurationError, which never quotes the value.
+    """
+    if not item.is_mapping():
+        if item.text() == KEEP:
+            return None
+        raise item.error(f"must be a reference: a secret has no place in this file. {HINT}")
+    sources = item.mapping(("env", "file"))
+    if len(sources) != 1:
+        raise item.error(f"must name one source. {HINT}")
+    ((kind, source),) = sources.items()
+    return _from_variable(source) if kind == "env" else _from_file(source, folder)
+
+
+def _from_variable(source: Item) -> str:
+    name = source.text()
+    secret = os.environ.get(name, "")
+    if not secret:
+        raise source.error(f"the environment variable {name} is not set, or empty.")
+    return secret
+
+
+def _from_file(source: Item, folder: Path) -> str:
+    path = folder / source.text()
+    try:
+        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise source.error(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise source.error(f"{path} is not UTF-8 text.") from None
+    if not secret:
+        raise source.error(f"{path} is empty.")
+    return secret
