@@ -191,7 +191,8 @@ def _listen_for_signals(handler: Any) -> None:
 
 def _serve(demo: Demo) -> None:
     _line("Serving until Ctrl-C, which ends it and removes what it wrote.")
-    while True:
+    parent = os.getppid()
+    while os.getppid() == parent:  # whoever started it may have been killed
         demo.gateway.check_alive()
         time.sleep(0.5)
 
