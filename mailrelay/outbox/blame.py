@@ -130,7 +130,7 @@ def block(mailbox: Mailbox, reason: Reason, text: str, now: datetime) -> None:
 
 def fault(registration_id: int, reason: Reason, text: str, now: datetime, retry_after: float | None) -> None:
     """Stop everything behind a registration: its credential is refused, or Microsoft cannot be reached."""
-    row = AppRegistration.objects.select_for_update().get(pk=registration_id)
+    row = AppRegistration.objects.select_for_update(no_key=True).get(pk=registration_id)
     row.failures += 1
     row.failing_since = row.failing_since or now
     row.failing, row.failing_text = reason, text
@@ -139,18 +139,20 @@ def fault(registration_id: int, reason: Reason, text: str, now: datetime, retry_
     row.save(update_fields=["failures", "failing", "failing_text", "failing_since", "retry_at"])
 
 
-def success(mailbox: Mailbox, now: datetime) -> bool:
-    """Note a success of a locked mailbox; return whether that set anything free."""
-    was_stopped = stoppage.of(mailbox) is not Reason.NONE
+def success(mailbox: Mailbox, now: datetime) -> None:
+    """Note a success of a locked mailbox, and set free what a fault of it or its registration stopped."""
+    mailbox.succeeded_at = now
+    if not (mailbox.failures or mailbox.blocked or mailbox.registration.failing):
+        return
+    was_stopped = stoppage.of(mailbox)
     mailbox.failures, mailbox.pause_text = 0, ""
     mailbox.blocked, mailbox.blocked_text, mailbox.blocked_since = Reason.NONE, "", None
-    mailbox.probe_at, mailbox.succeeded_at = None, now
+    mailbox.probe_at = None
     mailbox.save(update_fields=SUCCESS_FIELDS)
-    freed = mended(mailbox.registration, now)
+    mended(mailbox.registration, now)
     mailbox.registration.failing = Reason.NONE
     if was_stopped:
         stoppage.release_behind(mailbox, now)
-    return was_stopped or freed
 
 
 def mended(registration: AppRegistration, now: datetime) -> bool:

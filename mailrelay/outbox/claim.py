@@ -22,7 +22,7 @@ RESERVATION = 30.0
 #: Deliveries that one claim takes at most, where nothing else limits it.
 MOST_AT_ONCE = 32
 
-CLAIM_FIELDS = (*limits.COLUMNS, "served_client", "wake_at", "probe_at")
+CLAIM_FIELDS = (*limits.COLUMNS, "served_client", "wake_at", "probe_at", "succeeded_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,12 @@ def claim(mailbox_id: int, most: int = MOST_AT_ONCE) -> list[Reservation]:
 
 
 def lock(mailbox_id: int) -> Mailbox:
-    """Take the mailbox's row for this transaction, waiting for whoever has it."""
+    """Take the mailbox's row for this transaction, waiting for whoever has it.
+
+    NO KEY UPDATE: an accept that inserts a delivery of the mailbox shares its key, and need not wait.
+    """
     boxes = Mailbox.objects.select_related("registration")
-    return boxes.select_for_update(of=("self",)).get(pk=mailbox_id)
+    return boxes.select_for_update(of=("self",), no_key=True).get(pk=mailbox_id)
 
 
 def claim_in(mailbox: Mailbox, now: datetime, most: int = MOST_AT_ONCE) -> list[Reservation]:
@@ -150,7 +153,9 @@ def _probe(mailbox: Mailbox) -> Delivery | None:
 
 
 def _locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    return rows.select_for_update(skip_locked=True) if connection.vendor == "postgresql" else rows
+    return (
+        rows.select_for_update(skip_locked=True, no_key=True) if connection.vendor == "postgresql" else rows
+    )
 
 
 def _reserve_one(row: Delivery, queue: str, now: datetime) -> Reservation | None:

@@ -59,8 +59,12 @@ def add(name: str, amount: int = 1) -> None:
     """Add to a total, in the caller's transaction."""
     now = clock.now()
     mine = Counter.objects.filter(process=process_name(), name=name)
-    if not mine.update(value=F("value") + amount, updated_at=now):
-        Counter.objects.create(process=process_name(), name=name, value=amount)
+    more = {"value": F("value") + amount, "updated_at": now}
+    if not mine.update(**more):
+        # Two threads may be the first at once: the second waits for the first's commit, and adds to its row.
+        row = Counter(process=process_name(), name=name)
+        Counter.objects.bulk_create([row], ignore_conflicts=True)
+        mine.update(**more)
 
 
 def totals() -> dict[str, int]:
@@ -74,7 +78,7 @@ def fold() -> None:
 
     def run() -> None:
         idle = Counter.objects.exclude(process="").filter(updated_at__lt=clock.now() - IDLE)
-        for row in idle.select_for_update().order_by("pk")[:500]:
+        for row in idle.select_for_update(no_key=True).order_by("pk")[:500]:
             _, created = Counter.objects.get_or_create(
                 process="", name=row.name, defaults={"value": row.value}
             )

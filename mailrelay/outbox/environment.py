@@ -5,10 +5,13 @@ waits follows it. The secret stays in the environment: only processes that have 
 """
 
 import logging
+from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Manager
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import clock
@@ -19,6 +22,14 @@ from mailrelay.vocabulary import CredentialKind, ManagedBy, Reason, State
 log = logging.getLogger(__name__)
 
 NAME = "environment"
+#: What is known of the tokens of an application that was never asked for one.
+NO_TOKEN: dict[str, Any] = {
+    "token_expires_at": None,
+    "token_succeeded_at": None,
+    "token_failed_at": None,
+    "token_refused": False,
+    "token_error": "",
+}
 #: Any number: the key of the advisory lock that lets one process at a time do this.
 LOCK = 0x6D61696C
 
@@ -39,9 +50,10 @@ def credential_kind() -> CredentialKind:
     return CredentialKind.MANAGED_IDENTITY
 
 
-def after_migrate(**_: Any) -> None:
-    """Django's post_migrate: the tables are there."""
-    upsert()
+def after_migrate(plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
+    """Follow Django's post_migrate: the tables are there, unless migrations were taken back."""
+    if not any(backwards for _, backwards in plan):
+        upsert()
 
 
 def upsert() -> None:
@@ -62,7 +74,7 @@ def _upsert() -> None:
     sender, _ = SenderConfig.objects.update_or_create(
         managed_by=ManagedBy.ENVIRONMENT,
         defaults={
-            "name": NAME,
+            "name": _name(SenderConfig.objects),
             "mailbox": mailbox,
             "is_default": not others.exists(),
             "from_policy": settings.SENDER_FROM_POLICY,
@@ -78,21 +90,37 @@ def _upsert() -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=clock.now())
 
 
-def _registration() -> AppRegistration:
-    """Write the registration, and let whatever was wrong with it be tried anew."""
-    row, created = AppRegistration.objects.get_or_create(
-        managed_by=ManagedBy.ENVIRONMENT, defaults={"name": NAME}
+def _name(rows: Manager[Any]) -> str:
+    """Choose the first name of ours that no row of somebody else's has."""
+    taken = set(rows.exclude(managed_by=ManagedBy.ENVIRONMENT).values_list("name", flat=True))
+    return next(
+        name for number in count(1) if (name := f"{NAME}-{number}" if number > 1 else NAME) not in taken
     )
-    row.tenant_id, row.client_id = settings.AZURE_TENANT_ID, settings.AZURE_CLIENT_ID
-    row.authority_host, row.graph_endpoint = settings.AZURE_AUTHORITY_HOST, settings.GRAPH_ENDPOINT
-    row.kind, row.active = credential_kind(), True
-    row.certificate_path = settings.AZURE_CLIENT_CERTIFICATE_PATH
-    row.token_file = settings.AZURE_FEDERATED_TOKEN_FILE
-    row.version += 0 if created else 1
-    if row.failing:
-        row.retry_at = clock.now()
-    row.token_refused = False
-    row.save()
+
+
+def _registration() -> AppRegistration:
+    """Write the registration, and let whatever was wrong with it be tried anew.
+
+    Another application is another version: its tokens are others. A start with the same variables leaves the
+    version, so that a token outlives it while Entra ID is down.
+    """
+    row, _ = AppRegistration.objects.get_or_create(
+        managed_by=ManagedBy.ENVIRONMENT, defaults={"name": _name(AppRegistration.objects), "version": 0}
+    )
+    identity = {
+        "tenant_id": settings.AZURE_TENANT_ID,
+        "client_id": settings.AZURE_CLIENT_ID,
+        "authority_host": settings.AZURE_AUTHORITY_HOST,
+        "graph_endpoint": settings.GRAPH_ENDPOINT,
+        "kind": credential_kind(),
+        "certificate_path": settings.AZURE_CLIENT_CERTIFICATE_PATH,
+        "token_file": settings.AZURE_FEDERATED_TOKEN_FILE,
+    }
+    if any(getattr(row, name) != value for name, value in identity.items()):
+        AppRegistration.objects.filter(pk=row.pk).update(**identity, **NO_TOKEN, version=row.version + 1)
+    mine = AppRegistration.objects.filter(pk=row.pk)
+    mine.update(active=True)
+    mine.exclude(failing=Reason.NONE).update(retry_at=clock.now())
     Mailbox.objects.filter(registration=row).exclude(blocked=Reason.NONE).update(probe_at=clock.now())
     return row
 

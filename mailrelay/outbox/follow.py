@@ -31,7 +31,7 @@ def message(message_id: UUID, now: datetime) -> None:
     states = Delivery.objects.filter(message_id=message_id).values_list("state", flat=True)
     if len(states) > 1:
         # Two that settle at once would not see each other's move: the second waits, and looks again.
-        Message.objects.select_for_update().filter(pk=message_id).first()
+        Message.objects.select_for_update(no_key=True).filter(pk=message_id).first()
         states = states.all()
     state = derived(states)
     Message.objects.filter(pk=message_id).exclude(state=state).update(state=state, state_at=now)

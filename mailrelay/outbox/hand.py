@@ -81,7 +81,7 @@ def _move(
 ) -> int:
     rows = Delivery.objects.filter(message_id=message_id, state__in=states)
     moved = 0
-    for row in rows.select_for_update(of=("self",)):
+    for row in rows.select_for_update(of=("self",), no_key=True):
         if Delivery.objects.filter(pk=row.pk, state=row.state).update(**columns):
             moved += 1
             follow.note(row, f"{word} by {actor}.", now, actor)

@@ -40,8 +40,13 @@ class Attempt:
     delivery_id: int
     message_id: UUID
     mailbox_id: int
+    #: As in the id of its task; a reservation that led to no request leaves a gap.
     number: int
     client_request_id: str
+    #: The lease it was begun under.
+    token: UUID | None
+    #: Whether its delivery is all of its message.
+    alone: bool
 
 
 def take(delivery_id: int, token: UUID) -> Delivery | None:
@@ -72,11 +77,10 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
         held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
         if not held.update(leased_until=_lease_end(now)):
             raise LeaseLostError("The lease ended before the request began; nothing was sent.")
-        number = SendLog.objects.filter(delivery_id=delivery.pk).count() + 1
         return SendLog.objects.create(
             message_id=delivery.message_id,
             delivery_id=delivery.pk,
-            number=number,
+            number=delivery.claims,
             route=route,
             started_at=now,
             client_request_id=client_request_id,
@@ -86,7 +90,14 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
 
     row = write(Move.BEGIN, run)
     return Attempt(
-        row.pk, delivery.pk, delivery.message_id, delivery.mailbox_id, row.number, client_request_id
+        id=row.pk,
+        delivery_id=delivery.pk,
+        message_id=delivery.message_id,
+        mailbox_id=delivery.mailbox_id,
+        number=row.number,
+        client_request_id=client_request_id,
+        token=delivery.token,
+        alone=delivery.recipient_count == delivery.message.recipient_count,
     )
 
 
@@ -106,7 +117,7 @@ def give_back(delivery_id: int, token: UUID) -> bool:
 
 
 def _refund(row: Delivery, now: datetime) -> None:
-    mailbox = Mailbox.objects.select_for_update().get(pk=row.mailbox_id)
+    mailbox = Mailbox.objects.select_for_update(no_key=True).get(pk=row.mailbox_id)
     limits.refund(mailbox, row, now)
     mailbox.wake_at = now
     mailbox.save(update_fields=[*limits.COLUMNS, "wake_at"])
@@ -176,7 +187,9 @@ def expire() -> int:
 def _expire_batch() -> int:
     now = clock.now()
     rows = Delivery.objects.filter(IN_FLIGHT, leased_until__lt=now).select_related("sender")
-    over = list(rows.select_for_update(of=("self",), skip_locked=True).order_by("leased_until")[:BATCH])
+    over = list(
+        rows.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("leased_until")[:BATCH]
+    )
     for row in over:
         _expire_one(row, now)
     Mailbox.objects.filter(pk__in={row.mailbox_id for row in over}).update(wake_at=now)

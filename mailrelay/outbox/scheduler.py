@@ -161,7 +161,7 @@ def promote() -> int:
 def _promote_batch() -> int:
     now = clock.now()
     rows = Delivery.objects.filter(DUE, next_attempt_at__lte=now).order_by("next_attempt_at")
-    due = list(rows.select_for_update(of=("self",), skip_locked=True)[:BATCH])
+    due = list(rows.select_for_update(of=("self",), skip_locked=True, no_key=True)[:BATCH])
     for row in due:
         again = row.state == State.UNCERTAIN
         Delivery.objects.filter(pk=row.pk, state=row.state).update(
@@ -204,7 +204,7 @@ def _age_batch() -> int:
     now = clock.now()
     oldest = now - timedelta(seconds=settings.DELIVERY_MAX_AGE)
     rows = Delivery.objects.filter(created_at__lt=oldest, state__in=[State.QUEUED, State.DEFERRED])
-    batch = list(rows.select_for_update(skip_locked=True).order_by("created_at")[:BATCH])
+    batch = list(rows.select_for_update(skip_locked=True, no_key=True).order_by("created_at")[:BATCH])
     for row in batch:
         text = f"Too old: not delivered within {settings.DELIVERY_MAX_AGE // 3600} hours. {row.last_error}"
         blame.fail(row, Reason.TOO_OLD, text.strip(), now)

@@ -6,17 +6,29 @@ then there may be a second copy, which is counted and said on the timeline.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F
 
-from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.models import Delivery, Mailbox, Message, SendLog
 from mailrelay.outbox import blame, claim, clock, counters, follow, stoppage
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.leases import MOST_CRASHES, Attempt
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import FINAL_STATES, Blame, Outcome, Reason, State
+
+
+#: What a delivery that Graph accepted looks like.
+SENT: dict[str, Any] = {
+    "state": State.SENT,
+    "reason": Reason.NONE,
+    "token": None,
+    "leased_until": None,
+    "next_attempt_at": None,
+    "last_error": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +61,14 @@ def settle(attempt: Attempt, result: Result) -> list[Reservation]:
 
     def run() -> list[Reservation]:
         now = clock.now()
-        mailbox = claim.lock(attempt.mailbox_id)
         if not _record(attempt, result, now):
             return []
+        if result.outcome == Outcome.SENT and _sent_under_its_lease(attempt, now):
+            return _next(_succeeded(attempt.mailbox_id, result, now), now)
         delivery = Delivery.objects.select_related("sender").get(pk=attempt.delivery_id)
         if _superseded(attempt, delivery, result, now):
             return []
-        _move(delivery, mailbox, result, now)
-        return _next(mailbox, now)
+        return _next(_move(delivery, result, now), now)
 
     return write(Move.SETTLE, run)
 
@@ -66,12 +78,11 @@ def put_off(delivery: Delivery, result: Result) -> list[Reservation]:
 
     def run() -> list[Reservation]:
         now = clock.now()
-        mailbox = claim.lock(delivery.mailbox_id)
         held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
         row = held.select_related("sender").first()
         if row is None:
             return []
-        _move(row, mailbox, result, now)
+        mailbox = _move(row, result, now)
         follow.note(row, result.text, now)
         return _next(mailbox, now)
 
@@ -136,11 +147,15 @@ def _superseded(attempt: Attempt, delivery: Delivery, result: Result, now: datet
     return True
 
 
-def _move(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
-    """Let the result take effect on the delivery and on what it blames."""
+def _move(delivery: Delivery, result: Result, now: datetime) -> Mailbox:
+    """Let the result take effect on the delivery and on what it blames; return the mailbox, locked."""
     if result.outcome == Outcome.SENT:
-        _sent(delivery, mailbox, result, now)
-    elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
+        Delivery.objects.filter(pk=delivery.pk).update(**SENT)
+        follow.message(delivery.message_id, now)
+        counters.add(counters.SENT)
+        return _succeeded(delivery.mailbox_id, result, now)
+    mailbox = claim.lock(delivery.mailbox_id)
+    if result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
         blame.fail(delivery, result.reason, result.text, now)
     elif result.outcome == Outcome.UNCERTAIN:
         blame.uncertain(delivery, result.text, now)
@@ -151,23 +166,30 @@ def _move(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -
         _put_off(delivery, result, now)
     else:
         _stop(delivery, mailbox, result, now)
+    return mailbox
 
 
-def _sent(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
+def _sent_under_its_lease(attempt: Attempt, now: datetime) -> bool:
+    """Move the delivery in the ordinary case: its lease still holds, so that nothing has come between."""
+    held = Delivery.objects.filter(pk=attempt.delivery_id, token=attempt.token, state=State.SENDING)
+    if not held.update(**SENT):
+        return False
+    if attempt.alone:
+        Message.objects.filter(pk=attempt.message_id).update(state=State.SENT, state_at=now)
+    else:
+        follow.message(attempt.message_id, now)
     counters.add(counters.SENT)
-    Delivery.objects.filter(pk=delivery.pk).update(
-        state=State.SENT,
-        reason=Reason.NONE,
-        token=None,
-        leased_until=None,
-        next_attempt_at=None,
-        last_error="",
-    )
-    follow.message(delivery.message_id, now)
+    return True
+
+
+def _succeeded(mailbox_id: int, result: Result, now: datetime) -> Mailbox:
+    """Lock the mailbox, as late as can be, and note that it works."""
+    mailbox = claim.lock(mailbox_id)
     blame.success(mailbox, now)
     if result.retry_after:
         # A 202 that carries Retry-After has taken the mail and asks for a rest: resending would double it.
         blame.pause(mailbox, "Microsoft took the mail and asked for a pause.", now, result.retry_after)
+    return mailbox
 
 
 def _put_off(delivery: Delivery, result: Result, now: datetime) -> None:
@@ -202,6 +224,7 @@ def _next(mailbox: Mailbox, now: datetime) -> list[Reservation]:
     """Claim for the freed slot; where other mailboxes are due already, leave it to the scheduler's order."""
     others = Mailbox.objects.filter(wake_at__lte=now).exclude(pk=mailbox.pk)
     if others.exists():
-        Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=now)
+        mailbox.wake_at = now
+        mailbox.save(update_fields=["wake_at", "succeeded_at"])
         return []
     return claim.claim_in(mailbox, now)
