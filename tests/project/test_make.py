@@ -1,0 +1,64 @@
+"""`make` is the one door, and says what it can do."""
+
+import re
+import subprocess
+import sys
+from importlib import util
+
+import pytest
+
+from tests.project.files import ROOT
+
+CONTRACT = {
+    *("help", "setup", "demo", "test", "run", "lint", "fmt", "lock", "docs"),
+    *("bench", "soak", "services-test"),
+}
+
+
+def test_help_lists_every_target():
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = set(re.findall(r"^  make (\S+) +\S", done.stdout, re.MULTILINE))
+    targets = set(re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert listed == targets == CONTRACT
+
+
+def test_setup_has_nothing_to_do_where_it_was_done():
+    if sys.prefix != str(ROOT / ".venv") or not (ROOT / ".venv" / ".installed").exists():
+        pytest.skip("these tests run outside the .venv that make setup built")
+
+    done = subprocess.run(["make", "setup"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert "nstalling" not in done.stdout
+
+
+def test_the_continuous_check_makes_what_a_developer_makes():
+    text = (ROOT / ".ci" / "run").read_text()
+
+    assert "\nmake lint\n" in text
+    assert "REQUIRE_SERVICES=1" in text
+    assert "make test" in text
+    assert "make demo ONCE=1" in text
+
+
+@pytest.fixture
+def run_script():
+    spec = util.spec_from_file_location("run_script", ROOT / "scripts" / "run.py")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_secret_in_the_env_file_is_taken_as_it_stands(run_script):
+    text = "# ours\nAZURE_CLIENT_SECRET=a~b$c #d\n\nexport SENDER_EMAIL='x@y.test'\r\nSMTP_HOSTNAME=\n"
+
+    assert run_script.variables(text) == {
+        "AZURE_CLIENT_SECRET": "a~b$c #d",
+        "SENDER_EMAIL": "x@y.test",
+        "SMTP_HOSTNAME": "",
+    }
+
+
+def test_a_line_that_is_no_variable_is_named_without_its_content(run_script):
+    with pytest.raises(ValueError, match=r"^line 2 is not NAME=value$"):
+        run_script.variables("A=1\nsecret-without-a-name\n")
