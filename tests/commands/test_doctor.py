@@ -14,7 +14,7 @@ from mailrelay.graph.http import GraphSession
 from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
 from mailrelay.outbox import capacity, clock
 from mailrelay.vocabulary import ManagedBy, State
-from tests.harness.ports import free_port
+from tests.harness.ports import eventually, free_port
 from tests.harness.processes import manage
 
 
@@ -65,6 +65,20 @@ def test_it_finds_nothing_wrong_with_a_running_gateway_and_sends_nothing(embedde
         "OK",
     )
     assert embedded.delivered() == []
+
+
+def test_it_examines_a_cluster_too(on_redis):
+    listener = on_redis.start()
+
+    def examined() -> dict:
+        document = json.loads(manage(listener.environment, "doctor", "--json", check=False).stdout)
+        return document if document["ok"] and "alive" in json.dumps(document) else {}
+
+    document = eventually(examined, 60, "a worker being alive and nothing being wrong")
+    said = {finding["check"]: finding["sentence"] for finding in document["findings"]}
+    assert said["broker"].startswith("The broker redis://")
+    assert "PostgreSQL" in said["database"]
+    assert said["workers"].startswith("1 alive for the queue deliver-environment")
 
 
 def test_it_ends_with_one_and_a_mend_and_without_the_secret(embedded):

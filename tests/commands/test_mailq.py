@@ -1,6 +1,8 @@
 """`manage.py mailq`: every message a line, oldest first, and what a person does about them."""
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from uuid import uuid4
 
@@ -14,7 +16,7 @@ from mailrelay.outbox import follow
 from mailrelay.postmaster import listing
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.commands.conftest import BASE
-from tests.harness.processes import manage
+from tests.harness.processes import ROOT, base_environment, mail, mailq, manage, send
 
 KEYS = [
     "id",
@@ -154,19 +156,44 @@ def test_it_needs_no_more_queries_for_more_messages(store, attempt, listed):
     assert queries() == few
 
 
-def test_it_streams_a_long_queue_in_pages(sender, listed):
-    at, ids = BASE, [uuid4() for _ in range(3000)]
-    common = {"state_at": at, "sender": sender, "size": 1, "recipient_count": 1, "client_address": "::1"}
-    Message.objects.bulk_create(Message(id=key, created_at=at, message_id="x", **common) for key in ids)
+def crowd(sender, count):
+    """Store many messages without recipients."""
+    ids = [uuid4() for _ in range(count)]
+    common = {"state_at": BASE, "sender": sender, "size": 1, "recipient_count": 1, "client_address": "::1"}
+    Message.objects.bulk_create(Message(id=key, created_at=BASE, message_id="x", **common) for key in ids)
     Delivery.objects.bulk_create(
-        Delivery(message_id=key, sender=sender, mailbox=sender.mailbox, created_at=at) for key in ids
+        Delivery(message_id=key, sender=sender, mailbox=sender.mailbox, created_at=BASE) for key in ids
     )
+    return ids
+
+
+def test_it_reads_a_long_queue_a_page_at_a_time(sender):
+    ids = crowd(sender, 3000)
     with CaptureQueriesContext(connection) as captured:
         first = next(rows := listing.rows())
 
     assert len(captured) == 4
     assert first.id == min(ids).hex
     assert sum(1 for _ in rows) == 2999
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(sender, tmp_path):
+    crowd(sender, 1000)  # more than a pipe holds
+    environment = base_environment(
+        tmp_path, DATABASE_URL=f"sqlite://{connection.settings_dict['NAME']}", LOG_LEVEL="WARNING"
+    )
+    command = f"{sys.executable} manage.py mailq --json | head -c 1"
+
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"{", b"")
 
 
 def test_it_prints_lines_of_at_most_a_hundred_columns_and_a_summary(store, run):
@@ -296,3 +323,14 @@ def test_recipients_of_one_message_do_not_leak_into_another(store, listed):
 
     assert [row["recipients"] for row in listed()] == [["ann@example.org"], ["bob@example.org"]]
     assert Recipient.objects.count() == 2
+
+
+def test_it_lists_and_acts_on_a_cluster_too(on_redis):
+    on_redis.migrate()
+    listener = on_redis.listener().start()
+    queue_id = send(listener.smtp_port, mail(1))
+
+    manage(listener.environment, "mailq", "hold", queue_id)
+
+    ((row),) = mailq(listener.environment, "--state", "held")
+    assert (row["id"], row["recipients"]) == (queue_id, ["ann@example.org"])

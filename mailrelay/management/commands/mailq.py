@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -63,6 +64,7 @@ class Command(BaseCommand):
         lines = (json.dumps(row.as_json()) for row in rows) if options["json"] else text.lines(rows)
         for line in lines:
             self._print(line)
+        self.stdout.flush()
 
     def _act(self, action: str, ids: list[str]) -> None:
         total = 0
@@ -76,8 +78,7 @@ class Command(BaseCommand):
         self.stdout.write(line)
 
 
-def _count(text_: str) -> int:
-    value = int(text_)
-    if value < 1:
-        raise ValueError
-    return value
+def _count(number: str) -> int:
+    if not number.isdecimal() or int(number) < 1:
+        raise ArgumentTypeError(f"{number} is not a whole number of at least 1")
+    return int(number)
