@@ -49,9 +49,8 @@ docs: setup  ## Write docs/settings.md anew from the declared settings
 	$(VENV)/python manage.py settingsdoc
 
 .PHONY: bench
-bench: setup  ## Measure throughput, latency and memory (this version brings no benchmarks yet)
-	@test -d benchmarks || { echo "This version brings no benchmarks; make soak runs the long tests." >&2; exit 1; }
-	$(VENV)/python -m benchmarks
+bench: setup  ## Measure how fast mail is taken, beside Postfix and a bare aiosmtpd; B="--help" lists the choices
+	$(VENV)/python -m scripts.bench.accept $(B)
 
 .PHONY: soak
 soak: setup  ## Run the long tests: kills, floods and hours of traffic
