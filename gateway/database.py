@@ -33,6 +33,11 @@ def postgresql(url: str) -> dict[str, Any]:
     """
     parts = urlsplit(url)
     name = unquote(parts.path.lstrip("/"))
+    try:
+        port = parts.port
+    except ValueError:
+        # urllib quotes what it took for the port, which may be the end of a password with a # in it.
+        raise ValueError("has no usable port: write #, / and ? in a password as %23, %2F and %3F") from None
     if not name:
         raise ValueError("names no database: write postgres://user:password@host:5432/name")
     options: dict[str, Any] = {
@@ -53,7 +58,7 @@ def postgresql(url: str) -> dict[str, Any]:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
-        "PORT": str(parts.port or ""),
+        "PORT": str(port or ""),
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": False,
         "OPTIONS": options | query,
@@ -66,7 +71,10 @@ def from_url(url: str, data_dir: Path) -> dict[str, Any]:
     if not url:
         return sqlite(data_dir / "gateway.sqlite3")
     if scheme == "sqlite":
-        return sqlite(Path(urlsplit(url).path))
+        path = Path(unquote(urlsplit(url).path))
+        if not path.name:
+            raise ValueError("names no file: write sqlite:////path/of/the/file")
+        return sqlite(path)
     if scheme in {"postgres", "postgresql"}:
         return postgresql(url)
     raise ValueError("must start with postgres:// or sqlite:///")

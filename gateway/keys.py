@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.env import Environment
@@ -22,37 +23,37 @@ def own_key(env: Environment, name: str, value: str, data_dir: Path, *, embedded
         return "not-set"
     path = data_dir / "keys" / name.lower()
     try:
-        return path.read_text(encoding="ascii").strip() or _make(path)
-    except FileNotFoundError:
-        pass
+        key = path.read_text(encoding="ascii").strip() if path.exists() else _make(path)
     except OSError as error:
-        return _unusable(env, path, error)
-    try:
-        return _make(path)
-    except OSError as error:
-        return _unusable(env, path, error)
+        return _unusable(env, path, f"can be neither read nor made: {error.strerror}")
+    except UnicodeDecodeError:
+        key = ""
+    return key or _unusable(env, path, "holds no key: put the key back, for what it encrypted needs it")
 
 
 def _make(path: Path) -> str:
     """Write a new key so that two processes that start at once end with the same one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    # Not by process id: the first process of every container is number 1.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     draft.touch(mode=0o600)
-    draft.write_text(key, encoding="ascii")
     try:
-        os.link(draft, path)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
+        with draft.open("w", encoding="ascii") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
     finally:
         draft.unlink()
-    return key
+    return path.read_text(encoding="ascii").strip()
 
 
-def _unusable(env: Environment, path: Path, error: OSError) -> str:
+def _unusable(env: Environment, path: Path, why: str) -> str:
     env.problem(
         "gateway.E004",
-        f"The key {path} can be neither read nor made: {error.strerror}.",
+        f"The key file {path} {why}.",
         "Make DATA_DIR a directory that this process may write, or set the key in the environment.",
     )
     return "not-set"

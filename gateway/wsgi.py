@@ -2,10 +2,11 @@
 
 import os
 
+import django
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+django.setup()
 
-from django.core.wsgi import get_wsgi_application
+from mailrelay.processes import web  # noqa: E402 - the rooms need the settings
 
-from mailrelay.health.serving import web_application
-
-application = web_application(get_wsgi_application())
+application = web.application()

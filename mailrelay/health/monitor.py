@@ -1,6 +1,7 @@
 """A thread that looks at the database now and then, so that probes and scrapes need not."""
 
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 INTERVAL = 2.0
 #: Seconds after which the last look says nothing any more: the database does not answer.
 STALE = 15.0
+#: What /ready says of a process that is not to be given work yet, or any more.
+STARTING = "this process is starting"
+ENDING = "this process is shutting down"
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,30 @@ class Monitor:
     """Keeps the last look in memory."""
 
     look: Look = field(default_factory=lambda: Look(time.monotonic(), {"start": "not looked yet"}))
-    draining: bool = False
+    #: `ok`, or the sentence with which this process itself keeps work away.
+    process: str = readiness.OK
 
     def __post_init__(self) -> None:
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+        self._looked = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
 
     def start(self) -> None:
-        self._thread.start()
+        """Look from now on; does nothing where this process does already."""
+        if self._pid == os.getpid():
+            return
+        with self._starting:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+                self._thread.start()
 
     def stop(self) -> None:
         self._ended.set()
-        self._thread.join(INTERVAL)
+        if self._thread is not None:
+            self._thread.join(INTERVAL)
 
     def checks(self) -> dict[str, str]:
         """Return each readiness check with `ok` or the sentence that says what is wrong."""
@@ -53,9 +69,14 @@ class Monitor:
         checks = dict(look.checks)
         if age > STALE:
             checks["database"] = f"the database has not answered for {age:.0f} seconds"
-        if self.draining:
-            checks["process"] = "this process is shutting down"
+        if self.process != readiness.OK:
+            checks["process"] = self.process
         return checks
+
+    def wait_for_tables(self, timeout: float) -> bool:
+        """Whether this version's tables were seen; waits `timeout` seconds for the first look at most."""
+        self._looked.wait(timeout)
+        return readiness.tables_seen()
 
     def refresh(self) -> None:
         """Look once."""
@@ -67,6 +88,7 @@ class Monitor:
                 connection.close()
                 checks[name] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         self.look = Look(time.monotonic(), checks, self._figures())
+        self._looked.set()
 
     def _figures(self) -> Figures | None:
         try:

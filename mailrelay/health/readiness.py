@@ -4,21 +4,21 @@ The mission's meaning of ready: the database takes writes, there is room for a m
 default sender has a token, or had one within a day and only a passing fault keeps the next away.
 """
 
-import os
+import pkgutil
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from mailrelay.models import AppRegistration, SenderConfig
 from mailrelay.outbox import clock
 
-#: Free space below which no mail is taken: part of the disk, and bytes.
-LEAST_FREE_SHARE = 0.02
+#: Free bytes below which the listener takes no mail, at most a tenth of the disk (mailrelay.smtp.options).
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 #: How long after its last token a credential counts as working while Entra ID is out of reach.
 TOKEN_MEMORY = timedelta(hours=24)
@@ -42,6 +42,11 @@ def database() -> str:
     return OK if _is_migrated() else "migrations have not been applied: run manage.py migrate"
 
 
+def tables_seen() -> bool:
+    """Whether a look at the database has found this version's tables."""
+    return _migrated
+
+
 def _is_migrated() -> bool:
     global _migrated  # noqa: PLW0603 - once true it stays true for this process
     if not _migrated:
@@ -50,17 +55,32 @@ def _is_migrated() -> bool:
 
 
 def pending_migrations() -> list[str]:
-    """List the migrations that this version brings and the database lacks."""
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    """List the migrations that this version brings and the database lacks.
+
+    Django's own executor imports every migration and builds its graph, which a process keeps in memory for
+    good; names are all that is asked for here. Raises django.db.DatabaseError.
+    """
+    applied: set[tuple[str, str]] = set()
+    with connection.cursor() as cursor:
+        if "django_migrations" in connection.introspection.table_names(cursor):
+            cursor.execute("SELECT app, name FROM django_migrations")
+            applied = set(cursor.fetchall())
+    return [f"{app}.{name}" for app, name in _brought() if (app, name) not in applied]
+
+
+def _brought() -> Iterator[tuple[str, str]]:
+    """Name the migrations in the applications' folders."""
+    for config in apps.get_app_configs():
+        folder = Path(config.path) / "migrations"
+        names = sorted(found.name for found in pkgutil.iter_modules([str(folder)]))
+        yield from ((config.label, name) for name in names if name[0] not in "_~")
 
 
 def spool() -> str:
     """Look at the room for what is in transfer and, with SQLite, for what is stored."""
-    path = settings.DATA_DIR if settings.DATA_DIR.exists() else Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108
+    path = settings.DATA_DIR if settings.DATA_DIR.exists() else Path(tempfile.gettempdir())
     usage = shutil.disk_usage(path)
-    if usage.free < max(LEAST_FREE_BYTES, 0) or usage.free < usage.total * LEAST_FREE_SHARE:
+    if usage.free < min(LEAST_FREE_BYTES, usage.total // 10):
         return f"only {usage.free // 2**20} MiB are free on the disk of {path}"
     return OK
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import waitress
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from waitress.task import ThreadedTaskDispatcher
 
 from mailrelay.health.exposition import QueueCollector
 from mailrelay.health.monitor import monitor
@@ -21,18 +22,31 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+#: Threads for pages, and for probes beside them.
+PAGE_THREADS, PROBE_THREADS = 4, 2
+#: Seconds for which a page waits for the first look at the database.
+FIRST_LOOK = 5.0
+
 _collector_lock = threading.Lock()
 _collector: QueueCollector | None = None
 
 
 def web_application(django: Application) -> Application:
-    """Put the probes in front of Django's application, and start looking."""
+    """Put the probes in front of Django's application, and start looking.
+
+    Until the tables are there, pages answer 503 with what is missing; probes answer from the first moment.
+    """
     _expose()
     monitor.start()
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        monitor.start()  # again in a child that was forked after the first
         answer = PATHS.get(environ.get("PATH_INFO", ""))
-        return answer(start_response) if answer else django(environ, start_response)
+        if answer is not None:
+            return answer(start_response)
+        if not monitor.wait_for_tables(FIRST_LOOK):
+            return _not_yet(start_response)
+        return django(environ, start_response)
 
     return application
 
@@ -65,6 +79,11 @@ def _json(start_response: StartResponse, status: str, body: dict[str, Any]) -> I
     return [json.dumps(body).encode() + b"\n"]
 
 
+def _not_yet(start_response: StartResponse) -> Iterable[bytes]:
+    start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "5")])
+    return [b"The database is not ready for this page; /ready says what is the matter.\n"]
+
+
 def _not_found(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("404 Not Found", [("Content-Type", "text/plain")])
     return [b"This process serves /health, /ready and /metrics.\n"]
@@ -78,6 +97,26 @@ def _expose() -> None:
             REGISTRY.register(_collector)
 
 
+class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """Waitress's threads for pages, and others for probes: pages that hang never hold a probe up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_thread_count(PAGE_THREADS)
+        self._probes = ThreadedTaskDispatcher()
+        self._probes.set_thread_count(PROBE_THREADS)
+
+    def add_task(self, task: Any) -> None:
+        """Take a connection with a request on it, as waitress hands it over."""
+        probe = any(getattr(request, "path", "") in PATHS for request in task.requests[:1])
+        (self._probes.add_task if probe else super().add_task)(task)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """End the threads, waiting `timeout` seconds at most for each kind."""
+        self._probes.shutdown(cancel_pending, timeout)
+        return bool(super().shutdown(cancel_pending, timeout))
+
+
 class HealthServer:
     """Serves the probes, and Django's pages when given its application, from a few threads."""
 
@@ -88,7 +127,7 @@ class HealthServer:
             web_application(django),
             host=host,
             port=port,
-            threads=4,
+            _dispatcher=_Dispatcher(),
             ident=None,
             clear_untrusted_proxy_headers=True,
         )

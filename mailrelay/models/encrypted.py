@@ -4,12 +4,14 @@ A token that no key opens is an error, never a value: using ciphertext as a secr
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 
 class WrongFieldKeyError(Exception):
@@ -17,7 +19,10 @@ class WrongFieldKeyError(Exception):
 
 
 @lru_cache(maxsize=4)
-def _box(keys: tuple[str, ...]) -> MultiFernet:
+def _box(keys: tuple[str, ...]) -> "MultiFernet":
+    # Here, since cryptography costs 7 MiB, and a listener never opens a secret.
+    from cryptography.fernet import Fernet, MultiFernet
+
     try:
         return MultiFernet([Fernet(key.strip()) for key in keys])
     except ValueError:
@@ -32,6 +37,8 @@ def encrypt(text: str) -> str:
 
 def decrypt(token: str) -> str:
     """Open `token`. Raises WrongFieldKeyError when none of the keys fits."""
+    from cryptography.fernet import InvalidToken
+
     try:
         return _box(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(token.encode()).decode()
     except InvalidToken:

@@ -2,27 +2,22 @@
 
 import logging
 import threading
+import time
 from typing import Any
 
 from celery import current_app
 from celery.worker import state as worker_state
 from django.conf import settings
-from django.core.management.base import CommandError
-from django.core.wsgi import get_wsgi_application
 
-from mailrelay.health.monitor import monitor
-from mailrelay.health.serving import HealthServer
 from mailrelay.outbox import leases
-from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.processes.delivering import DeliveryServices, queues
 from mailrelay.processes.relay import Relay
-
-log = logging.getLogger(__name__)
+from mailrelay.processes.stopping import ORDERLY
 
 #: What Celery's worker is told to end with.
 EXIT: Any = 0
-#: Seconds that requests to Graph may take to end after SIGTERM; the drain has had its share before.
-LAST_REQUESTS = 20.0
+#: Seconds that the last steps get after listener and worker have had theirs.
+LAST_STEPS = 2.0
 
 
 class Gateway:
@@ -36,26 +31,21 @@ class Gateway:
         self._services = DeliveryServices(settings.DELIVERY_THREADS)
         self._worker = _worker()
         self._working = threading.Thread(target=self._worker.start, name="worker", daemon=True)
-        self._health: HealthServer | None = None
 
     def start(self) -> None:
         """Bind the addresses, then begin to deliver. Raises CommandError when an address is taken."""
-        self._health = _health()
         self._relay.start()
         self._working.start()
         self._services.start()
 
     def stop(self) -> None:
-        """End in the order of a message's way: no new mail, then no new requests, then nothing."""
-        monitor.draining = True
-        self._relay.drain()
+        """End within `stopping.ORDERLY` seconds: requests to Graph finish while mail in transfer does."""
+        end = time.monotonic() + ORDERLY - LAST_STEPS
         self._services.retire()
         worker_state.should_stop = EXIT
-        self._working.join(LAST_REQUESTS)
+        self._relay.drain()
+        self._working.join(max(0.0, end - time.monotonic()))
         self._services.stop()
-        if self._health is not None:
-            self._health.stop()
-        stop_process_writer()
 
 
 def _worker() -> Any:
@@ -70,16 +60,3 @@ def _worker() -> Any:
         without_heartbeat=True,
         loglevel=logging.WARNING,
     )
-
-
-def _health() -> HealthServer | None:
-    if settings.HTTP_LISTEN is None:
-        return None
-    try:
-        return HealthServer(settings.HTTP_LISTEN, get_wsgi_application())
-    except OSError as error:
-        host, port = settings.HTTP_LISTEN
-        raise CommandError(
-            f"Cannot listen on {host}:{port} for the admin: {error.strerror}. Set HTTP_LISTEN to "
-            "another address."
-        ) from None

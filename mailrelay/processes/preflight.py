@@ -1,8 +1,8 @@
 """What every process makes sure of before it starts, in sentences rather than tracebacks."""
 
 import fcntl
-import os
 import secrets
+import threading
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -11,13 +11,13 @@ from django.conf import settings
 from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, IntegrityError, connection
 
 from gateway.checks import TAG
 from mailrelay.health.readiness import pending_migrations
 
-#: Seconds for which a second process waits for the first to let go of DATA_DIR.
-LOCK_WAIT = 60.0
+#: Seconds between two tries to lock DATA_DIR.
+LOCK_STEP = 0.2
 
 
 def refuse_misconfiguration() -> None:
@@ -43,35 +43,42 @@ def refuse_unmigrated() -> None:
         pending = pending_migrations()
     except DatabaseError as error:
         raise CommandError(
-            f"The database cannot be used: {str(error).strip()} Check DATABASE_URL and that the server runs."
+            f"The database cannot be used: {_one_line(error)} "
+            "Check DATABASE_URL and that the server runs. (gateway.E012)"
         ) from None
     if pending:
         raise CommandError(
             f"{len(pending)} migrations have not been applied ({', '.join(pending[:3])} …). "
-            "Run manage.py migrate first."
+            "Run manage.py migrate first. (gateway.E013)"
         )
 
 
-def lock_data_dir() -> IO[str]:
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def lock_data_dir(stopped: threading.Event) -> IO[str] | None:
     """Hold the lock that keeps a second all-in-one out of DATA_DIR, for as long as the file is open.
 
-    Waits for a predecessor that is about to end. Raises CommandError after LOCK_WAIT seconds.
+    Waits for a predecessor that is about to end; None when `stopped` is set meanwhile. Raises CommandError
+    after DATA_DIR_LOCK_WAIT seconds.
     """
-    path = settings.DATA_DIR / "gateway.lock"
-    file = _open(path)
-    end = time.monotonic() + float(os.environ.get("DATA_DIR_LOCK_WAIT", LOCK_WAIT))
-    while True:
+    file = _open(settings.DATA_DIR / "gateway.lock")
+    end = time.monotonic() + settings.DATA_DIR_LOCK_WAIT
+    while not stopped.is_set():
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             if time.monotonic() >= end:
                 raise CommandError(
                     f"Another gateway uses {settings.DATA_DIR}: stop it first, or give this one "
-                    "a DATA_DIR of its own."
+                    "a DATA_DIR of its own. (gateway.E014)"
                 ) from None
-            time.sleep(0.2)
+            stopped.wait(LOCK_STEP)
         else:
             return file
+    return None
 
 
 def _open(path: Path) -> IO[str]:
@@ -81,7 +88,7 @@ def _open(path: Path) -> IO[str]:
     except OSError as error:
         raise CommandError(
             f"{path.parent} cannot be written: {error.strerror}. "
-            "Point DATA_DIR at a directory that this user may write."
+            "Point DATA_DIR at a directory that this user may write. (gateway.E015)"
         ) from None
 
 
@@ -93,7 +100,9 @@ def migrate_embedded() -> None:
     try:
         call_command("migrate", verbosity=0, interactive=False)
     except DatabaseError as error:
-        raise CommandError(f"The database in {settings.DATA_DIR} cannot be used: {error}") from None
+        raise CommandError(
+            f"The database in {settings.DATA_DIR} cannot be used: {_one_line(error)} (gateway.E012)"
+        ) from None
     finally:
         connection.close()
 
@@ -101,18 +110,27 @@ def migrate_embedded() -> None:
 def first_administrator() -> str | None:
     """Make the first administrator where there is none; return the file that its password is in.
 
-    The password comes from DJANGO_SUPERUSER_PASSWORD, and no file is written then.
+    The password comes from DJANGO_SUPERUSER_PASSWORD, and no file is written then. Raises DatabaseError, and
+    OSError where the file cannot be written; there is no administrator then.
     """
     from django.contrib.auth import get_user_model
 
     users: Any = get_user_model().objects
     if users.exists():
         return None
-    password = settings.DJANGO_SUPERUSER_PASSWORD or secrets.token_urlsafe(16)
-    users.create_superuser(settings.DJANGO_SUPERUSER_USERNAME, settings.DJANGO_SUPERUSER_EMAIL, password)
+    name, email = settings.DJANGO_SUPERUSER_USERNAME, settings.DJANGO_SUPERUSER_EMAIL
     if settings.DJANGO_SUPERUSER_PASSWORD:
+        users.create_superuser(name, email, settings.DJANGO_SUPERUSER_PASSWORD)
         return None
+    password = secrets.token_urlsafe(16)
+    # The file first: an administrator whose password nobody knows could not be mended by a restart.
     path = settings.DATA_DIR / "admin-password"
+    path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(f"{password}\n", encoding="ascii")
+    try:
+        users.create_superuser(name, email, password)
+    except IntegrityError:
+        path.unlink()  # another process made one at the same moment
+        return None
     return str(path)

@@ -41,7 +41,8 @@ class Relay:
         if beyond and all(network.is_loopback for network in networks):
             raise CommandError(
                 f"{beyond[0]} listens beyond this machine, but nobody there may send. Set "
-                "SMTP_ALLOWED_NETWORKS to the networks of your clients (the word private is RFC 1918 and its like). (gateway.E011)"
+                "SMTP_ALLOWED_NETWORKS to the networks of your clients (the word private is RFC 1918 "
+                "and its like). (gateway.E011)"
             )
 
 

@@ -1,15 +1,16 @@
 """`celery -A gateway worker`: what is done when it starts, is ready, and ends."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
-from django.conf import settings
 from django.core.management.base import CommandError
 
-from mailrelay.health.serving import HealthServer
-from mailrelay.processes import preflight
+from mailrelay.processes import preflight, probes
 from mailrelay.processes.delivering import DeliveryServices, queues
+
+if TYPE_CHECKING:
+    from mailrelay.health.serving import HealthServer
 
 
 class WorkerProcess:
@@ -20,12 +21,16 @@ class WorkerProcess:
         self._health: HealthServer | None = None
 
     def refuse(self) -> None:
-        """End at once with a sentence where the worker could not work."""
+        """End at once with a sentence where the worker could not work; serve the probes where it can.
+
+        That is before it reaches the broker, which may take as long as the broker is away.
+        """
         django.setup()
         try:
             preflight.refuse_misconfiguration()
             preflight.refuse_memory_broker("A worker of its own")
             preflight.refuse_unmigrated()
+            self._health = probes.serve()
         except CommandError as error:
             sys.exit(f"CommandError: {error}")
 
@@ -37,18 +42,17 @@ class WorkerProcess:
     def ready(self, threads: int) -> None:
         self._services = DeliveryServices(threads)
         self._services.start()
-        if settings.HTTP_LISTEN is not None:
-            self._health = HealthServer(settings.HTTP_LISTEN)
+        probes.serving()
 
     def retire(self) -> None:
+        probes.ending()
         if self._services is not None:
             self._services.retire()
 
     def stop(self) -> None:
         if self._services is not None:
             self._services.stop()
-        if self._health is not None:
-            self._health.stop()
+        probes.stop(self._health)
 
 
 process = WorkerProcess()

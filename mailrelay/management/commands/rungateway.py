@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.core.wsgi import get_wsgi_application
 
 from gateway.checks import TAG
-from mailrelay.processes import preflight, with_sandbox
+from mailrelay.processes import preflight, probes, with_sandbox
 from mailrelay.processes.gateway import Gateway
-from mailrelay.processes.stopping import until_stopped
+from mailrelay.processes.stopping import end_within, until_stopped
 
 
 class Command(BaseCommand):
@@ -25,14 +26,21 @@ class Command(BaseCommand):
         if sandbox:
             with_sandbox.start_again()
         self.check(tags=[TAG])
-        lock = preflight.lock_data_dir()
-        preflight.migrate_embedded()
         stopped = until_stopped()
-        gateway = Gateway()
+        lock = preflight.lock_data_dir(stopped)
+        if lock is None:
+            return
+        health = probes.serve(get_wsgi_application())
+        preflight.migrate_embedded()
         password_file = preflight.first_administrator()
+        gateway = Gateway()
         gateway.start()
+        probes.serving()
         if password_file:
             self.stderr.write(f"The first administrator's password is in {password_file}")
         stopped.wait()
+        probes.ending()
+        end_within()
         gateway.stop()
+        probes.stop(health)
         lock.close()

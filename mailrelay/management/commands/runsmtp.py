@@ -2,17 +2,14 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from gateway.checks import TAG
-from mailrelay.health.monitor import monitor
-from mailrelay.health.serving import HealthServer
 from mailrelay.outbox.scheduler import Scheduler
 from mailrelay.outbox.writer import stop_process_writer
-from mailrelay.processes import preflight
+from mailrelay.processes import preflight, probes
 from mailrelay.processes.relay import Relay
-from mailrelay.processes.stopping import until_stopped
+from mailrelay.processes.stopping import end_within, until_stopped
 
 
 class Command(BaseCommand):
@@ -23,14 +20,15 @@ class Command(BaseCommand):
         preflight.refuse_memory_broker("runsmtp")
         preflight.refuse_unmigrated()
         stopped = until_stopped()
+        health = probes.serve()
         relay, scheduler = Relay(), Scheduler()
-        health = HealthServer(settings.HTTP_LISTEN) if settings.HTTP_LISTEN else None
         relay.start()
         scheduler.start()
+        probes.serving()
         stopped.wait()
-        monitor.draining = True
+        probes.ending()
+        end_within()
         relay.drain()
         scheduler.stop()
         stop_process_writer()
-        if health is not None:
-            health.stop()
+        probes.stop(health)

@@ -1,0 +1,63 @@
+"""Values of variables that are text of a certain shape; each function returns it in its one form.
+
+All raise ValueError with the end of a sentence whose subject is the variable.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+BROKERS = ("memory", "amqp", "amqps", "pyamqp", "redis", "rediss", "sentinel")
+
+
+def identifier(text: str) -> str:
+    """Take a GUID or a domain: what stands in a path of Microsoft's, and so has no slash and no blank."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", text):
+        raise ValueError("must be the id as the portal shows it, without blanks or slashes")
+    return text
+
+
+def email_address(text: str) -> str:
+    if text and not re.fullmatch(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+", text):
+        raise ValueError("must be one address such as relay@example.org")
+    return text
+
+
+def https_host(text: str) -> str:
+    """Take `https://host[:port]`; the slash that Azure's webhooks put at its end goes."""
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("must be https://host without a path, since tokens cross the network there")
+    return text.rstrip("/")
+
+
+def host_name(text: str) -> str:
+    """Take a name for the greeting (RFC 5321 section 4.1.2: a domain or an address literal)."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]*|\[[0-9A-Za-z.:]+\]", text):
+        raise ValueError("must be a host name such as mail.example.org")
+    return text
+
+
+def broker_url(text: str) -> str:
+    """Take a URL of a broker that kombu speaks to; its password is not quoted in the refusal."""
+    parts = urlsplit(text)
+    if parts.scheme not in BROKERS:
+        raise ValueError("must start with amqp://, amqps://, redis://, rediss://, sentinel:// or memory://")
+    try:
+        port_is_usable = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_usable = ";" in text  # sentinel:// lists several hosts
+    if not port_is_usable:
+        raise ValueError("has no usable port: write #, / and ? in a password as %23, %2F and %3F")
+    return text
+
+
+def words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def origins(text: str) -> list[str]:
+    found = words(text)
+    for origin in found:
+        if urlsplit(origin).scheme not in {"http", "https"} or not urlsplit(origin).netloc:
+            raise ValueError(f"has {origin!r}, which is not an origin such as https://mail.example.org")
+    return found

@@ -1,0 +1,46 @@
+"""`gunicorn gateway.wsgi`: the admin behind the probes."""
+
+import logging
+import sys
+import threading
+
+from django.core.management.base import CommandError
+from django.core.wsgi import get_wsgi_application
+from django.db import DatabaseError, connection
+
+from mailrelay.health.monitor import monitor
+from mailrelay.health.serving import Application, web_application
+from mailrelay.processes import preflight
+
+log = logging.getLogger(__name__)
+
+#: The exit code that makes gunicorn give up, where any other makes it try for ever.
+BOOT_ERROR = 3
+#: Seconds between two looks for the tables that the first administrator needs.
+INTERVAL = 1.0
+
+
+def application() -> Application:
+    """Return the WSGI application; ends the process with a sentence where it is misconfigured."""
+    django = get_wsgi_application()
+    try:
+        preflight.refuse_misconfiguration()
+    except CommandError as error:
+        sys.stderr.write(f"CommandError: {error}\n")
+        sys.exit(BOOT_ERROR)
+    served = web_application(django)
+    threading.Thread(target=_first_administrator, name="administrator", daemon=True).start()
+    return served
+
+
+def _first_administrator() -> None:
+    """Make the first administrator once the tables are there, which may be long after the start."""
+    while not monitor.wait_for_tables(INTERVAL):
+        threading.Event().wait(INTERVAL)
+    try:
+        if path := preflight.first_administrator():
+            log.warning("the first administrator's password is in %s", path)
+    except (DatabaseError, OSError) as error:
+        log.warning("no first administrator was made (%s); manage.py createsuperuser does", error)
+    finally:
+        connection.close()
