@@ -8,6 +8,7 @@ import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -139,6 +140,16 @@ class Environment:
 
     def _declare(self, name: str, kind: str, default: str, help: str, *, secret: bool = False) -> None:  # noqa: A002
         self.declared[name] = Declared(name, self.group, kind, default, help, secret)
+
+
+def day(text: str) -> date | None:
+    """Parse a day such as 2027-03-31; nothing is None. Raises ValueError with the end of a sentence."""
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a day such as 2027-03-31") from None
 
 
 def networks(text: str) -> tuple[Network, ...]:

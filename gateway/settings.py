@@ -2,11 +2,14 @@
 
 import socket
 import warnings
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from gateway import database, keys, listeners
-from gateway.env import Environment, Network, networks
+from gateway.env import Environment, Network, day, networks
+from mailrelay.clouds import ENDPOINTS
+from mailrelay.vocabulary import BouncePolicy, Cloud
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Environment()
@@ -34,13 +37,34 @@ AZURE_USE_MANAGED_IDENTITY = ENV.flag(
     False,
     help="Ask Azure's instance metadata for tokens when nothing else is set",
 )
+AZURE_CLIENT_NEXT_SECRET = ENV.secret(
+    "AZURE_CLIENT_NEXT_SECRET",
+    help="A newer client secret, tried before AZURE_CLIENT_SECRET: both may be set while one replaces the "
+    "other",
+)
+AZURE_CLIENT_SECRET_EXPIRES: date | None = ENV.parsed(
+    "AZURE_CLIENT_SECRET_EXPIRES",
+    "",
+    day,
+    kind="date",
+    help="The day on which the client secret ends, as 2027-03-31; warned of in time",
+    fallback=None,
+)
+AZURE_CLOUD = ENV.choice(
+    "AZURE_CLOUD",
+    "global",
+    tuple(cloud.value for cloud in ENDPOINTS),
+    help="Which of Microsoft's clouds the tenant is in; sets the defaults of the next two",
+)
 AZURE_AUTHORITY_HOST = ENV.text(
     "AZURE_AUTHORITY_HOST",
-    "https://login.microsoftonline.com",
+    ENDPOINTS[Cloud(AZURE_CLOUD)].authority_host,
     help="Where tokens come from (national clouds)",
 )
 GRAPH_ENDPOINT = ENV.text(
-    "GRAPH_ENDPOINT", "https://graph.microsoft.com", help="Where mail goes to (national clouds)"
+    "GRAPH_ENDPOINT",
+    ENDPOINTS[Cloud(AZURE_CLOUD)].graph_endpoint,
+    help="Where mail goes to (national clouds)",
 )
 SENDER_FROM_POLICY = ENV.choice(
     "SENDER_FROM_POLICY",
@@ -151,6 +175,30 @@ GRAPH_TIMEOUT = ENV.integer(
 )
 DELIVERY_THREADS = ENV.integer(
     "DELIVERY_THREADS", 8, help="Deliveries that one worker process runs at once", at_least=1
+)
+
+# --- Bounces -------------------------------------------------------------------------------------------
+
+ENV.section("Bounces")
+BOUNCE_POLICY = ENV.choice(
+    "BOUNCE_POLICY",
+    "sender",
+    tuple(policy.value for policy in BouncePolicy if policy),
+    help="Who is told of mail that cannot be delivered: its sender where that is one of ours (else the "
+    "operations address), the operations address, the webhook, or nobody",
+)
+OPERATIONS_ADDRESS = ENV.text(
+    "OPERATIONS_ADDRESS",
+    help="Address for notices about mail whose sender is not one of ours",
+    shown="the mailbox that the mail was to leave through",
+)
+NOTICE_WEBHOOK_URL = ENV.secret(
+    "NOTICE_WEBHOOK_URL", help="Where notices are posted as JSON when the policy is `webhook`"
+)
+DELAY_WARNING_SECONDS = ENV.integer(
+    "DELAY_WARNING_SECONDS",
+    14_400,
+    help="Age at which the same people are warned that mail is still waiting, in seconds; 0 never",
 )
 
 # --- Retention -----------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ class Reason(StrEnum):
     REJECTED = "rejected"
     TOO_LARGE = "too_large"
     TOO_OLD = "too_old"
+    LOOP = "loop"
 
 
 class FromPolicy(StrEnum):
@@ -117,6 +118,34 @@ class CredentialKind(StrEnum):
     CERTIFICATE = "certificate"
     FEDERATED = "federated"  # a token file, re-read at each assertion
     MANAGED_IDENTITY = "managed_identity"
+
+
+class Cloud(StrEnum):
+    """Which of Microsoft's clouds a tenant lives in; `mailrelay.clouds` has their addresses."""
+
+    CUSTOM = ""  # the addresses as they are entered
+    GLOBAL = "global"  # GCC included
+    US_GOVERNMENT = "us_government"  # GCC High, L4
+    US_DEFENSE = "us_defense"  # DoD, L5
+    CHINA = "china"  # 21Vianet
+
+
+class BouncePolicy(StrEnum):
+    """Who is told of mail that cannot be delivered."""
+
+    DEFAULT = ""  # of a sender: what BOUNCE_POLICY says
+    SENDER = "sender"  # whoever sent it, where that is one of ours; otherwise the operations address
+    OPERATIONS = "operations"  # the operations address alone
+    WEBHOOK = "webhook"  # NOTICE_WEBHOOK_URL
+    NONE = "none"
+
+
+class Report(StrEnum):
+    """What a mail of our own making tells; empty is mail that a client handed in."""
+
+    NONE = ""
+    FAILURE = "failure"
+    DELAY = "delay"
 
 
 class ManagedBy(StrEnum):

@@ -9,7 +9,7 @@ from mailrelay.models.encrypted import WrongFieldKeyError
 from mailrelay.outbox import registrations
 from mailrelay.vocabulary import CredentialKind
 
-SECRETS = ("secret", "certificate_password")
+SECRETS = ("secret", "next_secret", "certificate", "certificate_password")
 #: What each kind of credential cannot do without.
 PROOFS = {
     CredentialKind.SECRET: "secret",

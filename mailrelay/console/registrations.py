@@ -19,7 +19,7 @@ from mailrelay.outbox import registrations
 from mailrelay.vocabulary import CredentialKind
 
 #: Columns that the admin never reads, so that it can neither show them nor fail to decrypt them.
-WITHOUT_SECRETS = ("secret", "certificate_password")
+WITHOUT_SECRETS = ("secret", "next_secret", "certificate", "certificate_password")
 #: Fields that a token depends on: a change of one is a new version of the credential.
 CREDENTIAL = frozenset(
     {

@@ -80,6 +80,9 @@ REASONS = {
     Reason.REJECTED: Words("Rejected", "bad"),
     Reason.TOO_LARGE: Words("Too large", "bad"),
     Reason.TOO_OLD: Words("Too old", "bad"),
+    Reason.LOOP: Words(
+        "Going in circles", "bad", "Find out who sends it back before it is released; or cancel it."
+    ),
 }
 _NO_REASON = Words("", "quiet")
 

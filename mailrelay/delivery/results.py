@@ -15,6 +15,7 @@ def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
         blame=verdict.blame,
         reason=verdict.reason,
         graph_code=verdict.code,
+        enhanced_status=verdict.enhanced_status,
         sentence=verdict.sentence,
         advice=verdict.advice,
         retry_after=verdict.retry_after,

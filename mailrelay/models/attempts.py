@@ -22,6 +22,9 @@ class SendLog(models.Model):
     reason = models.CharField(max_length=40, choices=choices(Reason), blank=True, default="")
     http_status = models.PositiveSmallIntegerField("HTTP status", null=True)
     graph_code = models.CharField("Graph code", max_length=100, blank=True, default="")
+    enhanced_status = models.CharField(
+        max_length=12, blank=True, default="", help_text="What a bounce says of it (RFC 3463)"
+    )
     request_id = models.CharField(max_length=100, blank=True, default="")
     client_request_id = models.CharField(max_length=100, blank=True, default="")
     retry_after = models.FloatField("Retry-After (s)", null=True)

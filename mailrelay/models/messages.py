@@ -6,7 +6,7 @@ from django.db.models import Q
 from mailrelay.models.choices import choices
 from mailrelay.models.clients import SmtpClient
 from mailrelay.models.senders import Mailbox, SenderConfig
-from mailrelay.vocabulary import IN_FLIGHT_STATES, Reason, State, Urgency
+from mailrelay.vocabulary import IN_FLIGHT_STATES, Reason, Report, State, Urgency
 
 IN_FLIGHT = Q(state__in=list(IN_FLIGHT_STATES))
 
@@ -36,6 +36,10 @@ class Message(models.Model):
     state = models.CharField(max_length=12, choices=choices(State), default=State.QUEUED)
     state_at = models.DateTimeField()
     content_removed_at = models.DateTimeField(null=True)
+    #: A mail of our own that reports on another; nothing is ever reported about a report.
+    report = models.CharField(max_length=10, choices=choices(Report), default=Report.NONE, editable=False)
+    #: The id of the message reported on; no foreign key, since either may outlive the other.
+    report_of = models.UUIDField(null=True, editable=False)
 
     class Meta:
         permissions = (
@@ -53,6 +57,9 @@ class Message(models.Model):
                 fields=["state", "state_at"],
                 condition=Q(content_removed_at__isnull=True),
                 name="message_content_age",
+            ),
+            models.Index(
+                fields=["report_of"], condition=Q(report_of__isnull=False), name="message_report_of"
             ),
         )
 
@@ -107,6 +114,11 @@ class Delivery(models.Model):
     leased_until = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=200, default="", blank=True)
     last_error = models.TextField(default="", blank=True)
+    #: When the end of a failed delivery was told, or found to be nobody's to be told; it is told once.
+    bounced_at = models.DateTimeField(null=True, editable=False)
+    delay_warned_at = models.DateTimeField(null=True, editable=False)
+    #: When the webhook may next be told; who moves it on tells.
+    notice_due_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name_plural = "deliveries"
@@ -130,6 +142,16 @@ class Delivery(models.Model):
                 fields=["created_at"],
                 condition=Q(state__in=[State.QUEUED, State.DEFERRED]),
                 name="delivery_age",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(state=State.FAILED, bounced_at__isnull=True),
+                name="delivery_unreported",
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(state=State.HELD, delay_warned_at__isnull=True),
+                name="delivery_held_unwarned",
             ),
         )
 

@@ -1,12 +1,24 @@
 """Whose mail goes where, and what Microsoft allows each of them."""
 
+from typing import Any
+
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from mailrelay.clouds import ENDPOINTS
 from mailrelay.models.choices import choices
 from mailrelay.models.encrypted import EncryptedTextField
-from mailrelay.vocabulary import CredentialKind, FromPolicy, LargeMail, ManagedBy, Reason, UncertainPolicy
+from mailrelay.vocabulary import (
+    BouncePolicy,
+    Cloud,
+    CredentialKind,
+    FromPolicy,
+    LargeMail,
+    ManagedBy,
+    Reason,
+    UncertainPolicy,
+)
 
 
 class AppRegistration(models.Model):
@@ -15,12 +27,30 @@ class AppRegistration(models.Model):
     name = models.CharField(max_length=200, unique=True)
     tenant_id = models.CharField("tenant id", max_length=200)
     client_id = models.CharField("client id", max_length=200)
+    cloud = models.CharField(
+        max_length=20,
+        choices=choices(Cloud),
+        default=Cloud.CUSTOM,
+        blank=True,
+        help_text="Sets the two addresses below; empty leaves them as they are entered",
+    )
     authority_host = models.URLField(default="https://login.microsoftonline.com")
     graph_endpoint = models.URLField(default="https://graph.microsoft.com")
     kind = models.CharField(
         "credential", max_length=20, choices=choices(CredentialKind), default=CredentialKind.SECRET
     )
     secret = EncryptedTextField("client secret", blank=True, default="")
+    secret_expires_on = models.DateField(
+        "client secret ends on", null=True, blank=True, help_text="As Entra shows it; warned of before"
+    )
+    #: While one secret is being replaced by another, both may be kept: the newer is tried first.
+    next_secret = EncryptedTextField("next client secret", blank=True, default="")
+    next_secret_expires_on = models.DateField("next client secret ends on", null=True, blank=True)
+    #: Which of the two got the last token: the name of its column.
+    secret_in_use = models.CharField(max_length=20, blank=True, default="", editable=False)
+    #: Private key and certificate(s) as PEM; kept here instead of in a file.
+    certificate = EncryptedTextField("certificate and key (PEM)", blank=True, default="")
+    certificate_expires_at = models.DateTimeField(null=True, editable=False)
     certificate_path = models.CharField(max_length=500, blank=True, default="")
     certificate_password = EncryptedTextField(blank=True, default="")
     token_file = models.CharField(max_length=500, blank=True, default="")
@@ -56,6 +86,15 @@ class AppRegistration(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Let the cloud decide the addresses before the row is written."""
+        preset = ENDPOINTS.get(Cloud(self.cloud))
+        if preset is not None:
+            self.authority_host, self.graph_endpoint = preset
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "authority_host", "graph_endpoint"}
+        super().save(*args, **kwargs)
 
 
 class Mailbox(models.Model):
@@ -147,6 +186,13 @@ class SenderConfig(models.Model):
         max_length=20, choices=choices(UncertainPolicy), default=UncertainPolicy.RESEND
     )
     large_mail = models.CharField(max_length=20, choices=choices(LargeMail), default=LargeMail.AUTO)
+    bounce_policy = models.CharField(
+        max_length=20,
+        choices=choices(BouncePolicy),
+        default=BouncePolicy.DEFAULT,
+        blank=True,
+        help_text="Who is told of mail that cannot be delivered; empty is what BOUNCE_POLICY says",
+    )
     redirect_all_to = models.EmailField(
         blank=True, default="", help_text="For staging: every mail goes here instead"
     )

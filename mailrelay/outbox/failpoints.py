@@ -30,6 +30,7 @@ class Move(StrEnum):
     AGE = "age"
     BY_HAND = "by_hand"
     RETAIN = "retain"
+    REPORT = "report"
     REGISTER = "register"
     CREDENTIAL = "credential"
 

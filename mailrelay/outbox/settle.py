@@ -42,6 +42,7 @@ class Result:
     advice: str = ""
     http_status: int | None = None
     graph_code: str = ""
+    enhanced_status: str = ""
     request_id: str = ""
     retry_after: float | None = None
     duration: float = 0.0
@@ -125,6 +126,7 @@ def _record(attempt: Attempt, result: Result, now: datetime) -> bool:
             reason=result.reason,
             http_status=result.http_status,
             graph_code=result.graph_code[:100],
+            enhanced_status=result.enhanced_status,
             request_id=result.request_id[:100],
             retry_after=result.retry_after,
             duration_ms=int(result.duration * 1000),
