@@ -24,8 +24,14 @@ def moment(at: datetime | None, now: datetime | None = None) -> SafeString:
     """Print a time to the second, and how far it is from `now` when that is given."""
     if at is None:
         return NOTHING
-    away = format_html(' <span class="away">{}</span>', relative(at, now)) if now else ""
+    away = format_html(' <span class="away">({})</span>', relative(at, now)) if now else ""
     return format_html('<time datetime="{}">{}</time>{}', at.isoformat(), exact(at), away)
+
+
+def short_moment(at: datetime) -> SafeString:
+    """Print a time for a column whose heading says that it is UTC."""
+    text = f"{at.day} {at:%b, %H:%M:%S}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact(at), text)
 
 
 def exact(at: datetime) -> str:

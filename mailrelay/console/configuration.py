@@ -86,6 +86,13 @@ class ConfigurationAdmin(ModelAdmin[M]):
         except FieldDoesNotExist:
             return False
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = str(self.opts.verbose_name_plural)
+        named = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
+        return super().changelist_view(request, named)
+
     def render_change_form(
         self,
         request: HttpRequest,
@@ -97,6 +104,8 @@ class ConfigurationAdmin(ModelAdmin[M]):
     ) -> HttpResponse:
         context["owner"] = OWNERS.get(self.owner(obj)) if obj is not None else None
         # One way to save: three buttons that differ by where one lands are two too many.
+        if obj is not None:
+            context |= {"title": str(obj), "subtitle": None}
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().render_change_form(request, context, add, change, form_url, obj)
 

@@ -118,29 +118,33 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
     def state(self, row: Mailbox) -> SafeString:
         """Say why it stands still, if it does, and what to do."""
         if row.blocked:
-            return two_lines(
-                self.standing(row), f"{row.blocked_text} {reason_words(row.blocked).todo}".strip()
-            )
+            return two_lines(self.standing(row), row.blocked_text)
         if row.registration.failing:
             return two_lines(self.standing(row), row.registration.failing_text)
         return two_lines(self.standing(row), row.pause_text)
 
-    @admin.display(description="in flight")
+    @admin.display(description="requests")
     def in_flight(self, row: Any) -> str:
-        return f"{row.running} of {row.concurrency}" if row.concurrency else f"{row.running}, no limit"
+        return (
+            f"{row.running} of {row.concurrency} in flight" if row.concurrency else f"{row.running} in flight"
+        )
 
-    @admin.display(description="left this minute")
+    @admin.display(description="pace")
     def bucket(self, row: Mailbox) -> str:
         if not row.messages_per_minute:
-            return "no limit"
+            return "no limit a minute"
         present = copy.copy(row)
         limits.refill(present, timezone.now())
-        return f"{int(present.tokens)} of {row.messages_per_minute}"
+        return f"{int(present.tokens)} of {row.messages_per_minute} left"
 
     @admin.display(description="waiting")
     def waiting(self, row: Mailbox) -> str:
-        queued = Delivery.objects.filter(mailbox=row, state=State.QUEUED).order_by()[: COUNTED + 1].count()
-        return f"more than {COUNTED}" if queued > COUNTED else str(queued)
+        mine = Delivery.objects.filter(mailbox=row).order_by()
+        counts = {
+            state: mine.filter(state=state)[: COUNTED + 1].count() for state in (State.QUEUED, State.HELD)
+        }
+        said = (f"{f'more than {COUNTED}' if n > COUNTED else n} {state}" for state, n in counts.items())
+        return ", ".join(said)
 
     @admin.display(description="last sent")
     def last_success(self, row: Mailbox) -> SafeString:

@@ -60,13 +60,15 @@ def _bulk(action: Action) -> Callable[..., HttpResponseBase | None]:
 
 @admin.register(Message, site=site)
 class MessageAdmin(ModelAdmin[Message]):
-    list_display = ("mail", "standing", "accepted", "sent_by", "weight")
+    list_display = ("mail", "standing", "accepted", "sent_by")
     list_filter = (StateFilter, TimeFilter, SenderFilter)
     list_per_page = 50
     list_max_show_all = 0
     search_fields = ("message_id_key",)
     search_help_text = HELP
+    # Whatever counts, counts a million rows.
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     paginator = ReachPaginator
     ordering = ("-created_at",)
     sortable_by = ()
@@ -90,6 +92,11 @@ class MessageAdmin(ModelAdmin[Message]):
         return bool(request.user.has_perm("mailrelay.operate_message"))
 
     # --- The list --------------------------------------------------------------------------------------
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Messages", **(extra_context or {})})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
         return MessageList
@@ -125,17 +132,15 @@ class MessageAdmin(ModelAdmin[Message]):
             format_html('<span class="second">{}</span>', brief) if brief else "",
         )
 
-    @admin.display(description="accepted")
+    @admin.display(description="accepted (UTC)")
     def accepted(self, row: Message) -> SafeString:
-        return cells.two_lines(cells.moment(row.created_at), cells.relative(row.created_at, clock.now()))
+        return cells.two_lines(
+            cells.short_moment(row.created_at), cells.relative(row.created_at, clock.now())
+        )
 
     @admin.display(description="sender")
-    def sent_by(self, row: Message) -> str:
-        return row.sender.name
-
-    @admin.display(description="size")
-    def weight(self, row: Message) -> str:
-        return cells.size(row.size)
+    def sent_by(self, row: Message) -> SafeString:
+        return cells.two_lines(row.sender.name, cells.size(row.size))
 
     # --- One message -----------------------------------------------------------------------------------
 
@@ -196,7 +201,7 @@ class MessageAdmin(ModelAdmin[Message]):
             self._act(request, action, [message])
             return self._to_page(pk)
         context = message_actions.confirmation(action, [message])
-        return self._ask(request, action, **context, back=self._page_address(pk))
+        return self._ask(request, context, back=self._page_address(pk))
 
     def act_on_many(
         self, request: HttpRequest, action: Action, rows: QuerySet[Message]
@@ -207,8 +212,7 @@ class MessageAdmin(ModelAdmin[Message]):
             return None
         return self._ask(
             request,
-            action,
-            **message_actions.confirmation(action, chosen),
+            message_actions.confirmation(action, chosen),
             ticked=request.POST.getlist(ACTION_CHECKBOX_NAME),
             ticked_name=ACTION_CHECKBOX_NAME,
             select_across=request.POST.get("select_across") == "1",
@@ -220,8 +224,9 @@ class MessageAdmin(ModelAdmin[Message]):
         result = message_actions.run(action, chosen, request.user.get_username())
         message_actions.say(request, action, result)
 
-    def _ask(self, request: HttpRequest, action: Action, **context: Any) -> HttpResponse:
-        return self._render(request, "console/confirm.html", f"{action.label}?", **context)
+    def _ask(self, request: HttpRequest, question: dict[str, Any], **context: Any) -> HttpResponse:
+        title = f"{question['action'].label}?"
+        return self._render(request, "console/confirm.html", title, **question, **context)
 
     def _render(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         common = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}

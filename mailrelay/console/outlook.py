@@ -42,13 +42,13 @@ def of(delivery: Delivery, now: datetime, *, workers: bool = True) -> Outlook:
         case State.SENDING:
             return Outlook(
                 f"The worker {delivery.lease_owner or '?'} is sending it now. Should that worker die, the "
-                "gateway notices",
+                "gateway notices on",
                 delivery.leased_until,
             )
         case State.DEFERRED:
             at = delivery.next_attempt_at
             brief = f"again {relative(at, now)}" if at else ""
-            return Outlook("It is tried again", at, delivery.last_error, brief)
+            return Outlook("It is tried again on", at, delivery.last_error, brief)
         case State.UNCERTAIN:
             return _uncertain(delivery, now)
         case State.HELD:
@@ -65,13 +65,13 @@ def _queued(delivery: Delivery, now: datetime, *, workers: bool) -> Outlook:
             brief="app registration off",
         )
     if registration.failing:
-        sentence = f"It waits for the app registration “{registration.name}”, which is tried again"
+        sentence = f"It waits for the app registration “{registration.name}”, which is tried again on"
         brief = reason_words(registration.failing).title.lower()
         return Outlook(sentence, registration.retry_at, registration.failing_text, brief)
     if mailbox.blocked:
         brief = reason_words(mailbox.blocked).title.lower()
         return Outlook(
-            f"It waits for the mailbox {mailbox.address}, which is tried again",
+            f"It waits for the mailbox {mailbox.address}, which is tried again on",
             mailbox.probe_at,
             mailbox.blocked_text,
             brief,
@@ -79,7 +79,7 @@ def _queued(delivery: Delivery, now: datetime, *, workers: bool) -> Outlook:
     if mailbox.paused_until is not None and mailbox.paused_until > now:
         brief = f"mailbox rests, {relative(mailbox.paused_until, now)}"
         return Outlook(
-            f"It waits for the mailbox {mailbox.address}, which goes on",
+            f"It waits for the mailbox {mailbox.address}, which rests until",
             mailbox.paused_until,
             mailbox.pause_text,
             brief,
@@ -100,9 +100,7 @@ def _uncertain(delivery: Delivery, now: datetime) -> Outlook:
     at = delivery.next_attempt_at
     if delivery.sender.uncertain_policy != UncertainPolicy.RESEND or at is None:
         return Outlook("Microsoft may have sent it; it waits for a decision.", None, delivery.last_error)
-    sentence = (
-        "Microsoft may have sent it. Unless an answer still comes, it is sent once more, perhaps twice then,"
-    )
+    sentence = "Microsoft may have sent it. Unless an answer still comes, it is sent once more on"
     return Outlook(sentence, at, delivery.last_error, f"once more {relative(at, now)}")
 
 
@@ -115,9 +113,7 @@ def _held(delivery: Delivery) -> Outlook:
     else:
         sentence = "It stays held until a person releases or cancels it."
     because = delivery.last_error if delivery.reason != Reason.BY_HAND else ""
-    if words.todo and words.todo not in because:
-        because = f"{because} {words.todo}".strip()
-    return Outlook(sentence, None, because, words.title.lower())
+    return Outlook(sentence, None, f"{because} {words.todo}".strip(), words.title.lower())
 
 
 def _brief_end(delivery: Delivery) -> str:

@@ -14,6 +14,7 @@ from mailrelay.console.fields import ClientIdField, HttpsOriginField, NewSecretF
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
 from mailrelay.console.words import reason_words
+from mailrelay.graph.credentials import GLOBAL_AUTHORITY, GLOBAL_GRAPH
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import registrations
 from mailrelay.vocabulary import CredentialKind
@@ -40,10 +41,14 @@ class RegistrationForm(ModelForm[AppRegistration]):
     tenant_id = TenantField(label="Tenant id", help_text="Directory (tenant) ID, or a domain of the tenant.")
     client_id = ClientIdField(label="Client id", help_text="Application (client) ID.")
     authority_host = HttpsOriginField(
-        label="Authority", help_text="Where tokens come from; differs in national clouds."
+        label="Authority",
+        initial=GLOBAL_AUTHORITY,
+        help_text="Where tokens come from; differs in national clouds.",
     )
     graph_endpoint = HttpsOriginField(
-        label="Graph endpoint", help_text="Where mail goes to; differs in national clouds."
+        label="Graph endpoint",
+        initial=GLOBAL_GRAPH,
+        help_text="Where mail goes to; differs in national clouds.",
     )
     new_secret = NewSecretField(label="New client secret")
     new_certificate_password = NewSecretField(label="New certificate password")

@@ -53,15 +53,19 @@ class SenderForm(ModelForm[SenderConfig]):
     addresses = AddressesField(help_text="From addresses that choose this sender, one a line.")
     domains = DomainsField(help_text="From domains that choose this sender, one a line.")
     from_policy = forms.ChoiceField(
-        choices=FROM_POLICIES, widget=forms.RadioSelect, label="When From is another address"
+        choices=FROM_POLICIES,
+        initial=FromPolicy.REWRITE,
+        widget=forms.RadioSelect,
+        label="When From is another address",
     )
     uncertain_policy = forms.ChoiceField(
         choices=UNCERTAIN_POLICIES,
+        initial=UncertainPolicy.RESEND,
         widget=forms.RadioSelect,
         label="When Microsoft may or may not have sent it",
     )
     large_mail = forms.ChoiceField(
-        choices=LARGE_MAIL, widget=forms.RadioSelect, label="Mail of more than 3 MB"
+        choices=LARGE_MAIL, initial=LargeMail.AUTO, widget=forms.RadioSelect, label="Mail of more than 3 MB"
     )
 
     class Meta:
@@ -78,6 +82,12 @@ class SenderForm(ModelForm[SenderConfig]):
             "large_mail",
             "redirect_all_to",
         )
+        labels: ClassVar[dict[str, str]] = {"rewrite_signed": "Rewrite signed mail too"}
+        help_texts: ClassVar[dict[str, str]] = {
+            "is_default": "Takes mail whose From no sender names.",
+            "rewrite_signed": "Although that breaks the signature. Otherwise such mail is refused.",
+            "redirect_all_to": "Every mail goes here instead of its recipients.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -145,7 +155,6 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
         ("How", {"fields": ("from_policy", "rewrite_signed", "uncertain_policy", "large_mail")}),
         ("Staging", {"fields": ("redirect_all_to",)}),
     )
-    present: ClassVar[tuple[str, ...]] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SenderConfig]:
         rows = super().get_queryset(request).select_related("mailbox__registration")

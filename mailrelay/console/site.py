@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
 
 R = TypeVar("R", bound=HttpResponseBase)
 V = TypeVar("V", bound=Callable[..., Any])
@@ -14,14 +15,17 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-#: The screens in the order in which people need them, under the heading of each group.
-GROUPS = (
-    ("Mail", ("Message",)),
-    ("Sending", ("SenderConfig", "Mailbox", "AppRegistration")),
-    ("Receiving", ("SmtpClient",)),
-    ("Running", ("Worker",)),
-    ("People", ("User", "Group")),
-)
+#: The screens in the order in which people need them, with what each is for.
+SCREENS = {
+    "Message": "What was accepted, where it stands, and what is to be done about it.",
+    "SenderConfig": "Which mail goes out through which mailbox, and under which name.",
+    "Mailbox": "What Microsoft limits, how much of it is used, and what stands still.",
+    "AppRegistration": "The applications in Entra ID whose tokens send the mail.",
+    "SmtpClient": "Applications and devices that may hand mail in.",
+    "Worker": "Processes that deliver, and whether they are alive.",
+    "User": "People who may log in.",
+    "Group": "What people may do, by role.",
+}
 
 
 class GatewayAdminSite(AdminSite):
@@ -31,6 +35,8 @@ class GatewayAdminSite(AdminSite):
     # The way from the admin to the "site" would lead to the admin.
     site_url = None
     empty_value_display = "–"
+    # The screens are few enough for a line at the top of each page (templates/admin/base_site.html).
+    enable_nav_sidebar = False
 
     def admin_view(self, view: V, cacheable: bool = False) -> V:
         inner = super().admin_view(view, cacheable)
@@ -44,29 +50,19 @@ class GatewayAdminSite(AdminSite):
         return _with_policy(super().login(request, extra_context))
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Group the screens by what people do with them rather than by Django application."""
-        if app_label is not None:
-            return super().get_app_list(request, app_label)
-        applications = super().get_app_list(request)
-        screens = {model["object_name"]: model for app in applications for model in app["models"]}
-        groups = (
-            (title, [screens.pop(name) for name in names if name in screens]) for title, names in GROUPS
-        )
-        return [
-            _group(title, models) for title, models in (*groups, ("More", list(screens.values()))) if models
-        ]
+        """Put the screens into one list, in the order of SCREENS, each with its description."""
+        models = [model for app in super().get_app_list(request, app_label) for model in app["models"]]
+        for model in models:
+            model["description"] = SCREENS.get(model["object_name"], "")
+        models.sort(key=lambda model: _place(model["object_name"]))
+        address = reverse("admin:index", current_app=self.name)
+        one = {"name": self.site_header, "app_label": "mailrelay", "app_url": address, "models": models}
+        return [{**one, "has_module_perms": True}] if models else []
 
 
-def _group(title: str, models: list[Any]) -> dict[str, Any]:
-    """Make what Django's templates take for an application."""
-    first = models[0]["admin_url"] or ""
-    return {
-        "name": title,
-        "app_label": title.lower(),
-        "app_url": first,
-        "has_module_perms": True,
-        "models": models,
-    }
+def _place(name: str) -> int:
+    names = list(SCREENS)
+    return names.index(name) if name in names else len(names)
 
 
 def _with_policy(response: R) -> R:

@@ -6,7 +6,10 @@ from mailrelay.vocabulary import Outcome, Reason, State
 
 
 class Words(NamedTuple):
-    """A title, the tone of its badge (good, busy, waiting, bad, quiet), and what to do about it."""
+    """A title, the tone of its badge (good, busy, waiting, bad, quiet), and what a person has to decide.
+
+    What else is to be done stands in the sentence that came with the failure.
+    """
 
     title: str
     tone: str
@@ -37,40 +40,20 @@ OUTCOMES = {
 }
 
 REASONS = {
-    Reason.SECRET_WRONG: Words(
-        "Client secret wrong", "bad", "Enter the value of a valid client secret in the app registration."
-    ),
-    Reason.SECRET_EXPIRED: Words(
-        "Client secret expired",
-        "bad",
-        "Make a new client secret in Entra ID and enter it in the app registration.",
-    ),
-    Reason.CREDENTIAL_REFUSED: Words(
-        "Credential refused", "bad", "Check tenant id, client id and credential of the app registration."
-    ),
-    Reason.CREDENTIAL_MISSING: Words(
-        "Credential missing", "bad", "Give the app registration a secret, certificate or token file."
-    ),
-    Reason.CONSENT_MISSING: Words(
-        "Consent missing",
-        "bad",
-        "Grant the application Mail.Send with admin consent, and check application access policies.",
-    ),
-    Reason.MAILBOX_UNKNOWN: Words(
-        "Mailbox unknown", "bad", "Check the address of the sender's mailbox in Microsoft 365."
-    ),
-    Reason.MAILBOX_UNLICENSED: Words(
-        "Mailbox without licence", "bad", "Assign a licence with Exchange Online to the mailbox."
-    ),
-    Reason.MAILBOX_FULL: Words("Mailbox full", "bad", "Make room in the mailbox or its Sent Items."),
-    Reason.MAILBOX_BLOCKED: Words(
-        "Mailbox blocked", "bad", "Look for the mailbox under Restricted entities in Microsoft Defender."
-    ),
-    Reason.SENDER_INACTIVE: Words("Sender off", "quiet", "Switch the sender on, or cancel the message."),
+    Reason.SECRET_WRONG: Words("Client secret wrong", "bad"),
+    Reason.SECRET_EXPIRED: Words("Client secret expired", "bad"),
+    Reason.CREDENTIAL_REFUSED: Words("Credential refused", "bad"),
+    Reason.CREDENTIAL_MISSING: Words("Credential missing", "bad"),
+    Reason.CONSENT_MISSING: Words("Consent missing", "bad"),
+    Reason.MAILBOX_UNKNOWN: Words("Mailbox unknown", "bad"),
+    Reason.MAILBOX_UNLICENSED: Words("Mailbox without licence", "bad"),
+    Reason.MAILBOX_FULL: Words("Mailbox full", "bad"),
+    Reason.MAILBOX_BLOCKED: Words("Mailbox blocked", "bad"),
+    Reason.SENDER_INACTIVE: Words("Sender off", "quiet"),
     Reason.POISON: Words(
-        "Stops workers", "bad", "Look at the content before it is released: three workers failed over it."
+        "Stops workers", "bad", "Look at the content before it is released: several workers failed over it."
     ),
-    Reason.BY_HAND: Words("By hand", "quiet", "Release it, or cancel it."),
+    Reason.BY_HAND: Words("By hand", "quiet"),
     Reason.UNCERTAIN: Words(
         "Perhaps sent", "waiting", "Look into Sent Items of the mailbox; then release it, or cancel it."
     ),

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -34,6 +34,11 @@ class WorkerAdmin(ModelAdmin[Worker]):
         running = Coalesce(Subquery(count, output_field=IntegerField()), 0)
         return super().get_queryset(request).annotate(running=running)
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Workers", **(extra_context or {})})
+
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - nobody may
         return False
 
@@ -50,7 +55,7 @@ class WorkerAdmin(ModelAdmin[Worker]):
 
     @admin.display(description="delivering")
     def busy(self, row: Any) -> str:
-        return f"{row.running} of {row.capacity}"
+        return f"{row.running} of {row.capacity} at once"
 
     @admin.display(description="serves")
     def serves(self, row: Worker) -> str:

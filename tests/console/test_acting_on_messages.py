@@ -1,0 +1,135 @@
+"""Requeue, hold, release, cancel: asked for, confirmed, said; by those who may."""
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from mailrelay.models import Delivery, Message, TimelineEntry
+from mailrelay.vocabulary import Reason, State
+from tests.console.rows import make_message
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LIST = "/admin/mailrelay/message/"
+
+
+def act(browser, message, name) -> str:
+    answer = browser.post(f"{LIST}{message.pk}/do/{name}/", {"confirmed": "yes"}, follow=True)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def state_of(message) -> str:
+    return Message.objects.get(pk=message.pk).state
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "said"),
+    [
+        ("requeue", State.FAILED, State.QUEUED, "1 message queued again."),
+        ("hold", State.QUEUED, State.HELD, "1 message held."),
+        ("release", State.HELD, State.QUEUED, "1 message released."),
+        ("cancel", State.HELD, State.CANCELLED, "1 message cancelled."),
+    ],
+)
+def test_one_message_is_acted_on_and_the_actor_is_on_record(browser, sender, name, before, after, said):
+    message = make_message(sender, state=before)
+    assert said in act(browser, message, name)
+    assert state_of(message) == after
+    assert TimelineEntry.objects.get(message=message).actor == "root"
+
+
+def test_a_look_at_the_question_changes_nothing(browser, sender):
+    message = make_message(sender, state=State.FAILED)
+    answer = browser.get(f"{LIST}{message.pk}/do/cancel/")
+    assert answer.status_code == 200
+    assert "cannot be undone" in answer.content.decode()
+    assert browser.get(f"{LIST}{message.pk}/do/explode/").status_code == 404
+    assert state_of(message) == State.FAILED
+
+
+def test_pressing_twice_does_it_once_and_says_so(browser, sender):
+    message = make_message(sender, state=State.FAILED)
+    act(browser, message, "requeue")
+    assert "left as before" in act(browser, message, "requeue")
+    assert TimelineEntry.objects.filter(message=message).count() == 1
+
+
+def test_a_page_offers_what_makes_sense(browser, sender):
+    def offers(state, **columns):
+        message = make_message(sender, state=state, **columns)
+        text = browser.get(f"{LIST}{message.pk}/change/").content.decode()
+        return {name for name in ("requeue", "hold", "release", "cancel") if f"/do/{name}/" in text}
+
+    assert offers(State.QUEUED) == {"hold", "cancel"}
+    assert offers(State.DEFERRED) == {"requeue", "hold", "cancel"}
+    assert offers(State.HELD) == {"release", "cancel"}
+    assert offers(State.FAILED) == {"requeue"}
+    assert offers(State.SENT) == set()
+    assert offers(State.UNCERTAIN) == {"cancel"}
+
+
+def test_what_may_have_been_sent_is_warned_about(browser, sender):
+    doubtful = make_message(sender, state=State.HELD, delivery={"reason": Reason.UNCERTAIN})
+    plain = make_message(sender, state=State.HELD, delivery={"reason": Reason.BY_HAND})
+    assert "may get it twice" in browser.get(f"{LIST}{doubtful.pk}/do/release/").content.decode()
+    assert "may get it twice" not in browser.get(f"{LIST}{plain.pk}/do/release/").content.decode()
+
+
+def test_a_message_without_content_is_not_queued_again(browser, sender, now):
+    message = make_message(sender, state=State.FAILED, content_removed_at=now)
+    assert "the content was removed" in act(browser, message, "requeue")
+    assert state_of(message) == State.FAILED
+
+
+def ticked(browser, action, messages, **more):
+    data = {"action": action, "_selected_action": [str(message.pk) for message in messages]}
+    return browser.post(LIST, {**data, "select_across": "0", **more}, follow=True)
+
+
+def test_many_messages_are_asked_for_first_and_then_acted_on(browser, sender):
+    failed = [make_message(sender, state=State.FAILED) for _ in range(2)]
+    sent = make_message(sender, state=State.SENT)
+    untouched = make_message(sender, state=State.FAILED)
+
+    question = ticked(browser, "requeue", [*failed, sent], index="0")
+    assert "3 messages" in question.content.decode()
+    assert {state_of(message) for message in failed} == {State.FAILED}
+
+    answer = ticked(browser, "requeue", [*failed, sent], confirmed="yes").content.decode()
+    assert "2 messages queued again." in answer
+    assert "1 message left as before" in answer
+    assert {state_of(message) for message in failed} == {State.QUEUED}
+    assert state_of(untouched) == State.FAILED
+
+
+def test_all_that_a_filter_lists_can_be_acted_on(browser, sender):
+    failed = [make_message(sender, state=State.FAILED) for _ in range(3)]
+    held = make_message(sender, state=State.HELD)
+    data = {"action": "requeue", "_selected_action": [str(failed[0].pk)], "select_across": "1"}
+    question = browser.post(f"{LIST}?state=failed", {**data, "index": "0"})
+    assert 'name="select_across" value="1"' in question.content.decode()
+    browser.post(f"{LIST}?state=failed", {**data, "confirmed": "yes"})
+    assert {state_of(message) for message in failed} == {State.QUEUED}
+    assert state_of(held) == State.HELD
+
+
+def test_acting_needs_its_permission(reader, sender):
+    message = make_message(sender, state=State.FAILED)
+    assert "/do/" not in reader.get(f"{LIST}{message.pk}/change/").content.decode()
+    assert reader.get(f"{LIST}{message.pk}/do/requeue/").status_code == 403
+    assert reader.post(f"{LIST}{message.pk}/do/requeue/").status_code == 403
+    ticked(reader, "requeue", [message], confirmed="yes")
+    assert state_of(message) == State.FAILED
+    user = reader.get(LIST).wsgi_request.user
+    user.user_permissions.add(Permission.objects.get(codename="operate_message"))
+    ticked(reader, "requeue", [message], confirmed="yes")
+    assert state_of(message) == State.QUEUED
+
+
+def test_a_foreign_site_cannot_act(root, sender):
+    from django.test import Client
+
+    message = make_message(sender, state=State.FAILED)
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(root)
+    assert strict.post(f"{LIST}{message.pk}/do/requeue/", {"confirmed": "yes"}).status_code == 403
+    assert Delivery.objects.get(message=message).state == State.FAILED
