@@ -58,6 +58,12 @@ def free(queue: str) -> int:
     return max(0, _capacity(queue) * AHEAD - Delivery.objects.filter(IN_FLIGHT, _served_by(queue)).count())
 
 
+def free_at_all() -> bool:
+    """Whether any live worker can take on more."""
+    capacity = sum(_capacity(queue_of(owner)) for owner in ManagedBy)
+    return bool(capacity) and Delivery.objects.filter(IN_FLIGHT).count() < capacity * AHEAD
+
+
 def in_use(mailbox: Mailbox, queue: str) -> InUse:
     """Count what is in flight, in one look at the few rows that are."""
     counts = Delivery.objects.filter(IN_FLIGHT).aggregate(

@@ -6,15 +6,15 @@ Any number of processes may run one: every move is conditional, so two that see 
 import logging
 import threading
 import time
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import blame, capacity, clock, counters, follow, leases, publish, retention, stoppage
+from mailrelay.outbox import capacity, clock, counters, follow, leases, publish, stoppage, sweep
 from mailrelay.outbox.claim import claim
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
@@ -25,12 +25,13 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which the scheduler looks again though nothing announced itself.
 LONGEST_SLEEP = 1.0
-#: Seconds between looks for what slipped through: wake-ups lost in a crash, states to bring in line.
-SWEEP_INTERVAL = 15.0
+#: Seconds between two looks while pokes come in without end: they share one.
+SHORTEST_SLEEP = 0.01
+#: Seconds between two looks for leases that are over and waits that have ended.
+CLOCKWORK_INTERVAL = 0.25
 #: Rows that one step deals with.
 BATCH = 200
 DUE = Q(state__in=[State.DEFERRED, State.UNCERTAIN])
-
 
 _running: "Scheduler | None" = None
 
@@ -42,14 +43,14 @@ def poke(mailbox_id: int | None = None) -> None:
 
 
 class Scheduler:
-    """A thread that ticks when something is due, or when it is poked. One a process."""
+    """A thread that looks when something is due, or when it is poked. One a process."""
 
     def __init__(self) -> None:
         self._poked = threading.Event()
         self._stopping = False
-        self._swept = -SWEEP_INTERVAL
         self._wanted: set[int] = set()
         self._lock = threading.Lock()
+        self._rhythm = {sweep.run: Rhythm(sweep.INTERVAL), clockwork: Rhythm(CLOCKWORK_INTERVAL)}
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -74,40 +75,69 @@ class Scheduler:
         while not self._stopping:
             wait = LONGEST_SLEEP
             try:
-                wait = self._tick()
+                wait = self._look()
             except (DatabaseError, OutboxError) as error:
                 recycle(error)
                 log.warning("the queue could not be looked at (%s); tried again in a moment", error)
             except Exception:
                 log.exception("the scheduler stumbled; it goes on")
+            time.sleep(SHORTEST_SLEEP)
             self._poked.wait(wait)
             self._poked.clear()
         connection.close()
 
-    def _tick(self) -> float:
+    def _look(self) -> float:
         """Do all that is due; return the seconds until something may be."""
+        for step, rhythm in self._rhythm.items():
+            if rhythm.is_due():
+                step()
+        if publish.broker_rests() or not capacity.free_at_all():
+            # Whoever was just queued for is remembered until a worker comes free.
+            return LONGEST_SLEEP
         with self._lock:
             wanted, self._wanted = self._wanted, set()
-        if time.monotonic() - self._swept >= SWEEP_INTERVAL:
-            self._swept = time.monotonic()
-            sweep()
-        return tick(wanted)
+        claimed = serve({*wanted, *_due(clock.now())})
+        return 0.0 if claimed else _until_next(clock.now())
 
 
-def tick(wanted: set[int] | None = None) -> float:
-    """Run every step once; return the seconds until something may be due, at most LONGEST_SLEEP."""
+class Rhythm:
+    """Says when `interval` seconds have gone by since it said so last."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._last = -interval
+
+    def is_due(self) -> bool:
+        if time.monotonic() - self._last < self._interval:
+            return False
+        self._last = time.monotonic()
+        return True
+
+
+def tick() -> None:
+    """Do once, in this thread, all that a scheduler does."""
+    clockwork()
+    sweep.run()
+    serve(_due(clock.now()))
+
+
+def clockwork() -> None:
+    """Move what only time moves: leases that are over, waits that have ended."""
     now = clock.now()
     if Delivery.objects.filter(IN_FLIGHT, leased_until__lt=now).exists():
         leases.expire()
     if Delivery.objects.filter(DUE, next_attempt_at__lte=now).exists():
         promote()
+
+
+def serve(mailboxes: Iterable[int]) -> int:
+    """Claim and publish for each; return how many deliveries that were."""
     claimed = 0
-    if not publish.broker_rests():
-        for mailbox_id in {*(wanted or ()), *_due(now)}:
-            reservations = claim(mailbox_id)
-            publish.publish(reservations)
-            claimed += len(reservations)
-    return 0.0 if claimed else min(LONGEST_SLEEP, _until_next(clock.now()))
+    for mailbox_id in mailboxes:
+        reservations = claim(mailbox_id)
+        publish.publish(reservations)
+        claimed += len(reservations)
+    return claimed
 
 
 def _due(now: datetime) -> list[int]:
@@ -173,40 +203,3 @@ def _promote_batch() -> int:
         follow.message(row.message_id, now)
     Mailbox.objects.filter(pk__in={row.mailbox_id for row in due}).update(wake_at=now)
     return len(due)
-
-
-def sweep() -> None:
-    """Look for what no event announces: lost wake-ups, states out of line, and what is past its time."""
-    _wake_the_forgotten()
-    while stoppage.reconcile():
-        pass
-    while write(Move.AGE, _age_batch):
-        pass
-    retention.run()
-    counters.fold()
-
-
-def _wake_the_forgotten() -> None:
-    """A process that died between its commit and its claim leaves mail that nobody was told of."""
-    queued = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.QUEUED)
-    asleep = Mailbox.objects.filter(wake_at__isnull=True, registration__failing=Reason.NONE)
-    forgotten = list(
-        asleep.filter(registration__active=True).filter(Exists(queued)).values_list("pk", flat=True)[:BATCH]
-    )
-    if forgotten:
-        now = clock.now()
-        boxes = Mailbox.objects.filter(pk__in=forgotten, wake_at__isnull=True)
-        write(Move.PROMOTE, lambda: boxes.update(wake_at=now), durable=False)
-
-
-def _age_batch() -> int:
-    """Fail what has waited longer than mail may."""
-    now = clock.now()
-    oldest = now - timedelta(seconds=settings.DELIVERY_MAX_AGE)
-    rows = Delivery.objects.filter(created_at__lt=oldest, state__in=[State.QUEUED, State.DEFERRED])
-    batch = list(rows.select_for_update(skip_locked=True, no_key=True).order_by("created_at")[:BATCH])
-    for row in batch:
-        text = f"Too old: not delivered within {settings.DELIVERY_MAX_AGE // 3600} hours. {row.last_error}"
-        blame.fail(row, Reason.TOO_OLD, text.strip(), now)
-        follow.note(row, text.strip(), now)
-    return len(batch)

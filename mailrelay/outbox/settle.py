@@ -19,7 +19,6 @@ from mailrelay.outbox.leases import MOST_CRASHES, Attempt
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import FINAL_STATES, Blame, Outcome, Reason, State
 
-
 #: What a delivery that Graph accepted looks like.
 SENT: dict[str, Any] = {
     "state": State.SENT,

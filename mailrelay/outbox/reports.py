@@ -1,0 +1,239 @@
+"""What is told of mail that ends badly: found, and put on record in one transaction with the mail that tells.
+
+Each delivery that failed is told of once, and each that waits too long is warned of once: the mark on its row
+and the report's own rows commit together, so that a kill loses neither and doubles neither.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient
+from mailrelay.outbox import clock, follow
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.submission import new_queue_id
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import Reason, Report, State
+
+#: Messages that one look deals with.
+BATCH = 50
+#: How long a failed part of a message waits for its other parts, so that one report tells of all.
+PATIENCE = timedelta(hours=4)
+#: How long a process that tells the webhook has it to itself, and the pause between two tries.
+NOTICE_PAUSE = timedelta(seconds=60)
+#: What fairness between clients goes by.
+CLIENT_KEY = "reports"
+MOVING = (State.QUEUED, State.RESERVED, State.SENDING, State.DEFERRED, State.UNCERTAIN)
+MARKS = {Report.FAILURE: "bounced_at", Report.DELAY: "delay_warned_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A report as a mail: through whose mailbox, to whom, and its bytes."""
+
+    about: UUID
+    kind: Report
+    to: str
+    sender_id: int
+    mailbox_id: int
+    mailbox_address: str
+    subject: str
+    hostname: str
+    content: bytes = b""
+    id: UUID = field(default_factory=new_queue_id)
+
+    @property
+    def message_id(self) -> str:
+        """Its Message-ID, without angle brackets."""
+        return f"{self.id.hex}@{self.hostname}"
+
+
+class _TakenError(Exception):
+    """Another process has marked some of it meanwhile: nothing is done here."""
+
+
+def failed() -> list[Delivery]:
+    """List deliveries whose failure nobody was told of yet, of messages of which nothing else moves."""
+    now = clock.now()
+    moving = Delivery.objects.filter(message=OuterRef("message"), state__in=MOVING)
+    over = Delivery.objects.filter(state=State.FAILED, bounced_at__isnull=True)
+    ripe = over.filter(~Exists(moving) | Q(created_at__lt=now - PATIENCE))
+    return list(_with_all(_due(ripe, now).order_by("pk"))[:BATCH])
+
+
+def waiting(since: datetime | None) -> list[Delivery]:
+    """List deliveries, accepted after `since`, that have waited for longer than DELAY_WARNING_SECONDS."""
+    now = clock.now()
+    oldest = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
+    held = Delivery.objects.filter(state=State.HELD, delay_warned_at__isnull=True, created_at__lte=oldest)
+    queued = Delivery.objects.filter(
+        state__in=[State.QUEUED, State.DEFERRED], delay_warned_at__isnull=True, created_at__lte=oldest
+    )
+    if since is not None:
+        queued = queued.filter(created_at__gt=since)
+    found = [*_with_all(_due(queued, now).order_by("created_at"))[:BATCH]]
+    return found or [*_with_all(_due(held, now).order_by("created_at"))[:BATCH]]
+
+
+def _due(rows: QuerySet[Delivery], now: datetime) -> QuerySet[Delivery]:
+    return rows.filter(Q(notice_due_at__isnull=True) | Q(notice_due_at__lte=now))
+
+
+def _with_all(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    # The credential's columns are nobody's business here, and may be under a key that is gone.
+    return rows.select_related("message", "sender", "mailbox__registration").only(
+        *("pk", "state", "reason", "last_error", "created_at", "next_attempt_at", "sender", "message"),
+        *("message__" + name for name in _MESSAGE),
+        *("sender__name", "sender__bounce_policy", "sender__active"),
+        *("mailbox__address", "mailbox__registration__tenant_id"),
+    )
+
+
+_MESSAGE = (
+    "created_at",
+    "mail_from",
+    "header_from",
+    "subject",
+    "message_id",
+    "content_removed_at",
+    "report",
+)
+
+
+def post(letter: Letter, deliveries: Sequence[int], text: str) -> bool:
+    """Queue `letter` and mark `deliveries` as told of; False when another process was first."""
+
+    def run() -> None:
+        now = clock.now()
+        _mark(letter.kind, deliveries, text, now)
+        Message.objects.create(**_columns(letter, now))
+        ContentChunk.objects.create(content=letter.id, number=0, data=letter.content, created_at=now)
+        delivery = Delivery.objects.create(
+            message_id=letter.id,
+            sender_id=letter.sender_id,
+            mailbox_id=letter.mailbox_id,
+            created_at=now,
+            size=len(letter.content),
+            client_key=CLIENT_KEY,
+        )
+        Recipient.objects.create(
+            message_id=letter.id, delivery=delivery, address=letter.to, address_key=letter.to.lower()
+        )
+        Mailbox.objects.filter(pk=letter.mailbox_id, wake_at__isnull=True).update(wake_at=now)
+
+    return _once(run)
+
+
+def _columns(letter: Letter, now: datetime) -> dict[str, object]:
+    return {
+        "id": letter.id,
+        "created_at": now,
+        "client_address": "gateway",
+        "client_name": letter.hostname[:255],
+        "mail_from": "",
+        "header_from": letter.mailbox_address,
+        "from_key": letter.mailbox_address.lower(),
+        "subject": letter.subject[:500],
+        "message_id": letter.message_id,
+        "message_id_key": letter.message_id.lower(),
+        "sender_id": letter.sender_id,
+        "size": len(letter.content),
+        "recipient_count": 1,
+        "state": State.QUEUED,
+        "state_at": now,
+        "report": letter.kind,
+        "report_of": letter.about,
+    }
+
+
+def close(kind: Report, deliveries: Sequence[int], text: str) -> bool:
+    """Mark `deliveries` as told of without a mail; `text` goes on the timeline unless it is empty."""
+    return _once(lambda: _mark(kind, deliveries, text, clock.now()))
+
+
+def reserve(deliveries: Sequence[int]) -> bool:
+    """Take the telling of `deliveries` for NOTICE_PAUSE, for the process that sees this first."""
+
+    def run() -> None:
+        now = clock.now()
+        rows = _due(Delivery.objects.filter(pk__in=deliveries), now)
+        if rows.update(notice_due_at=now + NOTICE_PAUSE) != len(deliveries):
+            raise _TakenError
+
+    return _once(run)
+
+
+def _once(run: object) -> bool:
+    assert callable(run)
+    try:
+        write(Move.REPORT, run)
+    except _TakenError:
+        return False
+    return True
+
+
+def _mark(kind: Report, deliveries: Sequence[int], text: str, now: datetime) -> None:
+    """Mark all of `deliveries`, or raise _TakenError."""
+    rows = Delivery.objects.filter(pk__in=deliveries, **{f"{MARKS[kind]}__isnull": True})
+    if kind == Report.FAILURE:
+        rows = rows.filter(state=State.FAILED)
+    if rows.update(**{MARKS[kind]: now, "notice_due_at": None}) != len(deliveries):
+        raise _TakenError
+    if text:
+        for delivery in Delivery.objects.filter(pk__in=deliveries):
+            follow.note(delivery, text, now)
+
+
+def warned_lately(address: str) -> int:
+    """Count the warnings of delays that were made for `address` within an hour."""
+    lately = clock.now() - timedelta(hours=1)
+    mine = Message.objects.filter(recipients__address_key=address.lower(), created_at__gte=lately)
+    return mine.filter(report=Report.DELAY).count()
+
+
+def circling(delivery: Delivery, most: int) -> bool:
+    """Whether this very mail went to one of its recipients `most` times within the hour before it came.
+
+    Exchange takes out every mark of a loop but the Message-ID; what stays is to count
+    (RFC 5321 section 6.3 leaves the means open).
+    """
+    message = delivery.message
+    before = Message.objects.filter(
+        message_id_key=message.message_id_key,
+        created_at__gte=message.created_at - timedelta(hours=1),
+        created_at__lt=message.created_at,
+    ).values_list("pk", flat=True)
+    earlier = list(before[:1000])
+    if len(earlier) < most:
+        return False
+    mine = set(delivery.recipients.values_list("address_key", flat=True))
+    rows = Recipient.objects.filter(message__in=earlier, address_key__in=mine).values_list("address_key")
+    return _most_common(key for (key,) in rows) >= most
+
+
+def _most_common(keys: Iterable[str]) -> int:
+    counts: dict[str, int] = {}
+    for key in keys:
+        counts[key] = counts.get(key, 0) + 1
+    return max(counts.values(), default=0)
+
+
+def healthy_first(sender_id: int, tenant_id: str) -> list[Mailbox]:
+    """List the mailboxes of active senders of a tenant: those that work first, the sender's own before others.
+
+    Another tenant's mailbox is never used: a report quotes the header of the mail.
+    """
+    boxes = Mailbox.objects.filter(
+        senders__active=True, registration__active=True, registration__tenant_id=tenant_id
+    )
+    now = clock.now()
+    able = boxes.filter(blocked=Reason.NONE, registration__failing=Reason.NONE).filter(
+        Q(paused_until__isnull=True) | Q(paused_until__lte=now)
+    )
+    own = Q(senders=sender_id)
+    chosen = [*able.filter(own)[:1], *able.exclude(own)[:1], *boxes.filter(own)[:1], *boxes[:1]]
+    return list({box.pk: box for box in chosen}.values())

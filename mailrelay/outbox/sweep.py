@@ -1,0 +1,54 @@
+"""The sweep: looks for what no event announces, and for what is past its time."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+
+from mailrelay.models import Delivery, Mailbox
+from mailrelay.outbox import blame, clock, counters, follow, retention, stoppage
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import Reason, State
+
+#: Seconds between two sweeps.
+INTERVAL = 15.0
+#: Rows that one step deals with.
+BATCH = 200
+
+
+def run() -> None:
+    """Look for what no event announces: lost wake-ups, states out of line, and what is past its time."""
+    _wake_the_forgotten()
+    while stoppage.reconcile():
+        pass
+    while write(Move.AGE, _age_batch):
+        pass
+    retention.run()
+    counters.fold()
+
+
+def _wake_the_forgotten() -> None:
+    """A process that died between its commit and its claim leaves mail that nobody was told of."""
+    queued = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.QUEUED)
+    asleep = Mailbox.objects.filter(wake_at__isnull=True, registration__failing=Reason.NONE)
+    forgotten = list(
+        asleep.filter(registration__active=True).filter(Exists(queued)).values_list("pk", flat=True)[:BATCH]
+    )
+    if forgotten:
+        now = clock.now()
+        boxes = Mailbox.objects.filter(pk__in=forgotten, wake_at__isnull=True)
+        write(Move.PROMOTE, lambda: boxes.update(wake_at=now), durable=False)
+
+
+def _age_batch() -> int:
+    """Fail what has waited longer than mail may."""
+    now = clock.now()
+    oldest = now - timedelta(seconds=settings.DELIVERY_MAX_AGE)
+    rows = Delivery.objects.filter(created_at__lt=oldest, state__in=[State.QUEUED, State.DEFERRED])
+    batch = list(rows.select_for_update(skip_locked=True, no_key=True).order_by("created_at")[:BATCH])
+    for row in batch:
+        text = f"Too old: not delivered within {settings.DELIVERY_MAX_AGE // 3600} hours. {row.last_error}"
+        blame.fail(row, Reason.TOO_OLD, text.strip(), now)
+        follow.note(row, text.strip(), now)
+    return len(batch)
