@@ -60,7 +60,7 @@ def free(queue: str) -> int:
 
 def free_at_all() -> bool:
     """Whether any live worker can take on more."""
-    capacity = sum(_capacity(queue_of(owner)) for owner in ManagedBy)
+    capacity = sum(_capacity(queue) for queue in {queue_of(owner) for owner in ManagedBy})
     return bool(capacity) and Delivery.objects.filter(IN_FLIGHT).count() < capacity * AHEAD
 
 
