@@ -1,21 +1,18 @@
 """An index of the parts of a message: offsets only, found by its boundary lines in one pass."""
 
-import re
 from dataclasses import dataclass, field
 
 from mailrelay.mime.contenttype import ContentType, parse_content_type
-from mailrelay.mime.headers import Buffer, HeaderBlock, fields_end
+from mailrelay.mime.headers import Buffer, HeaderBlock
+from mailrelay.mime.source import InMemory, Source
 
-__all__ = ["Part", "index_parts"]
+__all__ = ["EMBEDDED", "Part", "index_parts", "index_source"]
 
 DEPTH_LIMIT = 100
 PART_LIMIT = 10_000
 
-_DELIMITER = re.compile(rb"\n--([^\r\n]*+)\r*+(?=\n|\Z)")
-_BLANK = re.compile(rb"\r*+\n")
 _BOUNDARY_LIMIT = 1000  # bytes; RFC 2046 section 5.1.1 allows 70
-_EMBEDDED = frozenset({"message/rfc822", "message/global"})
-_CR = 13
+EMBEDDED = frozenset({"message/rfc822", "message/global"})
 _IDENTITY = frozenset({"7bit", "8bit", "binary"})
 
 
@@ -25,7 +22,8 @@ class Part:
 
     Its header block is `header_start:body_start`, with the blank line; its body `body_start:body_end`,
     without the line break that belongs to the delimiter behind it. `parent` is an index into the list
-    of parts, -1 for the message itself. `opaque` is a leaf that would be a container, had the limits of
+    of parts, -1 for the message itself. `delimiter` is where the line before its delimiter line ends, its
+    `header_start` if it has none. `opaque` is a leaf that would be a container, had the limits of
     depth (100) or number (10,000) not been reached, so that its body may hold delimiters.
     """
 
@@ -39,6 +37,7 @@ class Part:
     sealed: bool  # it, or something that it is in, is signed or encrypted
     is_leaf: bool = True
     opaque: bool = False
+    delimiter: int = 0
 
 
 def index_parts(data: Buffer, headers: HeaderBlock | None = None) -> list[Part]:
@@ -48,8 +47,13 @@ def index_parts(data: Buffer, headers: HeaderBlock | None = None) -> list[Part]:
     their number; beyond 10,000 parts the rest of the message is one opaque leaf, and so is a multipart
     or an embedded message deeper than 100.
     """
-    index = _Index(data)
-    index.add(0, headers or HeaderBlock.parse(data))
+    return index_source(InMemory(data), headers)
+
+
+def index_source(source: Source, headers: HeaderBlock | None = None) -> list[Part]:
+    """The same of a message wherever it lies."""
+    index = _Index(source)
+    index.add(0, headers or source.top())
     index.scan()
     return index.parts
 
@@ -63,43 +67,44 @@ class _Open:
 
 @dataclass(slots=True)
 class _Index:
-    data: Buffer
+    source: Source
     parts: list[Part] = field(default_factory=list)
     open: list[_Open] = field(default_factory=list)  # the multiparts around the place read, outermost first
     by_boundary: dict[bytes, _Open] = field(default_factory=dict)
     current: int = -1  # the innermost part that reaches beyond the place read
 
-    def add(self, start: int, headers: HeaderBlock | None = None) -> None:
+    def add(self, start: int, headers: HeaderBlock | None = None, delimiter: int | None = None) -> None:
         """Index the part whose header begins at `start` and the messages that it wraps."""
         parent = self.open[-1].part if self.open else -1
         while True:
             part = self._read(start, headers, parent)
+            part.delimiter = start if delimiter is None else delimiter
             self.parts.append(part)
             self.current = len(self.parts) - 1
             if not self._enter(part):
                 return
-            start, headers, parent = part.body_start, None, self.current
+            start, headers, parent, delimiter = part.body_start, None, self.current, None
 
     def scan(self) -> None:
         """Follow the delimiter lines (RFC 2046 section 5.1.1) to the end of the data."""
         at = max(self.parts[-1].body_start - 1, 0)
-        while self.open and (match := _DELIMITER.search(self.data, at)):
-            at = match.end()
-            text = match[1].rstrip(b" \t")
+        while self.open and (line := self.source.delimiter(at)):
+            at = line.end
+            text = line.text.rstrip(b" \t")
             if found := self.by_boundary.get(text):
-                self._end_within(found, match.start())
-                self.add(min(at + 1, len(self.data)))
+                end = self._end_within(found, line.newline)
+                self.add(min(at + 1, len(self.source)), delimiter=end)
                 if len(self.parts) >= PART_LIMIT:
                     return self._give_up()
                 at = max(at, self.parts[-1].body_start - 1)
             elif text.endswith(b"--") and (found := self.by_boundary.get(text[:-2])):
-                self._end_within(found, match.start())
+                self._end_within(found, line.newline)
                 self._pop()
         return None
 
     def _read(self, start: int, headers: HeaderBlock | None, parent: int) -> Part:
         if headers is None:
-            headers = _part_headers(self.data, start)
+            headers = self.source.part_headers(start)
         above = self.parts[parent] if parent >= 0 else None
         digest = above is not None and above.content_type.name == "multipart/digest"
         kind = parse_content_type(headers.get("Content-Type"), "message/rfc822" if digest else "text/plain")
@@ -107,7 +112,7 @@ class _Index:
         return Part(
             header_start=start,
             body_start=headers.body_offset,
-            body_end=len(self.data),
+            body_end=len(self.source),
             content_type=kind,
             encoding=encoding,
             depth=above.depth + 1 if above else 0,
@@ -118,7 +123,7 @@ class _Index:
     def _enter(self, part: Part) -> bool:
         """Make `part` a container if it is one; True if a message begins where its body begins."""
         boundary = part.content_type.boundary.encode("utf-8", "replace")[:_BOUNDARY_LIMIT]
-        embedded = part.content_type.name in _EMBEDDED and part.encoding in _IDENTITY
+        embedded = part.content_type.name in EMBEDDED and part.encoding in _IDENTITY
         if not boundary and not embedded:
             return False
         if part.depth >= DEPTH_LIMIT:
@@ -131,15 +136,19 @@ class _Index:
             self.by_boundary[boundary] = opened
         return embedded
 
-    def _end_within(self, container: _Open, newline: int) -> None:
-        """End all that is open within `container` before the delimiter's line break at `newline`."""
-        end = newline - 1 if newline and self.data[newline - 1] == _CR else newline
+    def _end_within(self, container: _Open, newline: int) -> int:
+        """End all that is open within `container` before the delimiter's line break at `newline`.
+
+        Returns where what precedes the delimiter ends, not before the container's body.
+        """
+        end = self.source.line_end(newline)
         while self.current != container.part:
             part = self.parts[self.current]
             part.body_end = max(part.body_start, end)
             self.current = part.parent
         while self.open[-1] is not container:
             self._pop()
+        return max(end, self.parts[container.part].body_start)
 
     def _pop(self) -> None:
         gone = self.open.pop()
@@ -151,11 +160,3 @@ class _Index:
     def _give_up(self) -> None:
         last = self.parts[-1]
         last.is_leaf = last.opaque = True
-
-
-def _part_headers(data: Buffer, start: int) -> HeaderBlock:
-    first, end = fields_end(data, start, in_part=True)
-    blank = _BLANK.match(data, end)
-    headers = HeaderBlock.parse(bytes(data[first:end]))
-    headers.body_offset = blank.end() if blank else end
-    return headers

@@ -1,0 +1,132 @@
+"""The content of a part, decoded while it is read, from any offset, in constant memory."""
+
+from binascii import a2b_base64, a2b_qp
+from collections.abc import Iterator
+from copy import copy
+from typing import Protocol
+
+from mailrelay.mime.source import RandomAccess
+
+__all__ = ["DECODABLE", "LeafContent", "LeafReader", "decoded_size"]
+
+_BLOCK = 262_144  # bytes of the message at a time: a content row
+_NOT_BASE64 = bytes(
+    set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+)
+_IDENTITY = frozenset({"7bit", "8bit", "binary"})
+#: Transfer encodings (RFC 2045 section 6) that are understood.
+DECODABLE = _IDENTITY | {"base64", "quoted-printable"}
+
+
+class _Decoder(Protocol):
+    def feed(self, data: bytes, *, last: bool) -> bytes: ...
+
+
+class _Identity:
+    def feed(self, data: bytes, *, last: bool) -> bytes:
+        del last
+        return data
+
+
+class _Base64:
+    """Lenient, as mail readers are: what is no base64 is skipped, the first padding ends it."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._ended = False
+
+    def feed(self, data: bytes, *, last: bool) -> bytes:
+        if self._ended:
+            return b""
+        text, padding, _ = (self._held + data.translate(None, _NOT_BASE64)).partition(b"=")
+        self._ended = bool(padding) or last
+        whole = len(text) - len(text) % 4
+        self._held = text[whole:]
+        decoded = a2b_base64(text[:whole])
+        if self._ended and len(self._held) > 1:  # one character alone is six bits of nothing
+            decoded += a2b_base64(self._held + b"=" * (4 - len(self._held)))
+        return decoded
+
+
+class _QuotedPrintable:
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes, *, last: bool) -> bytes:
+        text, self._held = self._held + data, b""
+        if not last:
+            # No escape and no soft break is torn apart.
+            escape = text.find(b"=", max(len(text) - 2, 0))
+            if escape >= 0:
+                text, self._held = text[:escape], text[escape:]
+        return a2b_qp(text)
+
+
+def _decoder(encoding: str) -> _Decoder:
+    if encoding == "base64":
+        return _Base64()
+    return _QuotedPrintable() if encoding == "quoted-printable" else _Identity()
+
+
+class LeafReader:
+    """Reads the decoded content of the bytes `start:end` of `content`, forward, from where `seek` says."""
+
+    def __init__(self, content: RandomAccess, start: int, end: int, encoding: str) -> None:
+        self._content, self._start, self._end, self._encoding = content, start, end, encoding
+        self._marked: tuple[int, int, _Decoder] | None = None
+        self._begin()
+
+    def seek(self, offset: int) -> None:
+        """Go to `offset` bytes of decoded content; cheap from the last such place onwards."""
+        if self._marked is not None and self._marked[1] <= offset:
+            self._at, self._given, marked = self._marked
+            self._decoder, self._decoded = copy(marked), memoryview(b"")
+        else:
+            self._begin()
+        mark = (self._at, self._given, copy(self._decoder))
+        while self._given + len(self._decoded) <= offset and self._at < self._end:
+            self._given += len(self._decoded)
+            mark = (self._at, self._given, copy(self._decoder))
+            self._decode()
+        self._marked = mark
+        self._decoded = self._decoded[offset - self._given :]
+        self._given = offset
+
+    def read(self, n: int) -> bytes:
+        """At most `n` bytes, empty at the end."""
+        while not self._decoded and self._at < self._end:
+            self._decode()
+        data = bytes(self._decoded[:n])
+        self._decoded = self._decoded[len(data) :]
+        self._given += len(data)
+        return data
+
+    def _begin(self) -> None:
+        self._at, self._given = self._start, 0
+        self._decoder, self._decoded = _decoder(self._encoding), memoryview(b"")
+
+    def _decode(self) -> None:
+        # To a row's border, so that no row is fetched twice.
+        length = min(_BLOCK - self._at % _BLOCK, self._end - self._at)
+        data = self._content.read(self._at, length)
+        if len(data) < length:
+            raise ValueError(f"the content ends at {self._at + len(data)} bytes, its index says otherwise")
+        self._at += length
+        self._decoded = memoryview(self._decoder.feed(data, last=self._at >= self._end))
+
+
+class LeafContent:
+    """The decoded content of a leaf as blocks, to be iterated as often as wanted."""
+
+    def __init__(self, reader: LeafReader) -> None:
+        self._reader = reader
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._reader.seek(0)
+        while block := self._reader.read(_BLOCK):
+            yield block
+
+
+def decoded_size(content: RandomAccess, start: int, end: int, encoding: str) -> int:
+    """How many bytes the content of a leaf has, by reading it once."""
+    return sum(map(len, LeafContent(LeafReader(content, start, end, encoding))))
