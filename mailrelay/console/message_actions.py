@@ -59,7 +59,7 @@ ACTIONS = {
         ),
         Action(
             "cancel",
-            "Cancel",
+            "Cancel sending",
             "What has not been sent never will be. What a worker has in hand goes on. This cannot be undone.",
             "cancelled",
             (State.QUEUED, State.DEFERRED, State.HELD, State.UNCERTAIN),

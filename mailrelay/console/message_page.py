@@ -27,12 +27,6 @@ class Part:
     outlook: Outlook
     when: str
 
-    @property
-    def task_id(self) -> str:
-        """The newest task of this part, as Flower and the logs know it."""
-        claims = self.delivery.claims
-        return f"{self.delivery.message_id.hex}.{claims}" if claims else ""
-
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
@@ -55,6 +49,12 @@ class MessagePage:
     size: str
     content_line: str
     content_when: str
+
+    @property
+    def tasks(self) -> list[str]:
+        """The newest task of each part, as Flower and the logs know it."""
+        claims = {part.delivery.claims for part in self.parts} - {0}
+        return [f"{self.message.queue_id}.{number}" for number in sorted(claims)]
 
     @property
     def has_content(self) -> bool:
