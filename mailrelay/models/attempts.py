@@ -34,6 +34,10 @@ class SendLog(models.Model):
     advice = models.TextField(blank=True, default="")
     reply = models.TextField("Graph's reply", blank=True, default="")
     worker = models.CharField(max_length=200, blank=True, default="")
+    #: The draft of the large route, as long as it may lie in the mailbox unsent.
+    draft_id = models.CharField(max_length=400, blank=True, default="", editable=False)
+    #: Whether that draft was whole, so that its sending may have begun.
+    draft_complete = models.BooleanField(default=False, editable=False)
 
     class Meta:
         verbose_name = "attempt"
@@ -41,6 +45,11 @@ class SendLog(models.Model):
         indexes = (
             models.Index(fields=["request_id"], condition=~Q(request_id=""), name="attempt_request_id"),
             models.Index(fields=["-started_at"], name="attempt_started"),
+            models.Index(
+                fields=["started_at"],
+                condition=~Q(draft_id="") & ~Q(outcome=Outcome.SENT),
+                name="attempt_draft",
+            ),
         )
 
     def __str__(self) -> str:

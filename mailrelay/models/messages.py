@@ -6,7 +6,7 @@ from django.db.models import Q
 from mailrelay.models.choices import choices
 from mailrelay.models.clients import SmtpClient
 from mailrelay.models.senders import Mailbox, SenderConfig
-from mailrelay.vocabulary import IN_FLIGHT_STATES, Reason, Report, State, Urgency
+from mailrelay.vocabulary import IN_FLIGHT_STATES, Reason, Report, Route, State, Urgency
 
 IN_FLIGHT = Q(state__in=list(IN_FLIGHT_STATES))
 
@@ -98,6 +98,8 @@ class Delivery(models.Model):
     reason = models.CharField(max_length=40, choices=choices(Reason), default=Reason.NONE, blank=True)
     size = models.PositiveBigIntegerField(default=0, help_text="Bytes of the message as received")
     recipient_count = models.PositiveIntegerField(default=1)
+    #: Large mail has workers' room of its own.
+    route = models.CharField(max_length=10, choices=choices(Route), default=Route.MIME)
     urgency = models.PositiveSmallIntegerField(default=Urgency.NORMAL)
     client_key = models.CharField(max_length=200)
     next_attempt_at = models.DateTimeField(null=True)
@@ -124,7 +126,7 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = (
             models.Index(
-                fields=["mailbox", "urgency", "client_key", "id"],
+                fields=["mailbox", "route", "urgency", "client_key", "id"],
                 condition=Q(state=State.QUEUED),
                 name="delivery_claim",
             ),

@@ -120,6 +120,19 @@ class Mailbox(models.Model):
         default=500, help_text="More are split over several messages", validators=[MinValueValidator(1)]
     )
 
+    max_message_size = models.PositiveBigIntegerField(
+        default=36_700_160, help_text="Bytes that Exchange lets a message of this mailbox have"
+    )
+    direct_limit = models.PositiveBigIntegerField(
+        default=3_145_728,
+        help_text="Bytes that Graph takes in one request; lowered when it refuses less, "
+        "larger mail takes the large route",
+    )
+    #: Whether the registration may write drafts here (Mail.ReadWrite), and read; null is not known.
+    can_draft = models.BooleanField(null=True, editable=False)
+    can_read = models.BooleanField(null=True, editable=False)
+    access_checked_at = models.DateTimeField(null=True, editable=False)
+
     tokens = models.FloatField(default=0.0, editable=False)
     tokens_at = models.DateTimeField(null=True, editable=False)
     #: What the sliding limits have seen: [start of a bucket in unix seconds, amount] each.
@@ -212,6 +225,12 @@ class SenderConfig(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def sends_large(self, mailbox: Mailbox) -> bool:
+        """Whether its large mail may go through `mailbox` by draft and upload; not known is no."""
+        if self.large_mail == LargeMail.AUTO:
+            return bool(mailbox.can_draft)
+        return self.large_mail == LargeMail.ON
 
     @property
     def address_list(self) -> frozenset[str]:
