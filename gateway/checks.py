@@ -70,6 +70,23 @@ def files(**_: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def notices(**_: Any) -> list[CheckMessage]:
+    """Report a webhook that is to be told of failures and is not named, or not by a URL."""
+    url = settings.NOTICE_WEBHOOK_URL
+    if settings.BOUNCE_POLICY != "webhook" and not url:
+        return []
+    if url.startswith(("https://", "http://")):
+        return []
+    return [
+        Error(
+            "NOTICE_WEBHOOK_URL is not an http or https URL." if url else "NOTICE_WEBHOOK_URL is not set.",
+            hint="Set it, or let BOUNCE_POLICY be sender, operations or none.",
+            id="gateway.E021",
+        )
+    ]
+
+
+@register(TAG)
 def field_keys(**_: Any) -> list[CheckMessage]:
     """Report keys that are not Fernet keys."""
     # Looked at by shape: cryptography costs 7 MiB of memory, and a listener never opens a secret.

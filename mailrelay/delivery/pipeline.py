@@ -12,7 +12,8 @@ from django.conf import settings
 from mailrelay import metrics
 from mailrelay.delivery import tokens
 from mailrelay.delivery.credentials import credential_of
-from mailrelay.delivery.results import removed, result_of
+from mailrelay.delivery.loops import circles
+from mailrelay.delivery.results import circling, removed, result_of
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.error_table import CODES
@@ -77,6 +78,8 @@ def _carry_out(delivery: Delivery) -> list[Reservation]:
         return settle.put_off(delivery, removed())
     except TokenUnavailable as unavailable:
         return settle.put_off(delivery, result_of(unavailable.verdict))
+    if circles(delivery, bytes(mail.parts[0])):
+        return settle.put_off(delivery, circling())
     attempt = leases.begin(delivery, mail.size)
     failpoints.hit(failpoints.GRAPH_BEFORE)
     result = _request(delivery, credential, mail, attempt)

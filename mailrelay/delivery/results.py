@@ -33,6 +33,19 @@ def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
     )
 
 
+def circling() -> Result:
+    """Say that the mail goes in circles: a person has to find out between whom."""
+    return Result(
+        Outcome.CONFIGURATION,
+        "This mail came back to the gateway three times within an hour: it seems to go in circles.",
+        Blame.MESSAGE,
+        Reason.LOOP,
+        "Look for a forwarding rule or a connector that sends the recipient's mail here; then release or "
+        "cancel it.",
+        enhanced_status="5.4.6",
+    )
+
+
 def removed() -> Result:
     """The content is gone: nothing can be sent any more."""
     return Result(

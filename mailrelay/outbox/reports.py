@@ -4,15 +4,23 @@ Each delivery that failed is told of once, and each that waits too long is warne
 and the report's own rows commit together, so that a kill loses neither and doubles neither.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient
+from mailrelay.models import (
+    AppRegistration,
+    ContentChunk,
+    Delivery,
+    Mailbox,
+    Message,
+    Recipient,
+    SenderConfig,
+)
 from mailrelay.outbox import clock, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.submission import new_queue_id
@@ -50,6 +58,9 @@ class Letter:
     def message_id(self) -> str:
         """Its Message-ID, without angle brackets."""
         return f"{self.id.hex}@{self.hostname}"
+
+    def with_content(self, content: bytes) -> "Letter":
+        return replace(self, content=content)
 
 
 class _TakenError(Exception):
@@ -123,7 +134,8 @@ def post(letter: Letter, deliveries: Sequence[int], text: str) -> bool:
         Recipient.objects.create(
             message_id=letter.id, delivery=delivery, address=letter.to, address_key=letter.to.lower()
         )
-        Mailbox.objects.filter(pk=letter.mailbox_id, wake_at__isnull=True).update(wake_at=now)
+        asleep = Mailbox.objects.filter(pk=letter.mailbox_id, wake_at__isnull=True)
+        asleep.filter(registration__failing=Reason.NONE).update(wake_at=now)
 
     return _once(run)
 
@@ -167,8 +179,7 @@ def reserve(deliveries: Sequence[int]) -> bool:
     return _once(run)
 
 
-def _once(run: object) -> bool:
-    assert callable(run)
+def _once(run: Callable[[], None]) -> bool:
     try:
         write(Move.REPORT, run)
     except _TakenError:
@@ -195,45 +206,29 @@ def warned_lately(address: str) -> int:
     return mine.filter(report=Report.DELAY).count()
 
 
-def circling(delivery: Delivery, most: int) -> bool:
-    """Whether this very mail went to one of its recipients `most` times within the hour before it came.
-
-    Exchange takes out every mark of a loop but the Message-ID; what stays is to count
-    (RFC 5321 section 6.3 leaves the means open).
-    """
-    message = delivery.message
-    before = Message.objects.filter(
-        message_id_key=message.message_id_key,
-        created_at__gte=message.created_at - timedelta(hours=1),
-        created_at__lt=message.created_at,
-    ).values_list("pk", flat=True)
-    earlier = list(before[:1000])
-    if len(earlier) < most:
-        return False
-    mine = set(delivery.recipients.values_list("address_key", flat=True))
-    rows = Recipient.objects.filter(message__in=earlier, address_key__in=mine).values_list("address_key")
-    return _most_common(key for (key,) in rows) >= most
-
-
-def _most_common(keys: Iterable[str]) -> int:
-    counts: dict[str, int] = {}
-    for key in keys:
-        counts[key] = counts.get(key, 0) + 1
-    return max(counts.values(), default=0)
-
-
-def healthy_first(sender_id: int, tenant_id: str) -> list[Mailbox]:
-    """List the mailboxes of active senders of a tenant: those that work first, the sender's own before others.
+def ways(sender_id: int, tenant_id: str) -> list[SenderConfig]:
+    """List senders of a tenant that could carry a report: the mail's own before others, the working first.
 
     Another tenant's mailbox is never used: a report quotes the header of the mail.
     """
-    boxes = Mailbox.objects.filter(
-        senders__active=True, registration__active=True, registration__tenant_id=tenant_id
-    )
     now = clock.now()
-    able = boxes.filter(blocked=Reason.NONE, registration__failing=Reason.NONE).filter(
-        Q(paused_until__isnull=True) | Q(paused_until__lte=now)
+    senders = SenderConfig.objects.select_related("mailbox").filter(
+        active=True, mailbox__registration__active=True, mailbox__registration__tenant_id=tenant_id
     )
-    own = Q(senders=sender_id)
-    chosen = [*able.filter(own)[:1], *able.exclude(own)[:1], *boxes.filter(own)[:1], *boxes[:1]]
-    return list({box.pk: box for box in chosen}.values())
+    able = senders.filter(mailbox__blocked=Reason.NONE, mailbox__registration__failing=Reason.NONE).filter(
+        Q(mailbox__paused_until__isnull=True) | Q(mailbox__paused_until__lte=now)
+    )
+    return [
+        *able.filter(pk=sender_id),
+        *able.exclude(pk=sender_id).order_by("-is_default", "pk")[:1],
+        *senders.filter(pk=sender_id),
+        *senders.order_by("-is_default", "pk")[:1],
+    ]
+
+
+def works(sender: SenderConfig) -> bool:
+    """Whether mail through the sender's mailbox is neither held nor paused at this moment."""
+    registration = AppRegistration.objects.filter(pk=sender.mailbox.registration_id)
+    now, paused = clock.now(), sender.mailbox.paused_until
+    stands = sender.mailbox.blocked or (paused is not None and paused > now)
+    return not stands and registration.filter(failing=Reason.NONE).exists()

@@ -163,6 +163,8 @@ def _move(delivery: Delivery, result: Result, now: datetime) -> Mailbox:
         if result.http_status is None:
             blame.cool_slot(mailbox, now)
         _pause_the_blamed(mailbox, result, now)
+    elif result.reason == Reason.LOOP:
+        blame.hold(delivery, result.reason, result.text, now)
     elif result.blame == Blame.MESSAGE:
         _put_off(delivery, result, now)
     else:

@@ -5,6 +5,7 @@ import threading
 from django.db import DatabaseError, connection
 
 from mailrelay.delivery import pipeline
+from mailrelay.delivery.notices import Reporter
 from mailrelay.delivery.tokens import Keeper
 from mailrelay.outbox import capacity, counters, environment
 from mailrelay.outbox.errors import OutboxError
@@ -29,11 +30,13 @@ class DeliveryServices:
         self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._scheduler = Scheduler()
         self._keeper = Keeper()
+        self._reporter = Reporter()
 
     def start(self) -> None:
         pipeline.ending.clear()
         self._beating.start()
         self._keeper.start()
+        self._reporter.start()
         self._scheduler.start()
 
     def retire(self) -> None:
@@ -47,6 +50,7 @@ class DeliveryServices:
         self.retire()
         pipeline.ending.set()
         self._keeper.stop()
+        self._reporter.stop()
         stop_process_writer()
 
     def _beat(self) -> None:

@@ -1,0 +1,264 @@
+"""Who is told that mail failed or waits: its sender, the operations address, a webhook, or nobody.
+
+RFC 5321 section 6.1 asks for a report on whatever was accepted and not delivered; section 4.5.5 forbids one
+about a report. Since Graph cannot send from <>, one goes only where it cannot become backscatter: to an
+address that a sender or a client of ours owns, or to the operations address.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from mailrelay.delivery import bounces
+from mailrelay.delivery.bounces import Fate, Subject
+from mailrelay.delivery.tokens import edge
+from mailrelay.graph.http import Timeouts
+from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
+from mailrelay.outbox import clock, content, reports, scheduler
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.reports import Letter
+from mailrelay.outbox.writer import recycle
+from mailrelay.routing import loading
+from mailrelay.routing.directory import Directory
+from mailrelay.vocabulary import BouncePolicy, Reason, Report
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks for what is to be told.
+INTERVAL = 2.0
+#: Seconds after which everything that waits is looked at again, not only what is newly late.
+LOOK_AGAIN = timedelta(hours=1)
+#: Warnings of delays that one address gets within an hour; a backlog must not become a flood.
+MOST_WARNINGS = 20
+WEBHOOK_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
+#: What a failure without an enhanced status code of its own is called (RFC 3463).
+STATUSES = {
+    Reason.TOO_OLD: "5.4.7",
+    Reason.TOO_LARGE: "5.3.4",
+    Reason.UNCERTAIN: "5.4.2",
+    Reason.MAILBOX_FULL: "5.2.2",
+    Reason.LOOP: "5.4.6",
+}
+
+
+class Reporter:
+    """A thread that tells of what failed, and warns of what is late. One a process that delivers."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._warned_up_to: datetime | None = None
+        self._look_again_at: datetime | None = None
+        self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(INTERVAL)
+
+    def _run(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            try:
+                self._look()
+            except (DatabaseError, OutboxError) as error:
+                recycle(error)
+            except Exception:
+                log.exception("reports on failed mail stumbled; they go on")
+        connection.close()
+
+    def _look(self) -> None:
+        while (failed := reports.failed()) and tell(Report.FAILURE, failed) and not self._ended.is_set():
+            pass
+        if settings.DELAY_WARNING_SECONDS:
+            self._warn()
+
+    def _warn(self) -> None:
+        now = clock.now()
+        if self._look_again_at is None or now >= self._look_again_at:
+            # What was in a worker's hands, or held, when its time came is found by looking at all of it.
+            self._look_again_at, self._warned_up_to = now + LOOK_AGAIN, None
+        while (late := reports.waiting(self._warned_up_to)) and tell(Report.DELAY, late):
+            if self._ended.is_set():
+                return
+        if not late:
+            self._warned_up_to = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
+
+
+def tell(kind: Report, deliveries: list[Delivery]) -> int:
+    """Tell of `deliveries`, message by message, as each one's sender wants it; return how many are done."""
+    directory = loading.load()
+    ordered = sorted(deliveries, key=lambda row: (row.message_id, row.pk))
+    told = 0
+    for _, parts in groupby(ordered, key=lambda row: row.message_id):
+        rows = list(parts)
+        told += len(rows) if _tell_of(kind, rows, directory) else 0
+    return told
+
+
+def _tell_of(kind: Report, rows: list[Delivery], directory: Directory) -> bool:
+    message, ids = rows[0].message, [row.pk for row in rows]
+    policy = BouncePolicy(rows[0].sender.bounce_policy or settings.BOUNCE_POLICY)
+    if message.report:
+        return reports.close(kind, ids, "It was a report itself: nobody is told.")
+    if policy == BouncePolicy.NONE:
+        return reports.close(kind, ids, "")
+    if policy == BouncePolicy.WEBHOOK:
+        return _call(kind, rows)
+    return _write_to(_addressee(policy, rows[0], directory), kind, rows)
+
+
+def _addressee(policy: BouncePolicy, row: Delivery, directory: Directory) -> str:
+    """Choose who is written to: never a stranger, and never the empty sender of a report of others'."""
+    operations: str = settings.OPERATIONS_ADDRESS or row.mailbox.address
+    own = policy == BouncePolicy.SENDER and owned(row.message.mail_from, directory)
+    return row.message.mail_from if own else operations
+
+
+def owned(address: str, directory: Directory) -> bool:
+    """Whether `address` belongs to one of our senders, or to a client whose addresses are listed."""
+    if not address:
+        return False
+    clients = (client for client in directory.clients if client.allowed_from)
+    return any(sender.serves(address) for sender in directory.senders) or any(
+        client.may_use(address) for client in clients
+    )
+
+
+def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
+    message, ids = rows[0].message, [row.pk for row in rows]
+    sender = _way(rows[0], kind)
+    if sender is None:
+        return reports.close(kind, ids, "Nobody could be told: no mailbox of ours can carry a report now.")
+    if kind == Report.DELAY and reports.warned_lately(address) >= MOST_WARNINGS:
+        return reports.close(kind, ids, f"<{address}> had {MOST_WARNINGS} warnings within an hour: no more.")
+    letter = Letter(
+        about=message.pk,
+        kind=kind,
+        to=address,
+        sender_id=sender.pk,
+        mailbox_id=sender.mailbox_id,
+        mailbox_address=sender.mailbox.address,
+        subject=bounces.title(kind, message.subject),
+        hostname=settings.SMTP_HOSTNAME,
+    )
+    whole = bounces.compose(letter, _subject(message), list(_fates(rows, kind)), clock.now())
+    what = "The failure is reported" if kind == Report.FAILURE else "The delay is reported"
+    text = f"{what} to <{address}> with the message {letter.id.hex}."
+    told = reports.post(letter.with_content(whole), ids, text)
+    if told:
+        log.info("%s: %s", message.queue_id, text)
+        scheduler.poke(letter.mailbox_id)
+    return told
+
+
+def _way(row: Delivery, kind: Report) -> SenderConfig | None:
+    """Choose the sender that carries a report; a warning that would wait itself is none."""
+    ways = reports.ways(row.sender_id, row.mailbox.registration.tenant_id)
+    if kind == Report.DELAY:
+        ways = [sender for sender in ways if reports.works(sender)]
+    return ways[0] if ways else None
+
+
+def _subject(message: Message) -> Subject:
+    header = b"" if message.content_removed_at else next(content.stream(message.pk), b"")
+    return Subject(
+        queue_id=message.queue_id,
+        accepted_at=message.created_at,
+        mail_from=message.mail_from,
+        header_from=message.header_from,
+        subject=message.subject,
+        message_id=message.message_id,
+        header=header,
+    )
+
+
+def _fates(rows: list[Delivery], kind: Report) -> Iterator[Fate]:
+    """Tell recipient by recipient how they fare."""
+    until = timedelta(seconds=settings.DELIVERY_MAX_AGE)
+    for row in rows:
+        attempt = SendLog.objects.filter(delivery=row).order_by("-number").first()
+        for recipient in Recipient.objects.filter(delivery=row).order_by("pk"):
+            yield Fate(
+                address=recipient.address,
+                status=_status(row, attempt, kind),
+                sentence=row.last_error or (attempt.sentence if attempt else ""),
+                graph_code=attempt.graph_code if attempt else "",
+                last_attempt=attempt.started_at if attempt else None,
+                retried_until=row.created_at + until if kind == Report.DELAY else None,
+            )
+
+
+def _status(row: Delivery, attempt: SendLog | None, kind: Report) -> str:
+    """Choose the enhanced status code: that of the last answer where it fits, else that of the reason."""
+    given = attempt.enhanced_status if attempt else ""
+    if kind == Report.DELAY:
+        return given if given.startswith("4.") else "4.0.0"
+    if given.startswith("5.") and row.reason not in STATUSES:
+        return given
+    return STATUSES.get(Reason(row.reason), given if given.startswith("5.") else "5.0.0")
+
+
+# --- The webhook ---------------------------------------------------------------------------------------
+
+
+def _call(kind: Report, rows: list[Delivery]) -> bool:
+    """Post a notice; what is not taken is posted again in a minute, by whichever process looks first."""
+    message, ids = rows[0].message, [row.pk for row in rows]
+    if _given_up(rows[0]):
+        return reports.close(kind, ids, "The webhook took no notice of it in time: nobody was told.")
+    if not reports.reserve(ids):
+        return False
+    refused = _post(notice(kind, rows), f"{message.queue_id}:{kind}:{ids[0]}")
+    if refused:
+        log.warning("%s: the webhook did not take the notice (%s)", message.queue_id, refused)
+        return False
+    return reports.close(kind, ids, "The webhook was told.")
+
+
+def _given_up(row: Delivery) -> bool:
+    return clock.now() - row.created_at > timedelta(seconds=settings.DELIVERY_MAX_AGE) + timedelta(days=2)
+
+
+def notice(kind: Report, rows: list[Delivery]) -> dict[str, Any]:
+    """Make what the webhook is told. It may come twice; `id` and `event` say so."""
+    message = rows[0].message
+    return {
+        "event": "failed" if kind == Report.FAILURE else "delayed",
+        "id": message.queue_id,
+        "message_id": message.message_id,
+        "accepted_at": message.created_at.isoformat(),
+        "mail_from": message.mail_from,
+        "subject": message.subject,
+        "sender": rows[0].sender.name,
+        "mailbox": rows[0].mailbox.address,
+        "recipients": [
+            {"address": fate.address, "status": fate.status, "code": fate.graph_code, "text": fate.sentence}
+            for fate in _fates(rows, kind)
+        ],
+    }
+
+
+def _post(document: dict[str, Any], key: str) -> str:
+    """Post `document`; return why it was not taken, without the URL, which may hold a secret."""
+    session, _ = edge()
+    try:
+        reply = session.request(
+            "POST",
+            settings.NOTICE_WEBHOOK_URL,
+            headers={"Content-Type": "application/json", "Idempotency-Key": key},
+            body=json.dumps(document).encode(),
+            timeouts=WEBHOOK_TIMEOUTS,
+        )
+    except ValueError as error:  # requests' own for a URL that is none; its text quotes the URL
+        return type(error).__name__
+    if reply.status is None:
+        return reply.failure.text if reply.failure else "no answer"
+    return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
