@@ -20,6 +20,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 DELIVER = "deliver"
 #: Mail of the environment's sender: only workers that have its variables take it.
 DELIVER_ENVIRONMENT = "deliver-environment"
+#: Large mail, of which a worker runs one at a time.
+DELIVER_LARGE, DELIVER_LARGE_ENVIRONMENT = "deliver-large", "deliver-large-environment"
+QUEUES = (DELIVER, DELIVER_ENVIRONMENT, DELIVER_LARGE, DELIVER_LARGE_ENVIRONMENT)
 
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -36,7 +39,7 @@ def _configure() -> None:
 
     scheme = urlsplit(settings.CELERY_BROKER_URL).scheme
     quorum = scheme in {"amqp", "amqps", "pyamqp"}
-    app.conf.task_queues = [_queue(name, quorum=quorum) for name in (DELIVER, DELIVER_ENVIRONMENT)]
+    app.conf.task_queues = [_queue(name, quorum=quorum) for name in QUEUES]
     app.conf.task_default_queue = DELIVER
     app.conf.task_create_missing_queues = False
     app.conf.broker_transport_options = {

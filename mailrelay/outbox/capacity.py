@@ -12,18 +12,20 @@ from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import clock
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import IN_FLIGHT_STATES, ManagedBy
+from mailrelay.vocabulary import IN_FLIGHT_STATES, ManagedBy, Route
 
 #: Seconds between two signs of life; a worker that missed three of them does not count.
 HEARTBEAT = 5.0
 MISSED = 3
 #: Deliveries claimed for each one that runs: the next is at hand when a thread comes free.
 AHEAD = 2
+#: Large deliveries that one process runs at once: each holds a skeleton of up to 3 MB in memory.
+LARGE_AT_ONCE = 1
 #: Seconds for which the sum is remembered.
 REMEMBERED = 1.0
 
 _lock = threading.Lock()
-_remembered: dict[str, tuple[float, int]] = {}
+_remembered: dict[str, tuple[float, int, int]] = {}
 
 
 def beat(name: str, queues: tuple[str, ...], capacity: int) -> None:
@@ -51,6 +53,8 @@ class InUse:
 
     mailbox: int
     free: int
+    #: Large ones among those more.
+    large: int
 
 
 def free(queue: str) -> int:
@@ -69,13 +73,16 @@ def in_use(mailbox: Mailbox, queue: str) -> InUse:
     counts = Delivery.objects.filter(IN_FLIGHT).aggregate(
         queue=Count("pk", filter=_served_by(queue)),
         registration=Count("pk", filter=Q(mailbox__registration_id=mailbox.registration_id)),
+        large=Count("pk", filter=_served_by(queue) & Q(route=Route.LARGE)),
+        # Last: its name stands for the column in what is counted before.
         mailbox=Count("pk", filter=Q(mailbox_id=mailbox.pk)),
     )
     allowed = max(0, _capacity(queue) * AHEAD - counts["queue"])
     cap = mailbox.registration.concurrency
     if cap:
         allowed = min(allowed, max(0, cap - counts["registration"]))
-    return InUse(counts["mailbox"], allowed)
+    large = max(0, _alive(queue)[1] * LARGE_AT_ONCE - counts["large"])
+    return InUse(counts["mailbox"], allowed, large)
 
 
 def full_registrations() -> list[int]:
@@ -92,16 +99,21 @@ def forget() -> None:
 
 
 def _capacity(queue: str) -> int:
+    return _alive(queue)[0]
+
+
+def _alive(queue: str) -> tuple[int, int]:
+    """Return how many deliveries the live workers of `queue` run at once, and how many workers they are."""
     with _lock:
         known = _remembered.get(queue)
     if known is not None and time.monotonic() - known[0] < REMEMBERED:
-        return known[1]
+        return known[1:]
     alive = Worker.objects.filter(seen_at__gte=clock.now() - timedelta(seconds=HEARTBEAT * MISSED))
     of_queue = [worker for worker in alive if queue in worker.queues.split(",")]
     capacity = sum(worker.capacity for worker in of_queue)
     with _lock:
-        _remembered[queue] = (time.monotonic(), capacity)
-    return capacity
+        _remembered[queue] = (time.monotonic(), capacity, len(of_queue))
+    return capacity, len(of_queue)
 
 
 def _served_by(queue: str) -> Q:
@@ -109,6 +121,10 @@ def _served_by(queue: str) -> Q:
     return environment if queue == queue_of(ManagedBy.ENVIRONMENT) else ~environment
 
 
-def queue_of(managed_by: str) -> str:
-    """Name the Celery queue for a registration: the environment's needs workers that have its variables."""
-    return "deliver-environment" if managed_by == ManagedBy.ENVIRONMENT else "deliver"
+def queue_of(managed_by: str, route: str = Route.MIME) -> str:
+    """Name the Celery queue for a registration: the environment's needs workers that have its variables.
+
+    Large mail has queues of its own, so that Flower and an operator see it apart.
+    """
+    name = "deliver-large" if route == Route.LARGE else "deliver"
+    return f"{name}-environment" if managed_by == ManagedBy.ENVIRONMENT else name

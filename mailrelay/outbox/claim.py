@@ -15,10 +15,12 @@ from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.outbox import capacity, clock, limits, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Reason, State
+from mailrelay.vocabulary import Reason, Route, State
 
 #: Seconds for which a reservation waits for a worker to begin.
 RESERVATION = 30.0
+#: Seconds after which large mail that found no room looks for some again.
+LARGE_WAIT = 2.0
 #: Deliveries that one claim takes at most, where nothing else limits it.
 MOST_AT_ONCE = 32
 
@@ -101,8 +103,9 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
     probing = bool(mailbox.blocked or mailbox.registration.failing)
     allowed = min(most, use.free, *([] if slots is None else [slots]), *([1] if probing else []))
     reserved: list[Reservation] = []
+    room = use.large
     while len(reserved) < allowed:
-        row = _next(mailbox, [taken.delivery_id for taken in reserved]) or _probe(mailbox)
+        row = _next(mailbox, [taken.delivery_id for taken in reserved], large=room > 0) or _probe(mailbox)
         if row is None:
             break
         opens = limits.opens_at(mailbox, row, now)
@@ -110,11 +113,14 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
             mailbox.wake_at = opens
             break
         mailbox.served_client = row.client_key
-        if taken := _reserve_one(row, queue, now):
+        if taken := _reserve_one(row, capacity.queue_of(mailbox.registration.managed_by, row.route), now):
+            room -= row.route == Route.LARGE
             limits.spend(mailbox, row, now)
             reserved.append(taken)
     if len(reserved) == allowed:
         _note_when_to_look_again(mailbox, now, full=slots is not None and allowed == slots)
+    elif mailbox.wake_at is None and room <= 0 and _waiting(mailbox).filter(route=Route.LARGE).exists():
+        mailbox.wake_at = now + timedelta(seconds=LARGE_WAIT)
     if mailbox.blocked:
         mailbox.probe_at = mailbox.wake_at = now + timedelta(seconds=stoppage.PROBE_INTERVAL)
     return reserved
@@ -134,13 +140,23 @@ def _waiting(mailbox: Mailbox) -> QuerySet[Delivery]:
     return Delivery.objects.filter(mailbox=mailbox, state=State.QUEUED)
 
 
-def _next(mailbox: Mailbox, taken: list[int]) -> Delivery | None:
-    """Return the next in turn: the first two lines are index look-ups, however long the queue is."""
-    waiting = _waiting(mailbox).exclude(pk__in=taken).order_by("urgency", "client_key", "pk")
+def _next(mailbox: Mailbox, taken: list[int], *, large: bool) -> Delivery | None:
+    """Return the next in turn: of small mail, and of large where there is room, the more urgent or older."""
+    waiting = _waiting(mailbox).exclude(pk__in=taken)
+    small_one = _next_of(waiting.filter(route=Route.MIME), mailbox.served_client)
+    large_one = _next_of(waiting.filter(route=Route.LARGE), mailbox.served_client) if large else None
+    if small_one is None or large_one is None:
+        return small_one or large_one
+    return min(small_one, large_one, key=lambda row: (row.urgency, row.pk))
+
+
+def _next_of(waiting: QuerySet[Delivery], served_client: str) -> Delivery | None:
+    """Return the next of one route: the first two lines are index look-ups, however long the queue is."""
+    waiting = waiting.order_by("urgency", "client_key", "pk")
     first = _locked(waiting).first()
-    if first is None or first.client_key > mailbox.served_client:
+    if first is None or first.client_key > served_client:
         return first
-    later = waiting.filter(urgency=first.urgency, client_key__gt=mailbox.served_client)
+    later = waiting.filter(urgency=first.urgency, client_key__gt=served_client)
     return _locked(later).first() or first
 
 

@@ -11,13 +11,13 @@ from mailrelay.outbox import capacity, counters, environment
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.scheduler import Scheduler
 from mailrelay.outbox.writer import recycle, stop_process_writer
-from mailrelay.vocabulary import ManagedBy
+from mailrelay.vocabulary import ManagedBy, Route
 
 
 def queues() -> tuple[str, ...]:
     """Name the Celery queues that this process can serve."""
     own = (ManagedBy.ADMIN, *([ManagedBy.ENVIRONMENT] if environment.configured() else []))
-    return tuple(capacity.queue_of(owner) for owner in own)
+    return tuple(capacity.queue_of(owner, route) for owner in own for route in Route)
 
 
 class DeliveryServices:
