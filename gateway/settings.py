@@ -167,6 +167,12 @@ DELIVERY_MAX_AGE = ENV.integer(
 UNCERTAIN_DELAY = ENV.integer(
     "UNCERTAIN_DELAY", 600, help="Wait before mail that Graph may have sent is sent again, in seconds"
 )
+PROBE_SECONDS = ENV.integer(
+    "PROBE_SECONDS",
+    30,
+    help="Wait between two tries of a mailbox or credential whose configuration is broken, in seconds",
+    at_least=1,
+)
 LEASE_SECONDS = ENV.integer(
     "LEASE_SECONDS", 60, help="Time after which a silent worker counts as dead, in seconds", at_least=3
 )

@@ -3,11 +3,12 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from uuid import UUID
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from mailrelay import metrics
 from mailrelay.delivery import tokens
@@ -31,15 +32,21 @@ from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxError
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.settle import Result
+from mailrelay.outbox.writer import recycle
 from mailrelay.vocabulary import FromPolicy
 
 log = logging.getLogger(__name__)
 
+UNSENT = "The database was out of reach before the request began; nothing was sent."
 #: Seconds between two tries to record an answer while the database is away; the last one repeats.
 RECORD_WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 #: Set when the process ends: an answer that cannot be recorded any more is found by its expired lease.
 ending = threading.Event()
+
+
+class AnswerLostError(Exception):
+    """This process ends with an outcome that the database did not take: the expired lease decides."""
 
 
 def deliver(delivery_id: int, token: UUID) -> None:
@@ -49,18 +56,7 @@ def deliver(delivery_id: int, token: UUID) -> None:
         log.info("delivery %d is not this task's any more", delivery_id)
         return
     with leases.keeper.holding(delivery):
-        try:
-            reservations = _carry_out(delivery)
-        except LeaseLostError:
-            log.warning("lease lost before the request", extra={"message_id": delivery.message.queue_id})
-            return
-        except OutboxError as error:
-            log.warning("the queue is out of reach (%s); the lease decides", error)
-            return
-        except Exception as error:
-            log.exception("delivery crashed", extra={"message_id": delivery.message.queue_id})
-            settle.crashed(delivery_id, token, _crash_text(error))
-            return
+        reservations = _guarded(delivery)
     if reservations:
         publish.publish(reservations)
     else:
@@ -68,12 +64,31 @@ def deliver(delivery_id: int, token: UUID) -> None:
         scheduler.poke()
 
 
+def _guarded(delivery: Delivery) -> list[Reservation]:
+    """Carry out `delivery`, so that no fault of ours is taken for the message's, nor stops the others."""
+    about = {"message_id": delivery.message.queue_id}
+    try:
+        return _carry_out(delivery)
+    except LeaseLostError as error:
+        log.warning("not sent: %s", error, extra=about)
+    except AnswerLostError:
+        log.warning("an answer of Graph could not be recorded; the lease decides", extra=about)
+    except (OutboxError, DatabaseError) as error:
+        recycle(error)
+        log.warning("the database was out of reach before the request", extra=about)
+        return _recorded(lambda: settle.unsent(delivery, UNSENT))
+    except Exception as error:
+        log.exception("delivery crashed", extra=about)
+        text = _crash_text(error)
+        return _recorded(lambda: settle.crashed(delivery, text))
+    return []
+
+
 def _carry_out(delivery: Delivery) -> list[Reservation]:
     credential = credential_of(delivery.mailbox.registration)
     try:
         mail = compose_for(delivery)
-        _, store = tokens.edge()
-        store.get(credential)
+        tokens.token_for(credential)
     except ContentRemovedError:
         return settle.put_off(delivery, removed())
     except TokenUnavailable as unavailable:
@@ -87,7 +102,7 @@ def _carry_out(delivery: Delivery) -> list[Reservation]:
     log.info(
         "attempt %d: %s", attempt.number, result.outcome, extra={"message_id": delivery.message.queue_id}
     )
-    return _record(attempt, result)
+    return _recorded(lambda: settle.settle(attempt, result))
 
 
 def compose_for(delivery: Delivery) -> Composed:
@@ -133,7 +148,7 @@ def _send(
     delivery: Delivery, credential: Credential, mail: Composed, attempt: Attempt, *, fresh: bool
 ) -> tuple[Answer, Verdict]:
     session, store = tokens.edge()
-    bearer = store.get(credential)
+    bearer = tokens.token_for(credential)
     answer = send_mime(
         session,
         bearer,
@@ -152,16 +167,19 @@ def _send(
     return answer, verdict
 
 
-def _record(attempt: Attempt, result: Result) -> list[Reservation]:
-    """Settle, however long the database is away: the answer is known here and nowhere else."""
+def _recorded(record: Callable[[], list[Reservation]]) -> list[Reservation]:
+    """Put on record what is known here and nowhere else, however long the database is away.
+
+    Raises AnswerLostError when the process has to end before that.
+    """
     for wait in chain(RECORD_WAITS, repeat(RECORD_WAITS[-1])):
         try:
-            return settle.settle(attempt, result)
+            return record()
         except OutboxError:
-            log.warning("an answer waits to be recorded: the database is out of reach")
+            log.warning("the outcome of a delivery waits to be recorded: the database is out of reach")
             if ending.wait(wait):
                 break
-    raise OutboxError("The process ended before Graph's answer could be recorded.")
+    raise AnswerLostError("The process ended before the outcome could be recorded.")
 
 
 def _crash_text(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from datetime import UTC, datetime
 
 from django.db import DatabaseError, connection
@@ -13,7 +14,7 @@ from mailrelay.graph.http import GraphSession
 from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.models import AppRegistration
-from mailrelay.outbox import blame, clock, counters, scheduler
+from mailrelay.outbox import blame, clock, counters, scheduler, stoppage
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at what is about to expire.
 INTERVAL = 5.0
+#: Seconds for which nobody asks again after a failure.
+REFUSAL_HOLDS = 5.0
 
 _lock = threading.Lock()
 _edge: tuple[int, GraphSession, TokenStore] | None = None
@@ -38,6 +41,21 @@ def edge() -> tuple[GraphSession, TokenStore]:
             store = TokenStore(session, on_refreshed=_refreshed, on_failed=_failed)
             _edge = (os.getpid(), session, store)
         return _edge[1], _edge[2]
+
+
+def token_for(credential: Credential) -> Token:
+    """Give a token that has not expired. Raises TokenUnavailable.
+
+    Several mails may be in hand when Entra refuses: a refusal holds a moment for those that ask next, so
+    that a burst of them is one request.
+    """
+    _, store = edge()
+    status = store.status(credential)
+    if not status.valid and status.verdict is not None and status.failed_at is not None:
+        age = time.time() - status.failed_at
+        if 0 <= age < min(REFUSAL_HOLDS, PROBE_INTERVAL / 2):
+            raise TokenUnavailable(status.verdict)
+    return store.get(credential)
 
 
 def _refreshed(credential: Credential, token: Token) -> None:
@@ -101,24 +119,39 @@ class Keeper:
             credential = credential_of(registration)
             if store.status(credential).valid:
                 store.renew_due([credential])
-            elif self._may_try(credential):
+            elif self._may_try(registration, credential):
                 self._try(registration, credential)
 
-    def _may_try(self, credential: Credential) -> bool:
-        """Whether a credential without a token may be tried: at once when new, then once an interval."""
-        now = clock.now().timestamp()
-        if now - self._tried.get(credential.key, 0.0) < PROBE_INTERVAL:
+    def _may_try(self, registration: AppRegistration, credential: Credential) -> bool:
+        """Whether a credential without a token may be tried: at once when new, then once an interval.
+
+        Where mail waits for it, the keepers of all processes and the mail itself share the one probe.
+        """
+        if registration.failing:
+            due = registration.retry_at is not None and registration.retry_at <= clock.now()
+            return due and write(Move.CREDENTIAL, lambda: stoppage.take_probe(registration.pk, clock.now()))
+        now = time.monotonic()
+        if now - self._tried.get(credential.key, -PROBE_INTERVAL) < PROBE_INTERVAL:
             return False
         self._tried[credential.key] = now
         return True
 
     def _try(self, registration: AppRegistration, credential: Credential) -> None:
         _, store = edge()
+        begun = clock.now()
         try:
             store.get(credential)
         except TokenUnavailable as unavailable:
-            log.warning("no token for %s: %s", registration.name, unavailable.verdict.sentence)
+            verdict = unavailable.verdict
+            log.warning("no token for %s: %s", registration.name, verdict.sentence)
+            if registration.failing:
+                write(Move.CREDENTIAL, lambda: _still_failing(registration, verdict, begun))
             return
         if registration.failing:
             write(Move.CREDENTIAL, lambda: blame.mended(registration, clock.now()))
             scheduler.poke()
+
+
+def _still_failing(registration: AppRegistration, verdict: Verdict, begun: datetime) -> None:
+    text = f"{verdict.sentence} {verdict.advice}".strip()
+    blame.fault(registration.pk, verdict.reason, text, begun, clock.now(), verdict.retry_after)

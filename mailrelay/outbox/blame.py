@@ -101,8 +101,12 @@ def _settle(delivery: Delivery, now: datetime, **columns: object) -> None:
 
 
 def pause(mailbox: Mailbox, text: str, now: datetime, retry_after: float | None) -> None:
-    """Stop a locked mailbox until Retry-After, or for a growing moment when Microsoft names none."""
-    mailbox.failures += 1
+    """Stop a locked mailbox until Retry-After, or for a growing moment when Microsoft names none.
+
+    What comes in during a pause began before it: it may lengthen the pause by its own Retry-After alone.
+    """
+    if mailbox.paused_until is None or mailbox.paused_until <= now:
+        mailbox.failures += 1
     wait = min(retry_after, LONGEST_PAUSE) if retry_after else backoff(FIRST_PAUSE, 60.0, mailbox.failures)
     until = now + timedelta(seconds=wait)
     mailbox.paused_until = max(until, mailbox.paused_until or until)
@@ -128,13 +132,28 @@ def block(mailbox: Mailbox, reason: Reason, text: str, now: datetime) -> None:
 # --- The registration ----------------------------------------------------------------------------------
 
 
-def fault(registration_id: int, reason: Reason, text: str, now: datetime, retry_after: float | None) -> None:
-    """Stop everything behind a registration: its credential is refused, or Microsoft cannot be reached."""
+def fault(
+    registration_id: int,
+    reason: Reason,
+    text: str,
+    begun: datetime,
+    now: datetime,
+    retry_after: float | None = None,
+) -> None:
+    """Stop everything behind a registration: its credential is refused, or Microsoft cannot be reached.
+
+    Work that had `begun` before the trouble was noticed says nothing new about it. A refusal stays what is
+    shown while probes fail for a passing reason: only success ends it.
+    """
     row = AppRegistration.objects.select_for_update(no_key=True).get(pk=registration_id)
+    if row.failing_since is not None and begun < row.failing_since:
+        return
     row.failures += 1
     row.failing_since = row.failing_since or now
-    row.failing, row.failing_text = reason, text
-    wait = retry_after or backoff(FIRST_PAUSE, PROBE_INTERVAL, row.failures)
+    if reason in stoppage.OF_REGISTRATION or row.failing not in stoppage.OF_REGISTRATION:
+        row.failing, row.failing_text = reason, text
+    refused = row.failing in stoppage.OF_REGISTRATION
+    wait = PROBE_INTERVAL if refused else retry_after or backoff(FIRST_PAUSE, PROBE_INTERVAL, row.failures)
     row.retry_at = now + timedelta(seconds=min(wait, LONGEST_PAUSE))
     row.save(update_fields=["failures", "failing", "failing_text", "failing_since", "retry_at"])
 
@@ -149,9 +168,9 @@ def success(mailbox: Mailbox, now: datetime) -> None:
     mailbox.blocked, mailbox.blocked_text, mailbox.blocked_since = Reason.NONE, "", None
     mailbox.probe_at = None
     mailbox.save(update_fields=SUCCESS_FIELDS)
-    mended(mailbox.registration, now)
+    freed = mended(mailbox.registration, now)
     mailbox.registration.failing = Reason.NONE
-    if was_stopped:
+    if was_stopped and not freed:
         stoppage.release_behind(mailbox, now)
 
 
@@ -162,5 +181,5 @@ def mended(registration: AppRegistration, now: datetime) -> bool:
     AppRegistration.objects.filter(pk=registration.pk).update(
         failing=Reason.NONE, failing_text="", failing_since=None, retry_at=None, failures=0
     )
-    Mailbox.objects.filter(registration=registration).update(wake_at=now)
+    stoppage.release_registration(registration.pk, now)
     return True

@@ -1,60 +1,43 @@
 """What a person does to a message: retry now, hold, release, cancel. Safe to do twice; each is on record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from mailrelay.models import Delivery, Mailbox
-from mailrelay.outbox import clock, follow
+from django.db.models import F
+
+from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.outbox import clock, counters, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Reason, State
+from mailrelay.vocabulary import Outcome, Reason, State
 
-WAITING = (State.QUEUED, State.DEFERRED)
+#: What no worker has begun: a reservation that is taken away here is no one's when its task comes.
+WAITING = (State.QUEUED, State.RESERVED, State.DEFERRED, State.UNCERTAIN)
+QUEUED = {"state": State.QUEUED, "reason": Reason.NONE, "crashes": 0}
+SECOND = "Graph may have sent it before, so that this may be a second copy."
 
 
 def requeue(message_id: UUID, actor: str) -> int:
-    """Queue what is deferred, held or failed of a message; return how many deliveries moved."""
-    return _by_hand(
-        message_id,
-        actor,
-        "Queued again",
-        (State.DEFERRED, State.HELD, State.FAILED),
-        {"state": State.QUEUED, "reason": Reason.NONE, "next_attempt_at": None, "crashes": 0, "attempts": 0},
-    )
+    """Queue what is deferred, held, failed or uncertain of a message; return how many deliveries moved."""
+    states = (State.DEFERRED, State.HELD, State.FAILED, State.UNCERTAIN)
+    return _by_hand(message_id, actor, "Queued again", states, QUEUED | {"attempts": 0})
 
 
 def hold(message_id: UUID, actor: str) -> int:
     """Hold what waits of a message until it is released."""
-    return _by_hand(
-        message_id,
-        actor,
-        "Held",
-        WAITING,
-        {"state": State.HELD, "reason": Reason.BY_HAND, "next_attempt_at": None},
-    )
+    return _by_hand(message_id, actor, "Held", WAITING, {"state": State.HELD, "reason": Reason.BY_HAND})
 
 
 def release(message_id: UUID, actor: str) -> int:
     """Queue what is held of a message, whatever it was held for."""
-    return _by_hand(
-        message_id,
-        actor,
-        "Released",
-        (State.HELD,),
-        {"state": State.QUEUED, "reason": Reason.NONE, "crashes": 0},
-    )
+    return _by_hand(message_id, actor, "Released", (State.HELD,), QUEUED)
 
 
 def cancel(message_id: UUID, actor: str) -> int:
     """Withdraw what was not sent of a message; what a worker has in hand goes on."""
-    return _by_hand(
-        message_id,
-        actor,
-        "Cancelled",
-        (*WAITING, State.HELD, State.UNCERTAIN),
-        {"state": State.CANCELLED, "reason": Reason.BY_HAND, "next_attempt_at": None},
-    )
+    columns = {"state": State.CANCELLED, "reason": Reason.BY_HAND}
+    return _by_hand(message_id, actor, "Cancelled", (*WAITING, State.HELD), columns)
 
 
 ACTIONS: dict[str, Callable[[UUID, str], int]] = {
@@ -66,7 +49,7 @@ ACTIONS: dict[str, Callable[[UUID, str], int]] = {
 
 
 def _by_hand(
-    message_id: UUID, actor: str, word: str, states: tuple[State, ...], columns: dict[str, object]
+    message_id: UUID, actor: str, word: str, states: tuple[State, ...], columns: Mapping[str, object]
 ) -> int:
     return write(Move.BY_HAND, lambda: _move(message_id, actor, word, states, columns, clock.now()))
 
@@ -76,15 +59,32 @@ def _move(
     actor: str,
     word: str,
     states: tuple[State, ...],
-    columns: dict[str, object],
+    columns: Mapping[str, object],
     now: datetime,
 ) -> int:
-    rows = Delivery.objects.filter(message_id=message_id, state__in=states)
+    rows = Delivery.objects.filter(message_id=message_id, state__in=states).order_by("pk")
     moved = 0
     for row in rows.select_for_update(of=("self",), no_key=True):
-        if Delivery.objects.filter(pk=row.pk, state=row.state).update(**columns):
+        if _move_one(row, columns):
             moved += 1
-            follow.note(row, f"{word} by {actor}.", now, actor)
+            text = f"{word} by {actor}."
+            if columns["state"] == State.QUEUED and _may_have_been_sent(row):
+                Delivery.objects.filter(pk=row.pk).update(copies=F("copies") + 1)
+                counters.add(counters.SECOND_COPIES)
+                text = f"{text} {SECOND}"
+            follow.note(row, text, now, actor)
             Mailbox.objects.filter(pk=row.mailbox_id).update(wake_at=now)
     follow.message(message_id, now)
     return moved
+
+
+def _move_one(row: Delivery, columns: Mapping[str, object]) -> bool:
+    """Move one delivery, unless a worker was quicker."""
+    mine = Delivery.objects.filter(pk=row.pk, state=row.state, token=row.token)
+    return bool(mine.update(token=None, leased_until=None, next_attempt_at=None, **columns))
+
+
+def _may_have_been_sent(row: Delivery) -> bool:
+    """Whether the outcome of the latest attempt is not known."""
+    latest = SendLog.objects.filter(delivery=row).order_by("-number").first()
+    return latest is not None and latest.outcome == Outcome.UNCERTAIN

@@ -14,7 +14,7 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from mailrelay.models import Delivery, Mailbox, SendLog
 from mailrelay.models.messages import IN_FLIGHT
@@ -26,8 +26,9 @@ from mailrelay.vocabulary import Outcome, Reason, Route, State
 
 log = logging.getLogger(__name__)
 
-#: Crashed leases after which a message counts as poison.
+#: Crashes in a row, before any attempt, after which a message counts as poison.
 MOST_CRASHES = 3
+POISONED = "It was the third time, so the message is held: look at it, then release or cancel it."
 #: Expired leases that one transaction deals with.
 BATCH = 100
 
@@ -43,6 +44,7 @@ class Attempt:
     #: As in the id of its task; a reservation that led to no request leaves a gap.
     number: int
     client_request_id: str
+    started_at: datetime
     #: The lease it was begun under.
     token: UUID | None
     #: Whether its delivery is all of its message.
@@ -68,15 +70,28 @@ def take(delivery_id: int, token: UUID) -> Delivery | None:
     return Delivery.objects.select_related(*related).get(pk=delivery_id)
 
 
+def begun_at(delivery: Delivery) -> datetime:
+    """Return when the lease of a delivery was taken, as `take` gave it."""
+    assert delivery.leased_until is not None
+    return delivery.leased_until - timedelta(seconds=settings.LEASE_SECONDS)
+
+
 def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
-    """Put an attempt on record, before its request. Raises LeaseLostError when the lease is gone."""
+    """Put an attempt on record, before its request.
+
+    Raises LeaseLostError when the lease is gone, and when the mailbox was paused since it was taken: then
+    the delivery is back in the queue.
+    """
     client_request_id = str(uuid4())
 
-    def run() -> SendLog:
+    def run() -> SendLog | None:
         now = clock.now()
         held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
-        if not held.update(leased_until=_lease_end(now)):
-            raise LeaseLostError("The lease ended before the request began; nothing was sent.")
+        paused = Mailbox.objects.filter(pk=OuterRef("mailbox_id"), paused_until__gt=now)
+        if not held.filter(~Exists(paused)).update(leased_until=_lease_end(now), crashes=0):
+            if held.update(state=State.QUEUED, token=None, leased_until=None):
+                _refund(delivery, now)
+            return None
         return SendLog.objects.create(
             message_id=delivery.message_id,
             delivery_id=delivery.pk,
@@ -89,6 +104,8 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
         )
 
     row = write(Move.BEGIN, run)
+    if row is None:
+        raise LeaseLostError("The lease or the mailbox's turn ended before the request began.")
     return Attempt(
         id=row.pk,
         delivery_id=delivery.pk,
@@ -96,6 +113,7 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
         mailbox_id=delivery.mailbox_id,
         number=row.number,
         client_request_id=client_request_id,
+        started_at=row.started_at,
         token=delivery.token,
         alone=delivery.recipient_count == delivery.message.recipient_count,
     )
@@ -212,7 +230,7 @@ def _expire_one(row: Delivery, now: datetime) -> None:
     poisoned = row.crashes + 1 >= MOST_CRASHES
     if poisoned:
         counters.add(counters.POISON)
-        text += " It was the third, so the message is held: look at it, then release or cancel it."
+        text = f"{text} {POISONED}"
     Delivery.objects.filter(pk=row.pk).update(
         state=State.HELD if poisoned else State.QUEUED,
         reason=Reason.POISON if poisoned else Reason.NONE,

@@ -4,18 +4,18 @@ A late result always settles its own attempt. It moves the delivery too, unless 
 then there may be a second copy, which is counted and said on the timeline.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from mailrelay.models import Delivery, Mailbox, Message, SendLog
-from mailrelay.outbox import blame, claim, clock, counters, follow, stoppage
+from mailrelay.outbox import blame, claim, clock, counters, follow, leases, split, stoppage
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.leases import MOST_CRASHES, Attempt
+from mailrelay.outbox.leases import MOST_CRASHES, POISONED, Attempt
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import FINAL_STATES, Blame, Outcome, Reason, State
 
@@ -61,14 +61,17 @@ def settle(attempt: Attempt, result: Result) -> list[Reservation]:
 
     def run() -> list[Reservation]:
         now = clock.now()
-        if not _record(attempt, result, now):
+        before = _record(attempt, result, now)
+        if before is None or before == result.outcome:
             return []
         if result.outcome == Outcome.SENT and _sent_under_its_lease(attempt, now):
             return _next(_succeeded(attempt.mailbox_id, result, now), now)
         delivery = Delivery.objects.select_related("sender").get(pk=attempt.delivery_id)
+        if before:
+            follow.note(delivery, f"The answer to attempt {attempt.number} came late: {result.sentence}", now)
         if _superseded(attempt, delivery, result, now):
             return []
-        return _next(_move(delivery, result, now), now)
+        return _next(_move(delivery, result, attempt.started_at, now), now)
 
     return write(Move.SETTLE, run)
 
@@ -76,71 +79,96 @@ def settle(attempt: Attempt, result: Result) -> list[Reservation]:
 def put_off(delivery: Delivery, result: Result) -> list[Reservation]:
     """End a lease whose request was never begun: no token, say, or content that is gone."""
 
-    def run() -> list[Reservation]:
-        now = clock.now()
-        held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
-        row = held.select_related("sender").first()
-        if row is None:
-            return []
-        mailbox = _move(row, result, now)
+    def move(row: Delivery, now: datetime) -> Mailbox:
         follow.note(row, result.text, now)
-        return _next(mailbox, now)
+        return _move(row, result, leases.begun_at(delivery), now)
 
-    return write(Move.PUT_OFF, run)
+    return _end_lease(delivery, move)
 
 
-def crashed(delivery_id: int, token: UUID, text: str) -> None:
+def unsent(delivery: Delivery, text: str) -> list[Reservation]:
+    """End a lease whose request certainly never went out, through no fault of the message."""
+
+    def move(row: Delivery, now: datetime) -> Mailbox:
+        _opened(row).update(finished_at=now, outcome=Outcome.TRANSIENT, sentence=text)
+        blame.requeue(row, text, now)
+        return claim.lock(row.mailbox_id)
+
+    return _end_lease(delivery, move)
+
+
+def crashed(delivery: Delivery, text: str) -> list[Reservation]:
     """Count a fault of our own against a message; the third holds it.
 
     Where an attempt was open, its request may have gone out: then the mail is uncertain instead.
     """
 
-    def run() -> None:
-        now = clock.now()
-        held = Delivery.objects.filter(pk=delivery_id, token=token, state=State.SENDING)
-        if not held.update(crashes=F("crashes") + 1):
-            return
-        row = held.select_related("sender").get()
-        opened = SendLog.objects.filter(delivery=row, finished_at__isnull=True)
-        if opened.update(finished_at=now, outcome=Outcome.UNCERTAIN, sentence=text):
+    def move(row: Delivery, now: datetime) -> Mailbox:
+        Delivery.objects.filter(pk=row.pk).update(crashes=F("crashes") + 1)
+        if _opened(row).update(finished_at=now, outcome=Outcome.UNCERTAIN, sentence=text):
             blame.uncertain(row, text, now)
-        elif row.crashes >= MOST_CRASHES:
+        elif row.crashes + 1 >= MOST_CRASHES:
             counters.add(counters.POISON)
-            blame.hold(row, Reason.POISON, text, now)
+            blame.hold(row, Reason.POISON, f"{text} {POISONED}", now)
         else:
             blame.defer(row, Reason.SERVER_ERROR, text, now, None)
         follow.note(row, text, now)
+        return claim.lock(row.mailbox_id)
 
-    write(Move.PUT_OFF, run)
+    return _end_lease(delivery, move)
 
 
-def _record(attempt: Attempt, result: Result, now: datetime) -> bool:
-    """Write the result into its own attempt; False when it has one, other than "may have been sent"."""
-    rows = SendLog.objects.filter(pk=attempt.id, outcome__in=["", Outcome.UNCERTAIN])
-    return bool(
-        rows.update(
-            finished_at=now,
-            outcome=result.outcome,
-            blame=result.blame,
-            reason=result.reason,
-            http_status=result.http_status,
-            graph_code=result.graph_code[:100],
-            enhanced_status=result.enhanced_status,
-            request_id=result.request_id[:100],
-            retry_after=result.retry_after,
-            duration_ms=int(result.duration * 1000),
-            sentence=result.sentence,
-            advice=result.advice,
-            reply=result.reply,
-        )
-    )
+def _end_lease(delivery: Delivery, move: Callable[[Delivery, datetime], Mailbox]) -> list[Reservation]:
+    """Let `move` end the lease of `delivery`, unless it is lost, and claim what the freed slot may take.
+
+    `move` returns the mailbox, locked as late as can be.
+    """
+
+    def run() -> list[Reservation]:
+        now = clock.now()
+        held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
+        row = held.select_related("sender").first()
+        return [] if row is None else _next(move(row, now), now)
+
+    return write(Move.PUT_OFF, run)
+
+
+def _opened(delivery: Delivery) -> QuerySet[SendLog]:
+    return SendLog.objects.filter(delivery=delivery, finished_at__isnull=True)
+
+
+def _record(attempt: Attempt, result: Result, now: datetime) -> str | None:
+    """Write the result into its own attempt; return the outcome that stood there: none, or uncertain.
+
+    None when it has a result that is certain: then this is the second record of one answer.
+    """
+    columns = {
+        "finished_at": now,
+        "outcome": result.outcome,
+        "blame": result.blame,
+        "reason": result.reason,
+        "http_status": result.http_status,
+        "graph_code": result.graph_code[:100],
+        "enhanced_status": result.enhanced_status,
+        "request_id": result.request_id[:100],
+        "retry_after": result.retry_after,
+        "duration_ms": int(result.duration * 1000),
+        "sentence": result.sentence,
+        "advice": result.advice,
+        "reply": result.reply,
+    }
+    for before in ("", Outcome.UNCERTAIN):
+        if SendLog.objects.filter(pk=attempt.id, outcome=before).update(**columns):
+            return before
+    return None
 
 
 def _superseded(attempt: Attempt, delivery: Delivery, result: Result, now: datetime) -> bool:
     """Whether the delivery is not this attempt's to move: a later one has begun, or the matter is closed."""
     sent = result.outcome == Outcome.SENT
     if not SendLog.objects.filter(delivery=delivery, number__gt=attempt.number).exists():
-        return delivery.state in FINAL_STATES and not sent
+        closed = delivery.state in FINAL_STATES or delivery.reason == Reason.BY_HAND
+        return closed and not sent
     if sent:
         counters.add(counters.SECOND_COPIES)
         text = f"Possible second copy: attempt {attempt.number} was answered late, and Graph had taken it."
@@ -148,8 +176,11 @@ def _superseded(attempt: Attempt, delivery: Delivery, result: Result, now: datet
     return True
 
 
-def _move(delivery: Delivery, result: Result, now: datetime) -> Mailbox:
-    """Let the result take effect on the delivery and on what it blames; return the mailbox, locked."""
+def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) -> Mailbox:
+    """Let the result of work that had `begun` then take effect on the delivery and on what it blames.
+
+    Returns the mailbox, locked.
+    """
     if result.outcome == Outcome.SENT:
         Delivery.objects.filter(pk=delivery.pk).update(**SENT)
         follow.message(delivery.message_id, now)
@@ -157,18 +188,18 @@ def _move(delivery: Delivery, result: Result, now: datetime) -> Mailbox:
         return _succeeded(delivery.mailbox_id, result, now)
     mailbox = claim.lock(delivery.mailbox_id)
     if result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
-        blame.fail(delivery, result.reason, result.text, now)
+        _fail(delivery, result, now)
     elif result.outcome == Outcome.UNCERTAIN:
         blame.uncertain(delivery, result.text, now)
         if result.http_status is None:
             blame.cool_slot(mailbox, now)
-        _pause_the_blamed(mailbox, result, now)
+        _pause_the_blamed(mailbox, result, begun, now)
     elif result.reason == Reason.LOOP:
         blame.hold(delivery, result.reason, result.text, now)
     elif result.blame == Blame.MESSAGE:
         _put_off(delivery, result, now)
     else:
-        _stop(delivery, mailbox, result, now)
+        _stop(delivery, mailbox, result, begun, now)
     return mailbox
 
 
@@ -195,6 +226,13 @@ def _succeeded(mailbox_id: int, result: Result, now: datetime) -> Mailbox:
     return mailbox
 
 
+def _fail(delivery: Delivery, result: Result, now: datetime) -> None:
+    if split.part(delivery, result.refused, result.text, now):
+        blame.requeue(delivery, result.text, now)
+    else:
+        blame.fail(delivery, result.reason, result.text, now)
+
+
 def _put_off(delivery: Delivery, result: Result, now: datetime) -> None:
     if result.permanent_after is not None and delivery.attempts + 1 >= result.permanent_after:
         blame.fail(delivery, result.reason, result.text, now)
@@ -202,24 +240,26 @@ def _put_off(delivery: Delivery, result: Result, now: datetime) -> None:
         blame.defer(delivery, result.reason, result.text, now, result.retry_after)
 
 
-def _stop(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
+def _stop(delivery: Delivery, mailbox: Mailbox, result: Result, begun: datetime, now: datetime) -> None:
     """Let the mailbox or the registration wait; the message loses nothing by it."""
     if result.blame == Blame.MAILBOX and result.outcome == Outcome.CONFIGURATION:
         blame.block(mailbox, result.reason, result.text, now)
     else:
-        _pause_the_blamed(mailbox, result, now)
-    if stoppage.of(mailbox):
-        blame.hold(delivery, result.reason, result.text, now)
+        _pause_the_blamed(mailbox, result, begun, now)
+    stopped = stoppage.of(mailbox)
+    if stopped:
+        # For what stops the mailbox, which a probe's own fault need not be: that is what releases it again.
+        blame.hold(delivery, stopped, stoppage.text_of(mailbox), now)
     else:
         blame.requeue(delivery, result.text, now)
 
 
-def _pause_the_blamed(mailbox: Mailbox, result: Result, now: datetime) -> None:
+def _pause_the_blamed(mailbox: Mailbox, result: Result, begun: datetime, now: datetime) -> None:
     if result.blame == Blame.MAILBOX:
         blame.pause(mailbox, result.text, now, result.retry_after)
     elif result.blame in {Blame.CREDENTIAL, Blame.ENDPOINT}:
         reason = Reason.UNREACHABLE if result.outcome == Outcome.UNCERTAIN else result.reason
-        blame.fault(mailbox.registration_id, reason, result.text, now, result.retry_after)
+        blame.fault(mailbox.registration_id, reason, result.text, begun, now, result.retry_after)
         mailbox.registration.refresh_from_db()
 
 

@@ -4,21 +4,23 @@ A mailbox or its registration is marked; the rows behind it follow in batches, s
 says what is the matter without one transaction touching a million of them.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from mailrelay.models import Delivery, Mailbox, SenderConfig
+from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import clock, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Reason, State
 
 #: Seconds between two probes of something that is broken.
-PROBE_INTERVAL = 30.0
-#: Deliveries that one transaction holds or releases.
+PROBE_INTERVAL = float(settings.PROBE_SECONDS)
+#: Deliveries that one transaction holds or releases behind one mailbox, and mailboxes that it looks at.
 BATCH = 500
+MAILBOXES = 20
 #: Faults of a registration that hold its mail.
 OF_REGISTRATION = (
     Reason.SECRET_WRONG,
@@ -44,20 +46,39 @@ def of(mailbox: Mailbox) -> Reason:
     return Reason(mailbox.blocked or (failing if failing in OF_REGISTRATION else Reason.NONE))
 
 
+def text_of(mailbox: Mailbox) -> str:
+    """Return what is the matter with a mailbox that `of` calls stopped, and what mends it."""
+    return mailbox.blocked_text if mailbox.blocked else mailbox.registration.failing_text
+
+
 def hold_behind(mailbox: Mailbox, now: datetime) -> int:
     """Move a batch of what waits behind a stopped mailbox to held, in the caller's transaction."""
     reason = of(mailbox)
     if not reason:
         return 0
-    text = mailbox.blocked_text if mailbox.blocked else mailbox.registration.failing_text
     waiting = Delivery.objects.filter(mailbox=mailbox, state=State.QUEUED)
-    return _move(waiting, now, state=State.HELD, reason=reason, last_error=text)
+    return _move(waiting, now, state=State.HELD, reason=reason, last_error=text_of(mailbox))
 
 
 def release_behind(mailbox: Mailbox, now: datetime) -> int:
     """Move a batch of what was held for the configuration back to the queue, in the caller's transaction."""
     held = Delivery.objects.filter(mailbox=mailbox, state=State.HELD, reason__in=REASONS)
     return _move(held, now, state=State.QUEUED, reason=Reason.NONE)
+
+
+def release_registration(registration_id: int, now: datetime) -> None:
+    """Wake every mailbox of a registration, and release a batch behind each that is not stopped itself."""
+    boxes = Mailbox.objects.filter(registration=registration_id)
+    boxes.update(wake_at=now)
+    held = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.HELD, reason__in=REASONS)
+    for mailbox in boxes.filter(blocked=Reason.NONE).filter(Exists(held))[:MAILBOXES]:
+        release_behind(mailbox, now)
+
+
+def take_probe(registration_id: int, now: datetime) -> bool:
+    """Win the one probe of a failing registration whose time has come, for whoever asks first."""
+    due = AppRegistration.objects.filter(pk=registration_id, retry_at__lte=now).exclude(failing=Reason.NONE)
+    return bool(due.update(retry_at=now + timedelta(seconds=PROBE_INTERVAL)))
 
 
 def reconcile() -> int:
@@ -72,9 +93,9 @@ def _reconcile() -> int:
     queued = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.QUEUED)
     held = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.HELD, reason__in=REASONS)
     moved = 0
-    for mailbox in boxes.filter(stopped).filter(Exists(queued))[:20]:
+    for mailbox in boxes.filter(stopped).filter(Exists(queued))[:MAILBOXES]:
         moved += hold_behind(mailbox, now)
-    for mailbox in boxes.exclude(stopped).filter(Exists(held))[:20]:
+    for mailbox in boxes.exclude(stopped).filter(Exists(held))[:MAILBOXES]:
         moved += release_behind(mailbox, now)
         Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=now)
     return moved + _senders(now)
@@ -85,11 +106,11 @@ def _senders(now: datetime) -> int:
     moved = 0
     queued = Delivery.objects.filter(sender=OuterRef("pk"), state=State.QUEUED)
     held = Delivery.objects.filter(sender=OuterRef("pk"), state=State.HELD, reason=Reason.SENDER_INACTIVE)
-    for sender in SenderConfig.objects.filter(active=False).filter(Exists(queued))[:20]:
+    for sender in SenderConfig.objects.filter(active=False).filter(Exists(queued))[:MAILBOXES]:
         text = f"The sender {sender.name} is switched off. Switch it on to send this mail, or cancel it."
         waiting = Delivery.objects.filter(sender=sender, state=State.QUEUED)
         moved += _move(waiting, now, state=State.HELD, reason=Reason.SENDER_INACTIVE, last_error=text)
-    for sender in SenderConfig.objects.filter(active=True).filter(Exists(held))[:20]:
+    for sender in SenderConfig.objects.filter(active=True).filter(Exists(held))[:MAILBOXES]:
         waiting = Delivery.objects.filter(sender=sender, state=State.HELD, reason=Reason.SENDER_INACTIVE)
         moved += _move(waiting, now, state=State.QUEUED, reason=Reason.NONE)
         Mailbox.objects.filter(senders=sender).update(wake_at=now)
