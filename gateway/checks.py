@@ -12,6 +12,7 @@ from gateway.settings import ENV
 
 #: The checks that every process runs at its start; Django's own look at the code, not at the environment.
 TAG = "gateway"
+MOUNTS = Path("/proc/mounts")
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "fuse.sshfs", "afs"}
 MISSION = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "SENDER_EMAIL")
 CREDENTIALS = (
@@ -128,9 +129,11 @@ def sqlite_is_local(**_: Any) -> list[CheckMessage]:
 def _file_system(path: Path) -> str:
     """Name the file system that `path` lies on, as Linux tells it; the empty string elsewhere."""
     try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+        lines = MOUNTS.read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
+    # Blanks in a path are written as \040 (proc(5)); what was mounted later lies on top.
+    mounts = [(point.replace("\\040", " "), kind) for _, point, kind, *_ in map(str.split, reversed(lines))]
     real = Path(os.path.realpath(path))
-    around = [mount for mount in mounts if real.is_relative_to(mount[1])]
-    return max(around, key=lambda mount: len(mount[1]), default=["", "", ""])[2]
+    around = [mount for mount in mounts if real.is_relative_to(mount[0])]
+    return max(around, key=lambda mount: len(mount[0]), default=("", ""))[1]
