@@ -55,15 +55,16 @@ class Environment:
         self.group = name
 
     def text(self, name: str, default: str = "", *, help: str, shown: str | None = None) -> str:  # noqa: A002 - it is the help
+        """Read `NAME` without the blanks around it, which files and manifests bring along unseen."""
         self._declare(name, "text", shown or default, help)
-        return self.source.get(name, default)
+        return self.source.get(name, default).strip()
 
     def secret(self, name: str, *, help: str, default: str = "", shown: str = "") -> str:  # noqa: A002
         """Read `NAME`, or the file that `NAME_FILE` names; one trailing line end is not part of a secret."""
         self._declare(name, "secret", shown or default, help, secret=True)
         path = self.source.get(f"{name}_FILE")
         if not path:
-            return self.source.get(name, default)
+            return self.source.get(name, default).rstrip("\r\n")
         try:
             return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -126,7 +127,7 @@ class Environment:
             self._declare(name, kind, shown, help, secret=True)
         else:
             self._declare(name, kind, shown, help)
-            text = self.source.get(name) or default
+            text = self.source.get(name, "").strip() or default
         try:
             return parse(text)
         except ValueError as error:

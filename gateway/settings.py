@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from gateway import database, keys, listeners
+from gateway import database, keys, listeners, texts
 from gateway.env import Environment, Network, day, networks
 from mailrelay.clouds import ENDPOINTS
 from mailrelay.vocabulary import BouncePolicy, Cloud
@@ -17,11 +17,25 @@ ENV = Environment()
 # --- Who sends: the mission's four variables, and their neighbours ------------------------------------
 
 ENV.section("The sender from the environment")
-AZURE_TENANT_ID = ENV.text("AZURE_TENANT_ID", help="Directory (tenant) id of the Entra ID application")
-AZURE_CLIENT_ID = ENV.text("AZURE_CLIENT_ID", help="Application (client) id")
+AZURE_TENANT_ID = ENV.parsed(
+    "AZURE_TENANT_ID",
+    "",
+    texts.identifier,
+    kind="text",
+    help="Directory (tenant) id of the Entra ID application",
+    fallback="",
+)
+AZURE_CLIENT_ID = ENV.parsed(
+    "AZURE_CLIENT_ID", "", texts.identifier, kind="text", help="Application (client) id", fallback=""
+)
 AZURE_CLIENT_SECRET = ENV.secret("AZURE_CLIENT_SECRET", help="Client secret of the application")
-SENDER_EMAIL = ENV.text(
-    "SENDER_EMAIL", help="Mailbox that the mail is sent from: /users/{SENDER_EMAIL}/sendMail"
+SENDER_EMAIL = ENV.parsed(
+    "SENDER_EMAIL",
+    "",
+    texts.email_address,
+    kind="address",
+    help="Mailbox that the mail is sent from: /users/{SENDER_EMAIL}/sendMail",
+    fallback="",
 )
 AZURE_CLIENT_CERTIFICATE_PATH = ENV.text(
     "AZURE_CLIENT_CERTIFICATE_PATH", help="PEM or PFX file with key and certificate; wins over a secret"
@@ -56,15 +70,21 @@ AZURE_CLOUD = ENV.choice(
     tuple(cloud.value for cloud in ENDPOINTS),
     help="Which of Microsoft's clouds the tenant is in; sets the defaults of the next two",
 )
-AZURE_AUTHORITY_HOST = ENV.text(
+AZURE_AUTHORITY_HOST = ENV.parsed(
     "AZURE_AUTHORITY_HOST",
     ENDPOINTS[Cloud(AZURE_CLOUD)].authority_host,
+    texts.https_host,
+    kind="URL",
     help="Where tokens come from (national clouds)",
+    fallback="https://login.microsoftonline.com",
 )
-GRAPH_ENDPOINT = ENV.text(
+GRAPH_ENDPOINT = ENV.parsed(
     "GRAPH_ENDPOINT",
     ENDPOINTS[Cloud(AZURE_CLOUD)].graph_endpoint,
+    texts.https_host,
+    kind="URL",
     help="Where mail goes to (national clouds)",
+    fallback="https://graph.microsoft.com",
 )
 SENDER_FROM_POLICY = ENV.choice(
     "SENDER_FROM_POLICY",
@@ -86,8 +106,13 @@ SENDER_UNCERTAIN_POLICY = ENV.choice(
     help="What happens to mail that Graph may or may not have sent: resend once after UNCERTAIN_DELAY and "
     "then hold, hold at once, or fail",
 )
-SENDER_REDIRECT_ALL_TO = ENV.text(
-    "SENDER_REDIRECT_ALL_TO", help="For staging: every mail goes to this address instead of its recipients"
+SENDER_REDIRECT_ALL_TO = ENV.parsed(
+    "SENDER_REDIRECT_ALL_TO",
+    "",
+    texts.email_address,
+    kind="address",
+    help="For staging: every mail goes to this address instead of its recipients",
+    fallback="",
 )
 
 # --- Where things are ----------------------------------------------------------------------------------
@@ -111,10 +136,19 @@ DATABASE = ENV.parsed(
     shown="SQLite in `DATA_DIR`",
     secret=True,
 )
-CELERY_BROKER_URL = ENV.secret(
+DATA_DIR_LOCK_WAIT = ENV.integer(
+    "DATA_DIR_LOCK_WAIT",
+    60,
+    help="How long a second rungateway waits for the first to let go of DATA_DIR, in seconds",
+)
+CELERY_BROKER_URL = ENV.parsed(
     "CELERY_BROKER_URL",
-    default="memory://",
+    "memory://",
+    texts.broker_url,
+    kind="URL",
     help="amqp://… (RabbitMQ) or redis://…; memory:// serves the one process of rungateway alone",
+    fallback="memory://",
+    secret=True,
 )
 EMBEDDED = DATABASE["ENGINE"].endswith("sqlite3")
 
@@ -145,7 +179,15 @@ SMTP_MAX_RECIPIENTS = ENV.integer(
     "SMTP_MAX_RECIPIENTS", 1000, help="Recipients a transaction may name; more get 452 4.5.3", at_least=1
 )
 SMTP_HOSTNAME = (
-    ENV.text("SMTP_HOSTNAME", help="Name in the greeting and in Received", shown="this host's full name")
+    ENV.parsed(
+        "SMTP_HOSTNAME",
+        "",
+        texts.host_name,
+        kind="host name",
+        help="Name in the greeting and in Received",
+        fallback="",
+        shown="this host's full name",
+    )
     or socket.getfqdn()
 )
 SMTP_DRAIN_SECONDS = ENV.integer(
@@ -249,16 +291,22 @@ FIELD_ENCRYPTION_KEYS = keys.own_key(
     DATA_DIR,
     embedded=EMBEDDED,
 ).split(",")
-ALLOWED_HOSTS = ENV.text(
-    "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", help="Host names that the admin answers to, comma-separated"
-).split(",")
-CSRF_TRUSTED_ORIGINS = [
-    origin
-    for origin in ENV.text(
-        "CSRF_TRUSTED_ORIGINS", help="Origins such as https://mail.example.org when a proxy ends TLS"
-    ).split(",")
-    if origin
-]
+ALLOWED_HOSTS = ENV.parsed(
+    "ALLOWED_HOSTS",
+    "localhost,127.0.0.1,[::1]",
+    texts.words,
+    kind="host names",
+    help="Host names that the admin answers to, comma-separated",
+    fallback=["localhost", "127.0.0.1", "[::1]"],
+)
+CSRF_TRUSTED_ORIGINS = ENV.parsed(
+    "CSRF_TRUSTED_ORIGINS",
+    "",
+    texts.origins,
+    kind="URLs",
+    help="Origins such as https://mail.example.org when a proxy ends TLS",
+    fallback=[],
+)
 LOG_LEVEL = ENV.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), help="How much is logged")
 LOG_FORMAT = ENV.choice("LOG_FORMAT", "text", ("text", "json"), help="Shape of the log lines on stderr")
 DJANGO_SUPERUSER_USERNAME = ENV.text(
