@@ -180,6 +180,7 @@ def _delivery(submission: Submission, mailbox_id: int, recipients: int, now: dat
         size=submission.content.size,
         recipient_count=recipients,
         urgency=submission.urgency,
+        route=submission.route,
         client_key=submission.client_key,
     )
 

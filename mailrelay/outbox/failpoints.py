@@ -20,6 +20,7 @@ class Move(StrEnum):
     GIVE_BACK = "give_back"
     LEASE = "lease"
     BEGIN = "begin"
+    DRAFT = "draft"
     SETTLE = "settle"
     PUT_OFF = "put_off"
     RENEW = "renew"

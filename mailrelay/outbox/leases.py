@@ -119,6 +119,21 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
     )
 
 
+def note_draft(attempt: Attempt, draft_id: str, *, complete: bool = False) -> None:
+    """Put on record which draft an open attempt fills, and that it is whole; an empty id: it is gone.
+
+    Raises LeaseLostError when the lease is gone: what another may have taken on must not be sent.
+    """
+
+    def run() -> None:
+        held = Delivery.objects.filter(pk=attempt.delivery_id, token=attempt.token, state=State.SENDING)
+        if draft_id and not held.update(leased_until=_lease_end(clock.now())):
+            raise LeaseLostError("The lease ended before the draft was sent; nothing was sent.")
+        SendLog.objects.filter(pk=attempt.id).update(draft_id=draft_id, draft_complete=complete)
+
+    write(Move.DRAFT, run)
+
+
 def give_back(delivery_id: int, token: UUID) -> bool:
     """Return a reservation that could not be published; False when it is not the one that counts."""
 

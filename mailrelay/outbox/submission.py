@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from mailrelay.vocabulary import Urgency
+from mailrelay.vocabulary import Route, Urgency
 
 #: Bytes a content row; larger mail is stored in several, committed ahead of its message.
 CHUNK_SIZE = 256 * 1024
@@ -44,6 +44,7 @@ class Submission:
     mailbox_address: str
     content: Content
     urgency: Urgency = Urgency.NORMAL
+    route: Route = Route.MIME
 
 
 def new_queue_id() -> UUID:
