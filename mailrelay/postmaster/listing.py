@@ -68,15 +68,11 @@ def rows(state: str | None = None, sender: str | None = None, limit: int | None 
     sender has.
     """
     chosen = _of_sender(_in_state(Message.objects.all(), state), sender)
-    given = 0
-    while page := _page(chosen, PAGE if limit is None else min(PAGE, limit - given)):
+    given, rest = 0, chosen
+    while page := _page(rest, PAGE if limit is None else min(PAGE, limit - given)):
         yield from _rows(page)
         given += len(page)
-        last = page[-1]
-        # The first bound is what the index on created_at can seek to; the second tells apart what it holds.
-        chosen = chosen.filter(created_at__gte=last.created_at).filter(
-            Q(created_at__gt=last.created_at) | Q(pk__gt=last.pk)
-        )
+        rest = chosen.filter(_after(page[-1]))
 
 
 def row(message_id: UUID) -> Row:
@@ -111,6 +107,11 @@ def _of_sender(messages: QuerySet[Message], name: str | None) -> QuerySet[Messag
         known = ", ".join(SenderConfig.objects.order_by("name").values_list("name", flat=True)[:20])
         raise PostmasterError(f"There is no sender named {name!r}. There is: {known or 'none at all'}.")
     return messages.filter(sender_id=found)
+
+
+def _after(last: Message) -> Q:
+    """Match what follows `last`: an index seeks to the first bound, the rest tells equal times apart."""
+    return Q(created_at__gte=last.created_at) & (Q(created_at__gt=last.created_at) | Q(pk__gt=last.pk))
 
 
 def _page(chosen: QuerySet[Message], size: int) -> list[Message]:
