@@ -28,7 +28,7 @@ class ClientForm(ModelForm[SmtpClient]):
 
     class Meta:
         model = SmtpClient
-        fields = ("name", "active", "networks", "allowed_from")
+        fields = ("name", "active", "networks", "allowed_from", "urgency")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

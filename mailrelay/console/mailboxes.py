@@ -23,6 +23,16 @@ from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import limits, registrations
 from mailrelay.vocabulary import ManagedBy, State
 
+#: What a person may set.
+LIMITS = (
+    "concurrency",
+    "messages_per_minute",
+    "requests_per_10_minutes",
+    "upload_bytes_per_5_minutes",
+    "recipients_per_day",
+    "recipients_per_message",
+    "max_message_size",
+)
 #: Waiting deliveries that are counted at most.
 COUNTED = 1000
 
@@ -32,7 +42,7 @@ class MailboxForm(ModelForm[Mailbox]):
 
     class Meta:
         model = Mailbox
-        fields = ("registration", "address", "user_id", "concurrency", "messages_per_minute")
+        fields = ("registration", "address", "user_id", *LIMITS)
 
     def clean_address(self) -> str:
         return str(self.cleaned_data["address"]).lower()
@@ -52,7 +62,7 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
         (
             "Limits",
             {
-                "fields": ("concurrency", "messages_per_minute"),
+                "fields": LIMITS,
                 "description": "Microsoft allows four requests in flight for a mailbox and thirty messages a "
                 "minute. More is refused with 429, which slows the mailbox down.",
             },

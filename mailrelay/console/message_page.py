@@ -102,7 +102,7 @@ def _live_queues(now: datetime) -> set[str]:
 
 
 def _part(delivery: Delivery, now: datetime, queues: set[str]) -> Part:
-    queue = capacity.queue_of(delivery.mailbox.registration.managed_by)
+    queue = capacity.queue_of(delivery.mailbox.registration.managed_by, delivery.route)
     coming = outlook.of(delivery, now, workers=queue in queues)
     when = cells.moment(coming.at, now) if coming.at else ""
     return Part(delivery, state_badge(delivery.state), coming, when)

@@ -63,6 +63,8 @@ class RegistrationForm(ModelForm[AppRegistration]):
             "kind",
             "certificate_path",
             "token_file",
+            "secret_expires_on",
+            "concurrency",
             "authority_host",
             "graph_endpoint",
         )
@@ -90,7 +92,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
         kind = cleaned.get("kind")
         if kind == CredentialKind.SECRET and not cleaned.get("new_secret") and "secret" not in self._stored:
             self.add_error("new_secret", "Enter the value of a client secret: none is stored.")
-        if kind == CredentialKind.CERTIFICATE:
+        if kind == CredentialKind.CERTIFICATE and "certificate" not in self._stored:
             self._require_path("certificate_path", "the PEM or PFX file with the key and the certificate")
         if kind == CredentialKind.FEDERATED:
             self._require_path("token_file", "the file with the federated token")
@@ -120,6 +122,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
                 "fields": (
                     "kind",
                     "new_secret",
+                    "secret_expires_on",
                     "certificate_path",
                     "new_certificate_password",
                     "token_file",
@@ -127,6 +130,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
             },
         ),
         ("Cloud", {"fields": ("authority_host", "graph_endpoint")}),
+        ("Limits", {"fields": ("concurrency",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AppRegistration]:

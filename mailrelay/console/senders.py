@@ -80,6 +80,7 @@ class SenderForm(ModelForm[SenderConfig]):
             "rewrite_signed",
             "uncertain_policy",
             "large_mail",
+            "bounce_policy",
             "redirect_all_to",
         )
         labels: ClassVar[dict[str, str]] = {"rewrite_signed": "Rewrite signed mail too"}
@@ -152,7 +153,10 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
         (None, {"fields": ("name", "active", "is_default")}),
         ("Which mail", {"fields": ("addresses", "domains")}),
         ("Which way", {"fields": ("registration", "mailbox_address")}),
-        ("How", {"fields": ("from_policy", "rewrite_signed", "uncertain_policy", "large_mail")}),
+        (
+            "How",
+            {"fields": ("from_policy", "rewrite_signed", "uncertain_policy", "large_mail", "bounce_policy")},
+        ),
         ("Staging", {"fields": ("redirect_all_to",)}),
     )
 

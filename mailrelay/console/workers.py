@@ -17,7 +17,12 @@ from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox.capacity import HEARTBEAT, MISSED
 
 #: What the Celery queues are for.
-QUEUES = {"deliver": "senders made here", "deliver-environment": "the sender from the environment"}
+QUEUES = {
+    "deliver": "senders made here",
+    "deliver-large": "their large mail",
+    "deliver-environment": "the sender from the environment",
+    "deliver-large-environment": "its large mail",
+}
 
 
 @admin.register(Worker, site=site)
@@ -59,7 +64,9 @@ class WorkerAdmin(ModelAdmin[Worker]):
 
     @admin.display(description="serves")
     def serves(self, row: Worker) -> str:
-        return ", ".join(QUEUES.get(name, name) for name in row.queues.split(","))
+        names = row.queues.split(",")
+        known = [words for name, words in QUEUES.items() if name in names]
+        return ", ".join([*known, *(name for name in names if name not in QUEUES)])
 
     @admin.display(description="started")
     def started(self, row: Worker) -> SafeString:
