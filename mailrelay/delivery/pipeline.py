@@ -3,37 +3,36 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain, repeat
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
 
-from mailrelay import metrics
-from mailrelay.delivery import tokens
+from mailrelay.delivery import large, tokens
+from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.loops import circles
-from mailrelay.delivery.results import circling, removed, result_of
+from mailrelay.delivery.plan import NoRouteError, plan
+from mailrelay.delivery.results import circling, removed, result_of, without_route
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
-from mailrelay.graph.error_table import CODES
-from mailrelay.graph.errors import verdict_of
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.sendmail import send_mime
 from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.mime.base64stream import Base64Body
-from mailrelay.mime.compose import Composed, compose
-from mailrelay.mime.identity import Identity
-from mailrelay.models import Delivery, SenderConfig
-from mailrelay.outbox import content, failpoints, leases, publish, scheduler, settle
+from mailrelay.mime.compose import Composed
+from mailrelay.mime.skeleton import NotSeparableError
+from mailrelay.models import Delivery
+from mailrelay.outbox import failpoints, leases, publish, scheduler, settle
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxError
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.settle import Result
 from mailrelay.outbox.writer import recycle
-from mailrelay.vocabulary import FromPolicy
+from mailrelay.vocabulary import Route
 
 log = logging.getLogger(__name__)
 
@@ -87,50 +86,27 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
 def _carry_out(delivery: Delivery) -> list[Reservation]:
     credential = credential_of(delivery.mailbox.registration)
     try:
-        mail = compose_for(delivery)
+        prepared = plan(delivery)
         tokens.token_for(credential)
     except ContentRemovedError:
         return settle.put_off(delivery, removed())
     except TokenUnavailable as unavailable:
         return settle.put_off(delivery, result_of(unavailable.verdict))
-    if circles(delivery, bytes(mail.parts[0])):
+    except (NoRouteError, NotSeparableError) as error:
+        return settle.put_off(delivery, without_route(error))
+    if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
-    attempt = leases.begin(delivery, mail.size)
+    attempt = leases.begin(delivery, prepared.size, prepared.route)
     failpoints.hit(failpoints.GRAPH_BEFORE)
-    result = _request(delivery, credential, mail, attempt)
+    if prepared.route is Route.LARGE:
+        result = large.send(delivery, credential, prepared, attempt, ending)
+    else:
+        result = _request(delivery, credential, prepared.mail, attempt)
     failpoints.hit(failpoints.GRAPH_AFTER)
     log.info(
         "attempt %d: %s", attempt.number, result.outcome, extra={"message_id": delivery.message.queue_id}
     )
     return _recorded(lambda: settle.settle(attempt, result))
-
-
-def compose_for(delivery: Delivery) -> Composed:
-    """Read a delivery's mail and make it fit to be sent. Raises ContentRemovedError."""
-    message = delivery.message
-    return compose(
-        content.read(message.pk),
-        recipients=recipients_of(delivery),
-        identity=identity_of(delivery.sender, delivery.mailbox.address),
-        message_id=f"<{message.message_id}>",
-        date=message.created_at,
-    )
-
-
-def recipients_of(delivery: Delivery) -> Sequence[str]:
-    if delivery.sender.redirect_all_to:
-        return [delivery.sender.redirect_all_to]
-    return list(delivery.recipients.order_by("pk").values_list("address", flat=True))
-
-
-def identity_of(sender: SenderConfig, mailbox_address: str) -> Identity:
-    return Identity(
-        policy=FromPolicy(sender.from_policy),
-        mailbox_address=mailbox_address,
-        addresses=sender.address_list,
-        domains=sender.domain_list,
-        rewrite_signed=sender.rewrite_signed,
-    )
 
 
 def _request(delivery: Delivery, credential: Credential, mail: Composed, attempt: Attempt) -> Result:
@@ -158,10 +134,7 @@ def _send(
         client_request_id=attempt.client_request_id,
         timeout=Timeouts(total=float(settings.GRAPH_TIMEOUT)),
     )
-    verdict = verdict_of(answer, token_is_fresh=fresh)
-    code = verdict.code if verdict.code in CODES else ""  # what else Graph may call it is no label
-    metrics.GRAPH_ANSWERS.labels(status=str(answer.status or "none"), code=code).inc()
-    metrics.GRAPH_SECONDS.observe(answer.duration)
+    verdict = judged(answer, token_is_fresh=fresh)
     if verdict.retry_token:
         store.invalidate(credential, bearer.value, claims=verdict.claims)
     return answer, verdict

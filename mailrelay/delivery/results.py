@@ -55,3 +55,14 @@ def removed() -> Result:
         Reason.TOO_OLD,
         "Ask the sender to send it again.",
     )
+
+
+def without_route(error: Exception) -> Result:
+    """Say that neither route carries the mail; `error` has the reason."""
+    return Result(
+        Outcome.PERMANENT,
+        f"The message is too large to be sent: {error}",
+        Blame.MESSAGE,
+        Reason.TOO_LARGE,
+        enhanced_status="5.3.4",
+    )

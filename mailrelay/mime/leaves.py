@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mailrelay.mime.source import RandomAccess
 
-__all__ = ["DECODABLE", "LeafContent", "LeafReader", "decoded_size"]
+__all__ = ["DECODABLE", "LeafContent", "LeafPart", "LeafReader", "decoded_size"]
 
 _BLOCK = 262_144  # bytes of the message at a time: a content row
 _NOT_BASE64 = bytes(
@@ -73,24 +73,21 @@ class LeafReader:
 
     def __init__(self, content: RandomAccess, start: int, end: int, encoding: str) -> None:
         self._content, self._start, self._end, self._encoding = content, start, end, encoding
-        self._marked: tuple[int, int, _Decoder] | None = None
-        self._begin()
+        self._at, self._given = start, 0
+        self._decoder, self._decoded = _decoder(encoding), memoryview(b"")
+        self._mark = self._state()
 
     def seek(self, offset: int) -> None:
-        """Go to `offset` bytes of decoded content; cheap from the last such place onwards."""
-        if self._marked is not None and self._marked[1] <= offset:
-            self._at, self._given, marked = self._marked
-            self._decoder, self._decoded = copy(marked), memoryview(b"")
-        else:
-            self._begin()
-        mark = (self._at, self._given, copy(self._decoder))
-        while self._given + len(self._decoded) <= offset and self._at < self._end:
-            self._given += len(self._decoded)
-            mark = (self._at, self._given, copy(self._decoder))
-            self._decode()
-        self._marked = mark
-        self._decoded = self._decoded[offset - self._given :]
-        self._given = offset
+        """Go to `offset` bytes of decoded content: cheap from the last such place, or where it stands."""
+        if offset != self._given:
+            if self._mark[1] <= offset:
+                self._at, self._given, decoder, self._decoded = self._mark
+                self._decoder = copy(decoder)
+            else:
+                self._begin()
+            while self._given < offset and self.read(min(_BLOCK, offset - self._given)):
+                pass
+        self._mark = self._state()
 
     def read(self, n: int) -> bytes:
         """At most `n` bytes, empty at the end."""
@@ -100,6 +97,13 @@ class LeafReader:
         self._decoded = self._decoded[len(data) :]
         self._given += len(data)
         return data
+
+    def part(self, offset: int, length: int) -> "LeafPart":
+        """The `length` bytes at `offset`, read when they are asked for."""
+        return LeafPart(self, offset, length)
+
+    def _state(self) -> tuple[int, int, _Decoder, memoryview]:
+        return self._at, self._given, copy(self._decoder), self._decoded
 
     def _begin(self) -> None:
         self._at, self._given = self._start, 0
@@ -113,6 +117,30 @@ class LeafReader:
             raise ValueError(f"the content ends at {self._at + len(data)} bytes, its index says otherwise")
         self._at += length
         self._decoded = memoryview(self._decoder.feed(data, last=self._at >= self._end))
+
+
+class LeafPart:
+    """A stretch of a leaf as a request body."""
+
+    def __init__(self, reader: LeafReader, offset: int, length: int) -> None:
+        self._reader, self._at, self._length, self._left = reader, offset, length, length
+        self._begun = False
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, n: int = -1) -> bytes:
+        """At most `n` bytes, everything for a negative `n`, empty at the end."""
+        if not self._begun:
+            self._reader.seek(self._at)
+            self._begun = True
+        wanted = self._left if n < 0 else min(n, self._left)
+        pieces = []
+        while wanted and (piece := self._reader.read(wanted)):
+            pieces.append(piece)
+            wanted -= len(piece)
+            self._left -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class LeafContent:

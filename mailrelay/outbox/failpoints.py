@@ -26,6 +26,7 @@ class Move(StrEnum):
     RENEW = "renew"
     EXPIRE = "expire"
     PROMOTE = "promote"
+    PAUSE = "pause"
     HOLD = "hold"
     RELEASE = "release"
     AGE = "age"
@@ -40,6 +41,7 @@ class Move(StrEnum):
 REPLY_BEFORE = "reply.before"
 GRAPH_BEFORE = "graph.before"
 GRAPH_AFTER = "graph.after"
+DRAFT_WHOLE = "draft.whole"
 
 _name, _, _count = os.environ.get("FAILPOINT", "").partition(":")
 _left = int(_count or 1)
@@ -60,4 +62,4 @@ def hit(point: str) -> None:
 def points() -> list[str]:
     """List every failpoint there is."""
     around = [f"{move}.{side}" for move in Move for side in ("before", "after")]
-    return [*around, REPLY_BEFORE, GRAPH_BEFORE, GRAPH_AFTER]
+    return [*around, REPLY_BEFORE, GRAPH_BEFORE, GRAPH_AFTER, DRAFT_WHOLE]

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 
 from mailrelay.models import Delivery, Mailbox, Message, SendLog
-from mailrelay.outbox import blame, claim, clock, counters, follow, leases, split, stoppage
+from mailrelay.outbox import blame, claim, clock, counters, follow, leases, overflow, split, stoppage
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.leases import MOST_CRASHES, POISONED, Attempt
@@ -137,6 +137,11 @@ def _opened(delivery: Delivery) -> QuerySet[SendLog]:
     return SendLog.objects.filter(delivery=delivery, finished_at__isnull=True)
 
 
+def pause(mailbox_id: int, text: str, retry_after: float | None) -> None:
+    """Let nothing new through a mailbox for a while: what is under way there was asked to wait."""
+    write(Move.PAUSE, lambda: blame.pause(claim.lock(mailbox_id), text, clock.now(), retry_after))
+
+
 def _record(attempt: Attempt, result: Result, now: datetime) -> str | None:
     """Write the result into its own attempt; return the outcome that stood there: none, or uncertain.
 
@@ -187,7 +192,9 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
         counters.add(counters.SENT)
         return _succeeded(delivery.mailbox_id, result, now)
     mailbox = claim.lock(delivery.mailbox_id)
-    if result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
+    if result.outcome == Outcome.TOO_LARGE and overflow.fall_over(delivery, mailbox, result.text, now):
+        pass
+    elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
         _fail(delivery, result, now)
     elif result.outcome == Outcome.UNCERTAIN:
         blame.uncertain(delivery, result.text, now)

@@ -1,0 +1,254 @@
+"""The large route: a draft of the skeleton, its leaves one after the other, and only then the sending.
+
+Whatever fails before the last step has sent nothing. What the last step came to is told by the draft itself.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from mailrelay.delivery import tokens
+from mailrelay.delivery.answers import counted, judged
+from mailrelay.delivery.plan import Plan
+from mailrelay.delivery.results import removed, result_of
+from mailrelay.graph import drafts, uploads
+from mailrelay.graph.answer import Answer
+from mailrelay.graph.calls import Caller, Response
+from mailrelay.graph.credentials import Credential
+from mailrelay.graph.drafts import DraftState, File
+from mailrelay.graph.http import Timeouts
+from mailrelay.graph.tokens import TokenUnavailable
+from mailrelay.graph.verdict import Verdict
+from mailrelay.mime.base64stream import Base64Body
+from mailrelay.mime.leaves import LeafContent, LeafReader
+from mailrelay.mime.skeleton import Leaf
+from mailrelay.models import Delivery
+from mailrelay.outbox import failpoints, leases, settle
+from mailrelay.outbox.errors import ContentRemovedError, OutboxError
+from mailrelay.outbox.leases import Attempt
+from mailrelay.outbox.settle import Result
+from mailrelay.outbox.writer import recycle
+from mailrelay.vocabulary import Blame, Outcome, Reason
+
+log = logging.getLogger(__name__)
+
+UNSENT = "The database was out of reach, or the lease lost, before the draft was sent; nothing was sent."
+#: Seconds that one wait within an attempt may take; what asks for more is put off as a whole.
+LONGEST_WAIT = 60.0
+#: Times that one step is tried when Graph is busy.
+TRIES = 4
+#: What Graph says of a file that is too small for a session, though too large for one request.
+TOO_SMALL = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
+
+
+class _Ended(Exception):  # noqa: N818 - the end of an attempt, with what it came to
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.sentence)
+        self.result = result
+
+
+def send(
+    delivery: Delivery, credential: Credential, plan: Plan, attempt: Attempt, ending: threading.Event
+) -> Result:
+    """Carry out an attempt that is on record. `ending` is set when the process has to stop."""
+    return _Attempt(delivery, credential, plan, attempt, ending).run()
+
+
+class _Attempt:
+    def __init__(
+        self,
+        delivery: Delivery,
+        credential: Credential,
+        plan: Plan,
+        attempt: Attempt,
+        ending: threading.Event,
+    ) -> None:
+        self.delivery, self.credential, self.plan = delivery, credential, plan
+        self.attempt, self.ending = attempt, ending
+        self.draft_id = ""
+
+    def run(self) -> Result:
+        try:
+            self._fill()
+            leases.note_draft(self.attempt, self.draft_id, complete=True)
+        except _Ended as ended:
+            self._remove()
+            return ended.result
+        except ContentRemovedError:
+            self._remove()
+            return removed()
+        except (OutboxError, DatabaseError) as error:
+            recycle(error)
+            self._remove()
+            return Result(Outcome.TRANSIENT, UNSENT, Blame.MESSAGE, Reason.SERVER_ERROR)
+        failpoints.hit(failpoints.DRAFT_WHOLE)
+        return self._send()
+
+    def _fill(self) -> None:
+        """Have a draft with everything in it."""
+        mail = self.plan.mail
+        self._create(lambda caller: drafts.create_from_mime(caller, Base64Body(mail.parts, mail.size)))
+        assert self.plan.skeleton is not None
+        for leaf in self.plan.skeleton.leaves:
+            self._add(leaf)
+
+    def _create(self, request: Callable[[Caller], Response]) -> None:
+        response = self._step(request, "create a draft")
+        self.draft_id = str(response.document.get("id") or "")
+        if not self.draft_id:
+            raise _Ended(_again(response.answer, "Graph made a draft and did not say which."))
+        leases.note_draft(self.attempt, self.draft_id)
+
+    def _add(self, leaf: Leaf) -> None:
+        """Put a leaf into the draft, by the way that its size asks for."""
+        assert self.plan.content is not None
+        reader = LeafReader(self.plan.content, leaf.start, leaf.end, leaf.encoding)
+        file = File(leaf.name, leaf.content_type, leaf.size, leaf.content_id, leaf.inline)
+        if drafts.fits_one_request(file):
+            self._step(
+                lambda caller: drafts.attach(
+                    caller, self.draft_id, file, Base64Body(LeafContent(reader), leaf.size)
+                ),
+                "attach a file",
+            )
+            return
+        uploaded = uploads.upload(self._caller(), self.draft_id, file, reader, self._wait)
+        counted(uploaded.answer)
+        if uploaded.breaks:
+            log.info("an upload broke %d times", uploaded.breaks, extra=self._extra)
+        if uploaded.unknown:
+            text = "Graph did not say whether it has the end of an attachment; all is uploaded anew."
+            raise _Ended(_again(uploaded.answer, text))
+        if not uploaded.done:
+            raise _Ended(_refused(uploaded.answer, "upload a file"))
+
+    def _send(self) -> Result:
+        caller = self._caller()
+        response = drafts.send(caller, self.draft_id)
+        verdict = judged(response.answer, token_is_fresh=False)
+        if verdict.retry_token:
+            caller = self._caller(verdict)
+            response = drafts.send(caller, self.draft_id)
+            verdict = judged(response.answer, token_is_fresh=True)
+        result = result_of(verdict, response.answer)
+        if verdict.outcome is Outcome.UNCERTAIN:
+            state, _ = drafts.state(caller, self.draft_id)
+            if state is DraftState.SENT:
+                text = "Graph gave no answer to the sending, but the draft says that it was sent."
+                return replace(result, outcome=Outcome.SENT, blame=Blame.NOBODY, sentence=text, advice="")
+        elif verdict.outcome is not Outcome.SENT:
+            self._remove()
+        return result
+
+    def _step(self, request: Callable[[Caller], Response], what: str) -> Response:
+        """Make one request until it is done or refused for good. Nothing is sent by any of them."""
+        fresh, caller = False, self._caller()
+        for tried in range(1, TRIES + 1):
+            response = request(caller)
+            if response.status in (200, 201, 204) and response.answer.is_graph:
+                counted(response.answer)
+                return response
+            verdict = judged(response.answer, token_is_fresh=fresh)
+            if verdict.retry_token and not fresh:
+                fresh, caller = True, self._caller(verdict)
+            elif response.status in (429, 503) and tried < TRIES:
+                self._rest(verdict, 2.0**tried)
+            else:
+                break
+        raise _Ended(_refused(response.answer, what, fresh=fresh))
+
+    def _rest(self, verdict: Verdict, wait: float) -> None:
+        """Wait as Graph asks, and let nothing else through this mailbox meanwhile."""
+        settle.pause(self.delivery.mailbox_id, verdict.sentence, verdict.retry_after)
+        self._wait(verdict.retry_after or wait)
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > LONGEST_WAIT or self.ending.wait(seconds):
+            why = (
+                "The process ends" if self.ending.is_set() else f"Microsoft asks for {seconds:.0f} s of rest"
+            )
+            text = f"{why}: what was uploaded is given up, nothing was sent."
+            raise _Ended(
+                Result(Outcome.TRANSIENT, text, Blame.MAILBOX, Reason.THROTTLED, retry_after=seconds)
+                if not self.ending.is_set()
+                else Result(Outcome.TRANSIENT, text, Blame.MESSAGE, Reason.SERVER_ERROR)
+            )
+
+    def _caller(self, refused: Verdict | None = None) -> Caller:
+        """Who asks, with a token that is good; a fresh one after `refused`."""
+        session, store = tokens.edge()
+        try:
+            token = tokens.token_for(self.credential)
+            if refused is not None:
+                store.invalidate(self.credential, token.value, claims=refused.claims)
+                token = tokens.token_for(self.credential)
+        except TokenUnavailable as unavailable:
+            raise _Ended(result_of(unavailable.verdict)) from None
+        timeouts = Timeouts(total=float(settings.GRAPH_TIMEOUT))
+        user = self.delivery.mailbox.graph_user
+        return Caller(session, token, self.credential, user, self.attempt.client_request_id, timeouts)
+
+    def _remove(self) -> None:
+        """Leave no draft behind; what cannot be removed now is found by its record later."""
+        if not self.draft_id:
+            return
+        try:
+            response = drafts.delete(self._caller(), self.draft_id)
+            if response.status in (204, 404):
+                leases.note_draft(self.attempt, "")
+        except (_Ended, OutboxError, DatabaseError) as error:
+            log.info("a draft stays for the sweep (%s)", type(error).__name__, extra=self._extra)
+
+    @property
+    def _extra(self) -> dict[str, str]:
+        return {"message_id": self.delivery.message.queue_id}
+
+
+def _refused(answer: Answer, what: str, *, fresh: bool = False) -> Result:
+    """What a refusal of a step means: the mail was not sent, in no case."""
+    verdict = judged(answer, token_is_fresh=fresh)
+    result = result_of(verdict, answer)
+    if TOO_SMALL in answer.codes:
+        return replace(
+            result,
+            outcome=Outcome.PERMANENT,
+            blame=Blame.MESSAGE,
+            reason=Reason.TOO_LARGE,
+            sentence="An attachment is a few bytes too large for one request and too small for an upload.",
+            advice="Send it compressed or in another form.",
+            enhanced_status="5.3.4",
+        )
+    if answer.status == 403:
+        # Not the mailbox's fault: whole messages still go through it.
+        return replace(
+            result,
+            outcome=Outcome.TRANSIENT,
+            blame=Blame.MESSAGE,
+            reason=Reason.CONSENT_MISSING,
+            sentence=f"The app registration may not {what} in the mailbox {answer.mailbox}.",
+            advice="Grant it Mail.ReadWrite there (a change takes up to two hours), or switch large mail off "
+            "for this sender.",
+        )
+    if verdict.outcome is Outcome.UNCERTAIN:
+        return _again(answer, f"Graph gave no answer that could be used when asked to {what}.", verdict)
+    return result
+
+
+def _again(answer: Answer, sentence: str, verdict: Verdict | None = None) -> Result:
+    """A passing fault before the sending: all begins anew."""
+    blame = verdict.blame if verdict and verdict.blame is not Blame.NOBODY else Blame.MESSAGE
+    return Result(
+        Outcome.TRANSIENT,
+        f"{sentence} Nothing was sent.",
+        blame,
+        Reason.UNREACHABLE if blame is Blame.ENDPOINT else Reason.SERVER_ERROR,
+        http_status=answer.status,
+        request_id=answer.request_id,
+        duration=answer.duration,
+        retry_after=answer.retry_after,
+        reply=answer.raw,
+    )

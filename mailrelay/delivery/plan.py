@@ -1,0 +1,97 @@
+"""What is sent, and by which route: whole in one request, or as a draft and uploads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from mailrelay.mime.compose import DIRECT_LIMIT, Composed, compose
+from mailrelay.mime.identity import Identity
+from mailrelay.mime.skeleton import Skeleton, take_apart
+from mailrelay.models import Delivery, SenderConfig
+from mailrelay.outbox import content
+from mailrelay.vocabulary import FromPolicy, Route
+
+#: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.
+MOST_WHOLE = DIRECT_LIMIT + 1_048_576
+#: Bytes that a skeleton may have: it stands in memory, and its request is the one that must not fail.
+SKELETON_LIMIT = 2_097_152
+
+
+class NoRouteError(Exception):
+    """Neither route carries this mail as things are; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A delivery ready to be sent; `content` is where the leaves of the large route are read from."""
+
+    route: Route
+    mail: Composed
+    content: content.Reader | None = field(default=None, repr=False)
+    skeleton: Skeleton | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes to send, before base64."""
+        leaves = self.skeleton.leaves if self.skeleton else ()
+        return self.mail.size + sum(leaf.size for leaf in leaves)
+
+
+def plan(delivery: Delivery) -> Plan:
+    """Read a delivery's mail, make it fit to be sent, and choose its route.
+
+    Raises ContentRemovedError, NoRouteError, and NotSeparableError where it cannot be taken apart.
+    """
+    able = delivery.sender.sends_large(delivery.mailbox)
+    if delivery.size <= MOST_WHOLE and not (able and delivery.route == Route.LARGE):
+        mail = composed(delivery, content.read(delivery.message_id))
+        fits = mail.size <= min(delivery.mailbox.direct_limit, DIRECT_LIMIT)
+        # Who has no other route has nothing to lose by asking for more than was taken before.
+        if fits or (not able and mail.size <= DIRECT_LIMIT):
+            return Plan(Route.MIME, mail)
+    if not able:
+        raise NoRouteError(
+            f"The message is larger than {DIRECT_LIMIT} bytes, and the sender {delivery.sender.name} may not "
+            "use the large route. Grant the application Mail.ReadWrite and let the sender send large mail, "
+            "then requeue the message."
+        )
+    return large_plan(delivery, min(delivery.mailbox.direct_limit, SKELETON_LIMIT))
+
+
+def large_plan(delivery: Delivery, limit: int) -> Plan:
+    """Take a delivery's mail apart so that its skeleton has `limit` bytes at most."""
+    reader = content.Reader(delivery.message_id)
+    skeleton = take_apart(reader, limit, lambda raw: composed(delivery, raw))
+    return Plan(Route.LARGE, skeleton.mail, reader, skeleton)
+
+
+def composed(delivery: Delivery, raw: bytes) -> Composed:
+    """Make `raw`, a delivery's mail or its skeleton, fit to be sent."""
+    message = delivery.message
+    return compose(
+        raw,
+        recipients=recipients_of(delivery),
+        identity=identity_of(delivery.sender, delivery.mailbox.address),
+        message_id=f"<{message.message_id}>",
+        date=message.created_at,
+    )
+
+
+def recipients_of(delivery: Delivery) -> Sequence[str]:
+    if delivery.sender.redirect_all_to:
+        return [delivery.sender.redirect_all_to]
+    return list(delivery.recipients.order_by("pk").values_list("address", flat=True))
+
+
+def identity_of(sender: SenderConfig, mailbox_address: str) -> Identity:
+    return Identity(
+        policy=FromPolicy(sender.from_policy),
+        mailbox_address=mailbox_address,
+        addresses=sender.address_list,
+        domains=sender.domain_list,
+        rewrite_signed=sender.rewrite_signed,
+    )
+
+
+def without_mail(plan: Plan) -> Plan:
+    """The same plan without the bytes of its mail, once they are sent."""
+    return replace(plan, mail=replace(plan.mail, parts=()))
