@@ -52,12 +52,18 @@ def text_of(mailbox: Mailbox) -> str:
 
 
 def hold_behind(mailbox: Mailbox, now: datetime) -> int:
-    """Move a batch of what waits behind a stopped mailbox to held, in the caller's transaction."""
+    """Move a batch of what waits behind a stopped mailbox to held, in the caller's transaction.
+
+    What is held for something else that was the matter before tells of the present too.
+    """
     reason = of(mailbox)
     if not reason:
         return 0
-    waiting = Delivery.objects.filter(mailbox=mailbox, state=State.QUEUED)
-    return _move(waiting, now, state=State.HELD, reason=reason, last_error=text_of(mailbox))
+    behind = Delivery.objects.filter(mailbox=mailbox)
+    former = [other for other in REASONS if other != reason]
+    told = {"state": State.HELD, "reason": reason, "last_error": text_of(mailbox)}
+    moved = _move(behind.filter(state=State.QUEUED), now, **told)
+    return moved + _move(behind.filter(state=State.HELD, reason__in=former), now, **told)
 
 
 def release_behind(mailbox: Mailbox, now: datetime) -> int:

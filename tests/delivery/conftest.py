@@ -1,0 +1,20 @@
+"""An office: delivery inside this process, against one sandbox for the folder."""
+
+import pytest
+
+from mailrelay.sandbox.client import SandboxProcess
+
+
+@pytest.fixture(scope="session")
+def steady_sandbox(tmp_path_factory):
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as process:
+        yield process
+
+
+@pytest.fixture
+def office(transactional_db, steady_sandbox, monkeypatch):
+    from tests.delivery.office import Office
+
+    steady_sandbox.reset()
+    yield Office(steady_sandbox, monkeypatch)
+    steady_sandbox.reset()

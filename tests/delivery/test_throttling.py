@@ -1,0 +1,150 @@
+"""429 and 503: the mailbox waits as long as Microsoft says, alone, and nothing is lost or counted against mail."""
+
+from datetime import timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from mailrelay.outbox import blame, clock, leases
+from mailrelay.vocabulary import State
+from tests.delivery.office import fresh, log, timeline
+from tests.harness.ports import eventually
+from tests.harness.processes import mail, rows, send
+
+
+def pause_of(box) -> float:
+    """Return the seconds until the mailbox's pause ends."""
+    return (fresh(box).paused_until - clock.now()).total_seconds()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("retry_after", "least", "most"),
+    [("7", 5, 7), ("2.128", 1, 2.2), ("3600", 3590, 3600), ("0", 0, 2), (None, 0, 2)],
+)
+def test_the_mailbox_waits_as_long_as_retry_after_says(office, status, retry_after, least, most):
+    office.sandbox.fault("sendMail", "status", status=status, retry_after=retry_after)
+    delivery = office.one()
+
+    office.work()
+
+    assert least <= pause_of(office.mailbox) <= most
+    fresh(delivery)
+    assert (delivery.state, delivery.attempts, delivery.next_attempt_at) == (State.QUEUED, 0, None)
+    office.later(most + 0.5)
+    assert fresh(delivery).state == State.SENT
+    assert len(office.requests()) == 2
+    assert len(office.delivered()) == 1
+
+
+def test_it_keeps_a_retry_after_that_is_a_date(office):
+    until = clock.now() + timedelta(seconds=120)
+    office.sandbox.fault("sendMail", "status", status=429, retry_after=format_datetime(until, usegmt=True))
+    delivery = office.one()
+
+    office.work()
+
+    assert 100 < pause_of(office.mailbox) <= 121
+    office.later(122)
+    assert fresh(delivery).state == State.SENT
+
+
+def test_no_request_goes_to_a_paused_mailbox_and_the_others_flow(office):
+    other = office.box("shared@contoso.test")
+    office.sandbox.fault("sendMail", "throttled", mailbox="gateway@contoso.test", retry_after="3600")
+    office.queue(20)
+    office.work()
+    asked = len(office.requests(box=office.mailbox))
+    assert asked == 1
+
+    flowing = office.queue(10, other)
+    for _ in range(5):
+        office.later(700)
+
+    assert {fresh(row).state for row in flowing} == {State.SENT}
+    assert len(office.requests(box=office.mailbox)) == asked
+    office.later(200)
+    assert office.states() == [State.SENT] * 30
+    assert len(set(office.delivered())) == len(office.delivered()) == 30
+
+
+def test_what_was_reserved_before_the_pause_goes_back_instead_of_being_sent(office):
+    office.sandbox.fault("sendMail", "throttled", retry_after="60")
+    deliveries = office.queue(4)
+
+    office.work()
+
+    assert len(office.requests()) == 1
+    assert [len(log(row)) for row in deliveries] == [1, 0, 0, 0]
+    assert office.states() == [State.QUEUED] * 4
+    office.later(61)
+    assert office.states() == [State.SENT] * 4
+
+
+def test_a_lease_whose_mailbox_was_paused_does_not_begin(office):
+    delivery = office.one()
+    (reservation,) = office.reserve()
+    taken = leases.take(reservation.delivery_id, reservation.token)
+    blame.pause(fresh(office.mailbox), "asked", clock.now(), 60.0)
+
+    with pytest.raises(leases.LeaseLostError):
+        leases.begin(taken, 100)
+
+    assert fresh(delivery).state == State.QUEUED
+    assert log(delivery) == []
+
+
+def test_a_202_with_retry_after_is_sent_once_and_pauses_the_mailbox(office):
+    office.sandbox.fault("sendMail", "accept_with_retry_after", retry_after="90")
+    first, second = office.one(), office.one()
+
+    office.work()
+
+    assert fresh(first).state == State.SENT
+    assert fresh(second).state == State.QUEUED
+    assert 80 < pause_of(office.mailbox) <= 90
+    assert len(office.requests()) == 1
+    office.later(91)
+    assert fresh(second).state == State.SENT
+    assert len(office.delivered()) == 2
+
+
+def test_pauses_without_retry_after_grow_until_a_success(office):
+    office.sandbox.fault("sendMail", "status", status=429, times=5)
+    delivery = office.one()
+    office.work()
+    pauses = [pause_of(office.mailbox)]
+
+    for _ in range(4):
+        office.later(pauses[-1] + 0.1)
+        pauses.append(pause_of(office.mailbox))
+
+    assert all(later > earlier for earlier, later in zip(pauses, pauses[1:], strict=False))
+    office.later(60)
+    assert fresh(delivery).state == State.SENT
+    assert fresh(office.mailbox).failures == 0
+    assert timeline(delivery) == ""
+
+
+def test_answers_of_one_moment_lengthen_the_pause_once(office):
+    box = office.mailbox
+    for _ in range(4):
+        blame.pause(box, "asked", clock.now(), None)
+
+    assert box.failures == 1
+    assert pause_of(box) <= blame.FIRST_PAUSE * 1.2
+
+
+def test_throttling_under_load_loses_and_doubles_nothing(embedded):
+    listener = embedded.start()
+    for _ in range(5):
+        embedded.sandbox.fault("sendMail", "status", status=429, retry_after="1", skip=7)
+    for number in range(60):
+        send(listener.smtp_port, mail(number))
+
+    embedded.wait_for(sent=60)
+
+    ids = [delivery["internet_message_id"] for delivery in embedded.delivered()]
+    assert sorted(ids) == sorted(f"<test-{number}@app.test>" for number in range(60))
+    assert rows(embedded.environment, "SELECT MAX(attempts), MAX(copies) FROM mailrelay_delivery") == [(0, 0)]
+    eventually(lambda: not embedded.sandbox.faults(), what="every fault being used")
