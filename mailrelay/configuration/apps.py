@@ -10,16 +10,17 @@ from mailrelay.outbox import registrations
 from mailrelay.vocabulary import CredentialKind
 
 SECRETS = ("secret", "next_secret", "certificate", "certificate_password")
-#: What each kind of credential cannot do without.
+#: What each kind of credential cannot do without: one of these.
 PROOFS = {
-    CredentialKind.SECRET: "secret",
-    CredentialKind.CERTIFICATE: "certificate_path",
-    CredentialKind.FEDERATED: "token_file",
+    CredentialKind.SECRET: ("secret", "next_secret"),
+    CredentialKind.CERTIFICATE: ("certificate_path", "certificate"),
+    CredentialKind.FEDERATED: ("token_file",),
 }
 #: Columns that are part of the credential: a change of one needs a new token.
 CREDENTIAL = (
     "tenant_id",
     "client_id",
+    "cloud",
     "authority_host",
     "graph_endpoint",
     "kind",
@@ -61,12 +62,10 @@ def _refuse_without_proof(
 ) -> None:
     """Raise ConfigurationError where the credential would lack what proves it."""
     kind = CredentialKind(str(columns.get("kind", row.kind)))
-    needed = PROOFS.get(kind)
-    if needed is None:
-        return
-    value = secrets[needed] if needed in secrets else columns.get(needed, getattr(row, needed))
-    if value == "":
-        raise entry.item.error(f"lacks {needed}, which the credential {kind.value} needs; none is stored.")
+    needed = PROOFS.get(kind, ())
+    values = [secrets[name] if name in secrets else columns.get(name, getattr(row, name)) for name in needed]
+    if needed and all(value == "" for value in values):
+        raise entry.item.error(f"lacks {needed[0]}, which the credential {kind.value} needs; none is stored.")
 
 
 def _store(row: AppRegistration, columns: dict[str, object], given: dict[str, str]) -> None:
@@ -75,10 +74,10 @@ def _store(row: AppRegistration, columns: dict[str, object], given: dict[str, st
         return
     renewed = any(getattr(row, column) != columns.get(column, getattr(row, column)) for column in CREDENTIAL)
     write_row(row, columns)
-    password = given.get("certificate_password")
-    if password:
-        AppRegistration.objects.filter(pk=row.pk).update(certificate_password=password)
+    others = {column: secret for column, secret in given.items() if column != "secret"}
+    if others:
+        AppRegistration.objects.filter(pk=row.pk).update(**others)
     if "secret" in given:
         registrations.replace_secret(row, given["secret"])
-    elif renewed or password:
+    elif renewed or others:
         registrations.renew(row)

@@ -59,6 +59,10 @@ class Item:
             raise self.error(f"must be text; it is {self._kind()}. Put it in quotes if it is meant so.")
         return str(self.node.value).strip()
 
+    def day(self) -> str:
+        """Give a day, which YAML knows without quotes, as text."""
+        return str(self.node.value) if self._is("timestamp") else self.text()
+
     def integer(self) -> int:
         if not isinstance(self.node, yaml.ScalarNode) or not self._is("int"):
             raise self.error(f"must be a whole number; it is {self._kind()}.")

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 from mailrelay.configuration.reading import Item
+from mailrelay.graph.credentials import armoured
 
+#: How DER begins, and with it a PFX file: a SEQUENCE with a length of its own.
+PFX_START = b"\x30\x82"
 #: What export writes in the place of a secret that is stored, and apply leaves as it is.
 KEEP = "keep"
 HINT = f"Write {{env: NAME}}, {{file: PATH}}, or {KEEP} to leave the stored one."
@@ -38,11 +41,15 @@ def _from_variable(source: Item) -> str:
 def _from_file(source: Item, folder: Path) -> str:
     path = folder / source.text()
     try:
-        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+        data = path.read_bytes()
     except OSError as error:
         raise source.error(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        secret = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise source.error(f"{path} is not UTF-8 text.") from None
+        if not data.startswith(PFX_START):
+            raise source.error(f"{path} is neither UTF-8 text nor a PFX file.") from None
+        return armoured(data)
     if not secret:
         raise source.error(f"{path} is empty.")
     return secret

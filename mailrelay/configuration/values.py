@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import date
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -81,6 +82,8 @@ def of_field(item: Item, field: "models.Field[object, object]") -> object:
     value: object
     if isinstance(field, models.BooleanField):
         value = item.flag()
+    elif isinstance(field, models.DateField):
+        value = item.day() or None
     elif isinstance(field, models.IntegerField) and not field.choices:
         value = item.integer()
     else:
@@ -104,7 +107,7 @@ def shown(value: object, field: "models.Field[object, object]") -> object:
     """Give a column's value as the file has it."""
     if field.choices and isinstance(value, int):
         return dict(field.flatchoices)[value]
-    return value
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _domain(item: Item) -> str:

@@ -1,5 +1,7 @@
 """From an app registration's row to the credential that the Graph edge presents."""
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 
 from mailrelay.graph.credentials import Credential
@@ -11,6 +13,19 @@ from mailrelay.vocabulary import CredentialKind, ManagedBy
 def servable(registration: AppRegistration) -> bool:
     """Whether this process has what `registration` proves itself with."""
     return registration.managed_by != ManagedBy.ENVIRONMENT or environment.configured()
+
+
+def certificate_end(credential: Credential) -> datetime | None:
+    """When the credential's certificate ends; None where there is none that can be read."""
+    if credential.kind is not CredentialKind.CERTIFICATE:
+        return None
+    # Here, since these parts of cryptography cost memory that no other kind of credential needs.
+    from mailrelay.graph.certificates import CertificateError, expires_at
+
+    try:
+        return datetime.fromtimestamp(expires_at(credential), UTC)
+    except CertificateError:
+        return None
 
 
 def credential_of(registration: AppRegistration) -> Credential:
@@ -25,6 +40,8 @@ def credential_of(registration: AppRegistration) -> Credential:
         graph_endpoint=registration.graph_endpoint,
         kind=CredentialKind(registration.kind),
         secret=settings.AZURE_CLIENT_SECRET if own else registration.secret,
+        next_secret=settings.AZURE_CLIENT_NEXT_SECRET if own else registration.next_secret,
+        certificate_pem="" if own else registration.certificate,
         certificate_path=registration.certificate_path,
         certificate_password=password,
         token_file=registration.token_file,

@@ -4,11 +4,11 @@ import logging
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, connection
 
-from mailrelay.delivery.credentials import credential_of, servable
+from mailrelay.delivery.credentials import certificate_end, credential_of, servable
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import GraphSession
 from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at what is about to expire.
 INTERVAL = 5.0
+#: How long before its end a secret or certificate is warned of, once a day.
+NOTICE = timedelta(days=30)
+DAY = timedelta(days=1)
 #: Seconds for which nobody asks again after a failure.
 REFUSAL_HOLDS = 5.0
 
@@ -59,12 +62,16 @@ def token_for(credential: Credential) -> Token:
 
 
 def _refreshed(credential: Credential, token: Token) -> None:
+    ends = certificate_end(credential)
+
     def run() -> None:
         now = clock.now()
         counters.add(counters.TOKEN_REFRESHES)
         AppRegistration.objects.filter(pk=int(credential.registration)).update(
             token_expires_at=datetime.fromtimestamp(token.expires_at, UTC),
             token_succeeded_at=now,
+            secret_in_use=token.proof or ("secret" if credential.secret else ""),
+            certificate_expires_at=ends,
             token_refused=False,
             token_error="",
         )
@@ -90,6 +97,7 @@ class Keeper:
     def __init__(self) -> None:
         self._ended = threading.Event()
         self._tried: dict[str, float] = {}
+        self._warned: dict[str, datetime] = {}
         self._thread = threading.Thread(target=self._run, name="tokens", daemon=True)
 
     def start(self) -> None:
@@ -114,6 +122,7 @@ class Keeper:
     def _look(self) -> None:
         _, store = edge()
         for registration in AppRegistration.objects.filter(active=True).order_by("pk"):
+            self._warn_of_endings(registration)
             if not servable(registration):
                 continue
             credential = credential_of(registration)
@@ -121,6 +130,16 @@ class Keeper:
                 store.renew_due([credential])
             elif self._may_try(registration, credential):
                 self._try(registration, credential)
+
+    def _warn_of_endings(self, registration: AppRegistration) -> None:
+        """Say once a day what a person has to renew within NOTICE."""
+        now = clock.now()
+        for column, end in registration.endings().items():
+            key = f"{registration.pk} {column}"
+            if end - now < NOTICE and now - self._warned.get(key, now - DAY) >= DAY:
+                self._warned[key] = now
+                days = max(0, (end - now).days)
+                log.warning("the %s of %s ends in %d days", column.replace("_", " "), registration.name, days)
 
     def _may_try(self, registration: AppRegistration, credential: Credential) -> bool:
         """Whether a credential without a token may be tried: at once when new, then once an interval.

@@ -59,7 +59,8 @@ def token_of(candidate: Candidate, session: GraphSession) -> tuple[Token | None,
         passing = verdict.outcome == Outcome.TRANSIENT
         make = CHECK.warning if passing and verdict.retry_after else CHECK.problem
         return None, [make(f"{name} gets no token: {verdict.sentence}", verdict.advice)]
-    return token, [_roles(name, token), *_certificate(candidate), *_standing(candidate.registration)]
+    more = (*_certificate(candidate), *_secrets(candidate.registration, token))
+    return token, [_roles(name, token), *more, *_standing(candidate.registration)]
 
 
 def _roles(name: str, token: Token) -> Finding:
@@ -91,6 +92,24 @@ def _certificate(candidate: Candidate) -> Iterator[Finding]:
             f"The certificate of {candidate.registration.name} ends in {max(0, int(days))} days.",
             "Upload its successor under Certificates & secrets, then put it in the place of the file.",
         )
+
+
+def _secrets(registration: AppRegistration, token: Token) -> Iterator[Finding]:
+    """Say which of two secrets works, and which ends soon."""
+    if token.proof == "secret":
+        yield CHECK.warning(
+            f"{registration.name} has a newer secret, which Entra does not take: the older one was used.",
+            "Compare the newer one with Certificates & secrets of the app registration, and enter it again.",
+        )
+    elif token.proof:
+        yield CHECK.ok(f"{registration.name} uses its newer secret; the older one can go.")
+    for column, end in registration.endings().items():
+        days = (end.timestamp() - time.time()) / DAY
+        if column != "certificate" and days < NOTICE:
+            yield CHECK.warning(
+                f"The {column.replace('_', ' ')} of {registration.name} ends in {max(0, int(days))} days.",
+                "Make its successor in Entra ID and enter it as the next secret; both work meanwhile.",
+            )
 
 
 def _standing(registration: AppRegistration) -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """A client certificate in the shape that msal wants, from a PEM or PFX file or from PEM text."""
 
+import base64
+import binascii
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from mailrelay.graph.credentials import Credential
+from mailrelay.graph.credentials import PFX_BEGIN, PFX_END, Credential
 
 _KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 
@@ -49,7 +51,7 @@ def load(credential: Credential) -> tuple[PrivateKeyTypes, x509.Certificate]:
 
 def _bytes(credential: Credential) -> bytes:
     if credential.certificate_pem:
-        return credential.certificate_pem.encode()
+        return _unarmoured(credential.certificate_pem)
     if not credential.certificate_path:
         raise CertificateError("its certificate is not set")
     try:
@@ -57,6 +59,15 @@ def _bytes(credential: Credential) -> bytes:
     except OSError as error:
         problem = error.strerror or "unreadable"
         raise CertificateError(f"the file {credential.certificate_path} cannot be read ({problem})") from None
+
+
+def _unarmoured(text: str) -> bytes:
+    if not text.startswith(PFX_BEGIN):
+        return text.encode()
+    try:
+        return base64.b64decode(text[len(PFX_BEGIN) :].partition(PFX_END)[0])
+    except binascii.Error:
+        raise CertificateError("the PFX that is stored cannot be read; enter it again") from None
 
 
 def _from_pem(data: bytes, password: bytes | None) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:

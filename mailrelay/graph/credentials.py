@@ -1,11 +1,20 @@
 """How an app registration proves itself to Entra ID, as plain data."""
 
+import base64
 from dataclasses import dataclass, field
 
 from mailrelay.vocabulary import CredentialKind
 
 GLOBAL_AUTHORITY = "https://login.microsoftonline.com"
 GLOBAL_GRAPH = "https://graph.microsoft.com"
+
+
+PFX_BEGIN, PFX_END = "-----BEGIN PKCS12-----", "-----END PKCS12-----"
+
+
+def armoured(pfx: bytes) -> str:
+    """Write the bytes of a PFX file as text, so that it can be kept where a PEM is (RFC 7468's form)."""
+    return f"{PFX_BEGIN}\n{base64.encodebytes(pfx).decode('ascii')}{PFX_END}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,8 @@ class Credential:
     graph_endpoint: str = GLOBAL_GRAPH
     kind: CredentialKind = CredentialKind.SECRET
     secret: str = field(default="", repr=False)
-    certificate_pem: str = field(default="", repr=False)  # private key and certificate(s) in one text
+    next_secret: str = field(default="", repr=False)  # newer than `secret` and tried first; both may be good
+    certificate_pem: str = field(default="", repr=False)  # key and certificate(s), or an `armoured` PFX
     certificate_path: str = ""  # instead of the text: a PEM or PFX file, read at each acquisition
     certificate_password: str = field(default="", repr=False)
     token_file: str = ""  # federated: read at each assertion, since the platform rotates it

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -23,13 +23,15 @@ from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import GraphSession, Reply, Timeouts
 from mailrelay.graph.token_errors import local_refusal, verdict_of_token_error
 from mailrelay.graph.verdict import Verdict
-from mailrelay.vocabulary import CredentialKind
+from mailrelay.vocabulary import CredentialKind, Reason
 
 log = logging.getLogger(__name__)
 
 TOKEN_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
 
 _FALLBACK_LIFETIME = 3_599.0  # seconds; Entra's usual value
+#: Refusals of one secret that say nothing about another.
+_OF_SECRET = (Reason.SECRET_WRONG, Reason.SECRET_EXPIRED, Reason.CREDENTIAL_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Token:
     expires_at: float  # unix seconds
     acquired_at: float  # unix seconds
     roles: tuple[str, ...] | None = None
+    proof: str = ""  # the field of the credential that it was given for, where there was a choice
 
 
 class TokenUnavailable(Exception):  # noqa: N818 - it is a state of affairs rather than a mistake
@@ -106,6 +109,31 @@ def acquire(credential: Credential, session: GraphSession, *, claims: str | None
 
     `claims` is the JSON of a claims challenge to be answered.
     """
+    if credential.kind is CredentialKind.SECRET and credential.next_secret:
+        return _by_either_secret(credential, session, claims)
+    return _acquire(credential, session, claims)
+
+
+def _by_either_secret(credential: Credential, session: GraphSession, claims: str | None) -> Token:
+    """Try the newer secret, and the older one when Entra refuses that: during a change either may be good.
+
+    Entra takes minutes until a new secret counts everywhere, and an old one may be deleted at any time.
+    """
+    newer = replace(credential, secret=credential.next_secret, next_secret="")
+    try:
+        return replace(_acquire(newer, session, claims), proof="next_secret")
+    except TokenUnavailable as unavailable:
+        if unavailable.verdict.reason not in _OF_SECRET or not credential.secret:
+            raise
+        log.warning(
+            "Entra does not take the newer secret of the app registration %s; the older one is tried",
+            credential.client_id,
+        )
+    older = replace(credential, next_secret="")
+    return replace(_acquire(older, session, claims), proof="secret")
+
+
+def _acquire(credential: Credential, session: GraphSession, claims: str | None) -> Token:
     transport = _Transport(session)
     before = time.time()
     try:

@@ -71,6 +71,14 @@ def _gauges(figures: Figures) -> Iterator[Metric]:
     for app, at in figures.token_expiry.items():
         expiry.add_metric([app], at)
     yield expiry
+    ends = GaugeMetricFamily(
+        "graph_smtp_credential_expiry_seconds",
+        "Seconds until a secret or certificate ends; negative once it has",
+        labels=["app", "credential"],
+    )
+    for (app, proof), seconds in figures.credential_expiry.items():
+        ends.add_metric([app, proof], seconds)
+    yield ends
     if figures.default_token_expiry is not None:
         yield GaugeMetricFamily(
             "graph_smtp_token_expiry_timestamp",

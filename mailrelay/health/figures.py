@@ -22,6 +22,8 @@ class Figures:
     failing_registrations: int
     workers: int
     token_expiry: dict[str, float]
+    #: Seconds until a credential ends, by app registration and kind of proof.
+    credential_expiry: dict[tuple[str, str], float]
     default_token_expiry: float | None
 
 
@@ -38,13 +40,24 @@ def gather() -> Figures:
         failing_registrations=AppRegistration.objects.exclude(failing=Reason.NONE).count(),
         workers=Worker.objects.filter(seen_at__gte=now - clock.seconds(15)).count(),
         token_expiry=_token_expiry(),
+        credential_expiry=_credential_expiry(now),
         default_token_expiry=_timestamp(_default_expiry()),
     )
 
 
 def _token_expiry() -> dict[str, float]:
     known = AppRegistration.objects.filter(active=True, token_expires_at__isnull=False)
-    return {row.name: row.token_expires_at.timestamp() for row in known if row.token_expires_at}
+    pairs = known.values_list("name", "token_expires_at")
+    return {name: at.timestamp() for name, at in pairs if at}
+
+
+def _credential_expiry(now: datetime) -> dict[tuple[str, str], float]:
+    columns = ("name", "kind", "secret_expires_on", "next_secret_expires_on", "certificate_expires_at")
+    return {
+        (row.name, proof): (end - now).total_seconds()
+        for row in AppRegistration.objects.filter(active=True).only(*columns)
+        for proof, end in row.endings().items()
+    }
 
 
 def _default_expiry() -> datetime | None:

@@ -1,5 +1,6 @@
 """Whose mail goes where, and what Microsoft allows each of them."""
 
+from datetime import UTC, datetime, time
 from typing import Any
 
 from django.core.validators import MinValueValidator
@@ -95,6 +96,15 @@ class AppRegistration(models.Model):
             if kwargs.get("update_fields") is not None:
                 kwargs["update_fields"] = {*kwargs["update_fields"], "authority_host", "graph_endpoint"}
         super().save(*args, **kwargs)
+
+    def endings(self) -> dict[str, datetime]:
+        """When what it proves itself with ends, as far as that is known, by the name of the column."""
+        days = {"secret": self.secret_expires_on, "next_secret": self.next_secret_expires_on}
+        known = {name: datetime.combine(day, time.min, UTC) for name, day in days.items() if day}
+        if self.kind == CredentialKind.SECRET:
+            return known
+        ends = self.certificate_expires_at
+        return {"certificate": ends} if ends and self.kind == CredentialKind.CERTIFICATE else {}
 
 
 class Mailbox(models.Model):

@@ -119,7 +119,7 @@ def _registration() -> AppRegistration:
     if any(getattr(row, name) != value for name, value in identity.items()):
         AppRegistration.objects.filter(pk=row.pk).update(**identity, **NO_TOKEN, version=row.version + 1)
     mine = AppRegistration.objects.filter(pk=row.pk)
-    mine.update(active=True)
+    mine.update(active=True, secret_expires_on=settings.AZURE_CLIENT_SECRET_EXPIRES)
     mine.exclude(failing=Reason.NONE).update(retry_at=clock.now())
     Mailbox.objects.filter(registration=row).exclude(blocked=Reason.NONE).update(probe_at=clock.now())
     return row

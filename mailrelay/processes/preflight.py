@@ -14,6 +14,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, IntegrityError, connection
 
 from gateway.checks import TAG
+from mailrelay.configuration.field_keys import unreadable
 from mailrelay.health.readiness import pending_migrations
 
 #: Seconds between two tries to lock DATA_DIR.
@@ -34,6 +35,17 @@ def refuse_memory_broker(process: str) -> None:
             f"{process} needs a broker that other processes can reach, but CELERY_BROKER_URL is memory://. "
             "Set it to amqp://… or redis://…, or run everything in one process with manage.py rungateway. "
             "(gateway.E010)"
+        )
+
+
+def refuse_wrong_field_key() -> None:
+    """Raise CommandError where a stored secret cannot be opened: what is ciphertext must never be used."""
+    lost = unreadable()
+    if lost:
+        raise CommandError(
+            f"FIELD_ENCRYPTION_KEYS opens neither the {' nor the '.join(lost[:3])}. Put the key that it was "
+            "saved under back at the end of the list; `manage.py rotate_field_keys` then renews what is "
+            "stored. (gateway.E020)"
         )
 
 

@@ -30,6 +30,7 @@ class WorkerProcess:
             preflight.refuse_misconfiguration()
             preflight.refuse_memory_broker("A worker of its own")
             preflight.refuse_unmigrated()
+            preflight.refuse_wrong_field_key()
             self._health = probes.serve()
         except CommandError as error:
             sys.exit(f"CommandError: {error}")

@@ -32,6 +32,7 @@ class Command(BaseCommand):
             return
         health = probes.serve(get_wsgi_application())
         preflight.migrate_embedded()
+        preflight.refuse_wrong_field_key()
         password_file = preflight.first_administrator()
         gateway = Gateway()
         gateway.start()
