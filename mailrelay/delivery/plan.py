@@ -26,7 +26,7 @@ class Plan:
 
     route: Route
     mail: Composed
-    content: content.Reader | None = field(default=None, repr=False)
+    content: "content.Reader | None" = field(default=None, repr=False)
     skeleton: Skeleton | None = field(default=None, repr=False)
 
     @property

@@ -1,7 +1,8 @@
-"""429 and 503: the mailbox waits as long as Microsoft says, alone, and nothing is lost or counted against mail."""
+"""429 and 503: the mailbox waits as long as Microsoft says, alone; nothing is lost, no mail is blamed."""
 
 from datetime import timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_pauses_without_retry_after_grow_until_a_success(office):
         office.later(pauses[-1] + 0.1)
         pauses.append(pause_of(office.mailbox))
 
-    assert all(later > earlier for earlier, later in zip(pauses, pauses[1:], strict=False))
+    assert all(later > earlier for earlier, later in pairwise(pauses))
     office.later(60)
     assert fresh(delivery).state == State.SENT
     assert fresh(office.mailbox).failures == 0
