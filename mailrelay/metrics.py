@@ -33,3 +33,6 @@ WRITER_BATCH = Histogram(
 WRITER_SECONDS = Histogram(
     "graph_smtp_writer_seconds", "Duration of one commit's transaction", buckets=SECONDS
 )
+STORAGE_STALLED = Gauge(
+    "graph_smtp_storage_stalled", "Whether mail is turned away until the database takes writes again"
+)

@@ -19,3 +19,7 @@ class ContentRemovedError(OutboxError):
 
 class LeaseLostError(OutboxError):
     """Someone else holds the delivery now; what was being done for it must not go on."""
+
+
+class DatabaseAwayError(OutboxError):
+    """The database takes no writes now; what was being committed as it went may have been stored."""

@@ -15,12 +15,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from mailrelay import metrics
 from mailrelay.outbox import failpoints
-from mailrelay.outbox.errors import OutboxError, StorageFullError
 from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.faults import as_outbox_error, is_away, is_lost_race, leaves_doubt
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -88,8 +88,11 @@ class Writer:
                 self._write(batch)
         connection.close()
 
-    def _write(self, batch: list[Work[Any]]) -> None:
-        """Commit `batch` at once, or, when that fails, each piece alone: a poison mail fails alone."""
+    def _write(self, batch: list[Work[Any]], *, again: bool = False) -> Exception | None:
+        """Commit `batch` at once, or, when that fails, each piece alone: a poison mail fails alone.
+
+        Returns the error where nothing was written. `again` is the second time for this work.
+        """
         try:
             started = time.monotonic()
             results = self._transaction(batch)
@@ -97,30 +100,42 @@ class Writer:
             metrics.WRITER_SECONDS.observe(time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 - whatever it was, every future must learn of it
             recycle(error)
-            if len(batch) == 1:
-                _refuse(batch[0], error)
-                return
-            for work in batch:
-                self._write([work])
-            return
+            # A connection that was lost tells nothing of the commit: the second time finds out.
+            doubt = leaves_doubt(error) and not again
+            if doubt or (len(batch) > 1 and not is_away(error)):
+                self._write_each(batch)
+            else:
+                for work in batch:
+                    _refuse(work, error)
+            return error
         for work in batch:
             failpoints.hit(f"{work.move}.after")
-        for work, (result, refusal) in zip(batch, results, strict=True):
-            if refusal is None:
-                _tell(work.future, result)
-            else:
-                _refuse(work, refusal)
+        for work, result in zip(batch, results, strict=True):
+            _tell(work, result)
+        return None
 
-    def _transaction(self, batch: list[Work[Any]]) -> list[tuple[Any, Exception | None]]:
+    def _write_each(self, batch: list[Work[Any]]) -> None:
+        """Write each piece alone; where the database itself is away, one more try is enough for all."""
+        away: Exception | None = None
+        for work in batch:
+            if away is not None:
+                _refuse(work, away)
+                continue
+            error = self._write([work], again=True)
+            away = error if error is not None and is_away(error) else None
+
+    def _transaction(self, batch: list[Work[Any]]) -> list[Any]:
+        """Run all of `batch` in one transaction; return the result of each, or the exception that it has."""
         self._sync(full=any(work.durable for work in batch))
         with transaction.atomic(durable=True):
             for work in batch:
                 failpoints.hit(f"{work.move}.before")
-            if len(batch) == 1:
-                return [(_run_alone(batch[0]), None)]
-            results: dict[Work[Any], tuple[Any, Exception | None]] = {}
-            for group in _groups(batch):
-                results.update(_run_in_savepoint(group))
+            groups = _groups(batch)
+            if len(groups) == 1:
+                return _run(batch)
+            results: dict[Work[Any], Any] = {}
+            for group in groups:
+                results.update(zip(group, _run_in_savepoint(group), strict=True))
         return [results[work] for work in batch]
 
     def _sync(self, *, full: bool) -> None:
@@ -140,34 +155,34 @@ def _groups(batch: list[Work[Any]]) -> list[list[Work[Any]]]:
     return list(groups.values())
 
 
-def _run_alone(work: Work[Any]) -> Any:
-    if work.merge is not None:
-        return work.merge([work.item])[0]
-    assert work.run is not None
-    return work.run()
+def _run(group: list[Work[Any]]) -> list[Any]:
+    """Run one group; a merge returns an exception for what it refuses by itself."""
+    first = group[0]
+    if first.merge is not None:
+        return first.merge([work.item for work in group])
+    assert first.run is not None
+    return [first.run()]
 
 
-def _run_in_savepoint(group: list[Work[Any]]) -> dict[Work[Any], tuple[Any, Exception | None]]:
+def _run_in_savepoint(group: list[Work[Any]]) -> list[Any]:
     """Run one group so that its failure undoes nothing of the others."""
     try:
         with transaction.atomic():
-            if group[0].merge is not None:
-                results = group[0].merge([work.item for work in group])
-            else:
-                results = [_run_alone(group[0])]
-    except DatabaseError:
+            return _run(group)
+    except (DatabaseError, InterfaceError):
         # The connection or the disk may be at fault, or one row of many: the caller tries each alone.
         raise
     except Exception as error:
         if len(group) > 1:
             raise
-        return {group[0]: (None, error)}
-    return {work: (result, None) for work, result in zip(group, results, strict=True)}
+        return [error]
 
 
-def _tell(future: "Future[Any]", result: Any) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_result(result)
+def _tell(work: Work[Any], result: Any) -> None:
+    if isinstance(result, Exception):
+        _refuse(work, result)
+    elif work.future.set_running_or_notify_cancel():
+        work.future.set_result(result)
 
 
 def _refuse(work: Work[Any], error: Exception) -> None:
@@ -175,19 +190,9 @@ def _refuse(work: Work[Any], error: Exception) -> None:
         work.future.set_exception(as_outbox_error(error))
 
 
-def as_outbox_error(error: Exception) -> Exception:
-    """Name a database's fault in our own words; errors that are not the database's stay as they are."""
-    if not isinstance(error, DatabaseError):
-        return error
-    text = str(error).lower()
-    if "full" in text or "no space left" in text or "53100" in text:
-        return StorageFullError("The database has no room left.")
-    return OutboxError(f"The database did not take the write: {type(error).__name__}")
-
-
 def recycle(error: Exception) -> None:
     """Drop this thread's connection after a fault of the database, so that the next use makes a new one."""
-    if isinstance(error, DatabaseError):
+    if isinstance(error, DatabaseError | InterfaceError):
         log.warning("database fault, connection dropped: %s: %s", type(error).__name__, _first_line(error))
         connection.close()
 
@@ -243,14 +248,9 @@ def _write_here(move: Move, run: Callable[[], T], *, durable: bool) -> T:
                 result = run()
             failpoints.hit(f"{move}.after")
             return result
-        except DatabaseError as error:
-            if _lost_a_race(error) and attempt < TRIES and not connection.in_atomic_block:
+        except (DatabaseError, InterfaceError) as error:
+            if is_lost_race(error) and attempt < TRIES and not connection.in_atomic_block:
                 continue
             recycle(error)
             raise as_outbox_error(error) from error
     raise AssertionError("unreachable")
-
-
-def _lost_a_race(error: DatabaseError) -> bool:
-    """Whether PostgreSQL undid the transaction for another's sake: 40P01 deadlock, 40001 serialisation."""
-    return getattr(error.__cause__, "sqlstate", "") in {"40P01", "40001"}

@@ -23,6 +23,10 @@ THREADS = 4
 class Acceptor(Protocol):
     """The queue of record, as the door sees it."""
 
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing can be stored now, so that a mail need not be transferred to learn it."""
+
     def submit(self, submission: Submission) -> "Future[None]":
         """Store `submission`; the future ends when it is committed, or with what stopped it."""
 

@@ -53,6 +53,8 @@ class Session(Connection):
         wrong = _wrong_mail_parameter(path.parameters)
         if wrong is not None:
             return wrong
+        if self.context.acceptor.stalled:
+            return replies.TRY_LATER
         directory = self.context.directory()
         client = self._client(directory)
         utf8, size = "SMTPUTF8" in path.parameters, int(path.parameters.get("SIZE") or 0)

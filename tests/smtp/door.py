@@ -31,6 +31,7 @@ class Queue:
     disowned: list[UUID] = field(default_factory=list)
     failure: BaseException | None = None  # raised by submit
     outcome: BaseException | None = None  # what the future ends with
+    stalled: bool = False  # takes nothing for now
     hold: bool = False  # leave futures open in `waiting`
     waiting: list["Future[None]"] = field(default_factory=list)
 

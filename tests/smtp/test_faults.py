@@ -66,6 +66,14 @@ def test_a_commit_without_an_outcome_is_451_and_disowned(open_door):
     assert door.queue.disowned == [door.queue.last.id]
 
 
+def test_a_stalled_queue_is_451_at_mail_before_anything_is_transferred(door):
+    door.queue.stalled = True
+    with door.connect() as talk:
+        assert talk.say("EHLO x", "MAIL FROM:<a@example.org>").startswith("451 4.3.0 ")
+        door.queue.stalled = False
+        assert talk.mail(MAIL).startswith("250 ")
+
+
 def test_a_cancelled_commit_is_451(door):
     door.queue.hold = True
     with door.connect() as talk:

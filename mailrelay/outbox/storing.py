@@ -1,0 +1,170 @@
+"""The rows of accepted mail: message, content, deliveries and recipients, for many mails at once."""
+
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient
+from mailrelay.outbox import clock, counters
+from mailrelay.outbox.bulk import Insert
+from mailrelay.outbox.submission import Submission
+
+#: Seconds for which a mailbox's row is remembered: what is changed in the admin counts within seconds.
+REMEMBERED = 2.0
+#: Characters of a text that an index takes in PostgreSQL, 4 bytes each in 2,704
+#: (https://www.postgresql.org/docs/current/btree.html).
+KEY_LENGTH = 600
+
+_messages = Insert(
+    Message,
+    *("id", "created_at", "state_at", "client_id", "client_address", "client_name", "mail_from"),
+    *("header_from", "from_key", "subject", "message_id", "message_id_key", "sender_id", "size"),
+    "recipient_count",
+)
+_chunks = Insert(ContentChunk, "content", "number", "data", "created_at")
+_deliveries = Insert(
+    Delivery,
+    *("id", "message_id", "sender_id", "mailbox_id", "created_at", "size", "recipient_count", "urgency"),
+    *("route", "client_key"),
+)
+_recipients = Insert(Recipient, "message_id", "delivery_id", "address", "address_key")
+
+
+class Arrived(NamedTuple):
+    """A mail to store; `data` is its content, or None where that is stored already."""
+
+    submission: Submission
+    data: bytes | None
+
+
+class Box(NamedTuple):
+    """What accepting has to know of a mailbox."""
+
+    id: int
+    recipients_per_message: int
+
+
+class Store:
+    """Stores mails in a handful of statements. Used by the writer's thread alone."""
+
+    def __init__(self) -> None:
+        self._boxes: dict[tuple[int, str], Box] = {}
+        self._boxes_until = 0.0
+
+    def insert(self, mails: list[Arrived]) -> dict[UUID, int]:
+        """Insert the rows of `mails` in the caller's transaction; return the mailbox id of each mail's.
+
+        A mail by itself may be one whose commit had no outcome: it is looked for first, and nothing that
+        was remembered is relied on.
+        """
+        if len(mails) == 1:
+            self._boxes_until = 0.0
+        now = clock.now()
+        boxes = self._boxes_of(mail.submission for mail in mails)
+        if len(mails) != 1 or not Message.objects.filter(pk=mails[0].submission.id).exists():
+            self._insert(mails, boxes, now)
+        return {mail.submission.id: box.id for mail, box in zip(mails, boxes, strict=True)}
+
+    def _insert(self, mails: list[Arrived], boxes: list[Box], now: datetime) -> None:
+        _messages([_message(submission, now) for submission, _ in mails])
+        _chunks([(mail.submission.id, 0, mail.data, now) for mail in mails if mail.data is not None])
+        parts = [
+            (submission, part, box.id)
+            for (submission, _), box in zip(mails, boxes, strict=True)
+            for part in _parts(submission.recipients, box.recipients_per_message)
+        ]
+        numbered = list(zip(_delivery_ids(len(parts)), parts, strict=True))
+        _deliveries([_delivery(number, mail, box, part, now) for number, (mail, part, box) in numbered])
+        _recipients(
+            [
+                (mail.id, number, address, address.lower())
+                for number, (mail, part, _) in numbered
+                for address in part
+            ]
+        )
+        counters.add(counters.ACCEPTED, len(mails))
+
+    def _boxes_of(self, submissions: Iterable[Submission]) -> list[Box]:
+        """Find the mailbox of each; one that a From address names for the first time is made."""
+        if time.monotonic() > self._boxes_until:
+            self._boxes = {}
+            self._boxes_until = time.monotonic() + REMEMBERED
+        keys = [(submission.registration_id, submission.mailbox_address) for submission in submissions]
+        for key in set(keys) - self._boxes.keys():
+            self._boxes[key] = _box(*key)
+        return [self._boxes[key] for key in keys]
+
+
+def store_chunk(content: UUID, number: int, data: bytes, now: datetime) -> None:
+    """Store a piece of a large content ahead of its message."""
+    _chunks([(content, number, data, now)])
+
+
+def _box(registration_id: int, address: str) -> Box:
+    row, _ = Mailbox.objects.get_or_create(registration_id=registration_id, address=address)
+    return Box(row.pk, row.recipients_per_message)
+
+
+def _message(mail: Submission, now: datetime) -> tuple[object, ...]:
+    return (
+        mail.id,
+        now,
+        now,
+        mail.client_id,
+        mail.client_address,
+        mail.client_name,
+        mail.mail_from,
+        mail.header_from,
+        mail.header_from.lower(),
+        mail.subject,
+        mail.message_id,
+        mail.message_id.lower()[:KEY_LENGTH],
+        mail.sender_id,
+        mail.content.size,
+        len(mail.recipients),
+    )
+
+
+def _delivery(
+    number: int, mail: Submission, mailbox_id: int, recipients: tuple[str, ...], now: datetime
+) -> tuple[object, ...]:
+    return (
+        number,
+        mail.id,
+        mail.sender_id,
+        mailbox_id,
+        now,
+        mail.content.size,
+        len(recipients),
+        mail.urgency,
+        mail.route,
+        mail.client_key,
+    )
+
+
+def _parts(recipients: tuple[str, ...], most: int) -> Iterator[tuple[str, ...]]:
+    """Split recipients into what one message through the mailbox may have."""
+    rest = iter(recipients)
+    while part := tuple(islice(rest, most)):
+        yield part
+
+
+def _delivery_ids(count: int) -> Iterable[int]:
+    """Take `count` ids, which the recipients' rows need before the database has given any."""
+    table = Delivery._meta.db_table  # noqa: SLF001 - Django documents it
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            # The transaction holds the only write lock there is, and explicit ids move the sequence on.
+            cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+            row = cursor.fetchone()
+            first = row[0] + 1 if row else 1
+            return range(first, first + count)
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count]
+        )
+        return [number for (number,) in cursor.fetchall()]
