@@ -106,6 +106,13 @@ SENDER_UNCERTAIN_POLICY = ENV.choice(
     help="What happens to mail that Graph may or may not have sent: resend once after UNCERTAIN_DELAY and "
     "then hold, hold at once, or fail",
 )
+SENDER_LARGE_MAIL = ENV.choice(
+    "SENDER_LARGE_MAIL",
+    "auto",
+    ("auto", "on", "off"),
+    help="Mail beyond one request to Graph (3 MB): sent as a draft with uploads when the application may "
+    "write drafts (auto: it has Mail.ReadWrite), always (on), or refused in the SMTP session (off)",
+)
 SENDER_REDIRECT_ALL_TO = ENV.parsed(
     "SENDER_REDIRECT_ALL_TO",
     "",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from django.conf import settings
 from django.db import DatabaseError
 
-from mailrelay.delivery import tokens
+from mailrelay.delivery import access, tokens
 from mailrelay.delivery.answers import counted, judged
 from mailrelay.delivery.plan import Plan
 from mailrelay.delivery.results import removed, result_of
@@ -124,7 +124,7 @@ class _Attempt:
             text = "Graph did not say whether it has the end of an attachment; all is uploaded anew."
             raise _Ended(_again(uploaded.answer, text))
         if not uploaded.done:
-            raise _Ended(_refused(uploaded.answer, "upload a file"))
+            raise self._refused(uploaded.answer, "upload a file")
 
     def _send(self) -> Result:
         caller = self._caller()
@@ -159,7 +159,12 @@ class _Attempt:
                 self._rest(verdict, 2.0**tried)
             else:
                 break
-        raise _Ended(_refused(response.answer, what, fresh=fresh))
+        raise self._refused(response.answer, what, fresh=fresh)
+
+    def _refused(self, answer: Answer, what: str, *, fresh: bool = False) -> _Ended:
+        if answer.status == 403:
+            access.denied(self.delivery.mailbox)
+        return _Ended(_refused(answer, what, fresh=fresh))
 
     def _rest(self, verdict: Verdict, wait: float) -> None:
         """Wait as Graph asks, and let nothing else through this mailbox meanwhile."""

@@ -15,7 +15,7 @@ from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.loops import circles
 from mailrelay.delivery.plan import NoRouteError, plan
-from mailrelay.delivery.results import circling, removed, result_of, without_route
+from mailrelay.delivery.results import circling, inseparable, removed, result_of, without_route
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import Timeouts
@@ -92,8 +92,10 @@ def _carry_out(delivery: Delivery) -> list[Reservation]:
         return settle.put_off(delivery, removed())
     except TokenUnavailable as unavailable:
         return settle.put_off(delivery, result_of(unavailable.verdict))
-    except (NoRouteError, NotSeparableError) as error:
+    except NoRouteError as error:
         return settle.put_off(delivery, without_route(error))
+    except NotSeparableError as error:
+        return settle.put_off(delivery, inseparable(error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
     attempt = leases.begin(delivery, prepared.size, prepared.route)

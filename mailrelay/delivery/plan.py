@@ -1,7 +1,7 @@
 """What is sent, and by which route: whole in one request, or as a draft and uploads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mailrelay.mime.compose import DIRECT_LIMIT, Composed, compose
 from mailrelay.mime.identity import Identity
@@ -12,8 +12,6 @@ from mailrelay.vocabulary import FromPolicy, Route
 
 #: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.
 MOST_WHOLE = DIRECT_LIMIT + 1_048_576
-#: Bytes that a skeleton may have: it stands in memory, and its request is the one that must not fail.
-SKELETON_LIMIT = 2_097_152
 
 
 class NoRouteError(Exception):
@@ -50,16 +48,12 @@ def plan(delivery: Delivery) -> Plan:
             return Plan(Route.MIME, mail)
     if not able:
         raise NoRouteError(
-            f"The message is larger than {DIRECT_LIMIT} bytes, and the sender {delivery.sender.name} may not "
-            "use the large route. Grant the application Mail.ReadWrite and let the sender send large mail, "
-            "then requeue the message."
+            f"The message is larger than {DIRECT_LIMIT} bytes, and the sender {delivery.sender.name} cannot "
+            "send such mail now. Grant the application Mail.ReadWrite in the mailbox "
+            f"{delivery.mailbox.address} and switch large mail on for the sender."
         )
-    return large_plan(delivery, min(delivery.mailbox.direct_limit, SKELETON_LIMIT))
-
-
-def large_plan(delivery: Delivery, limit: int) -> Plan:
-    """Take a delivery's mail apart so that its skeleton has `limit` bytes at most."""
     reader = content.Reader(delivery.message_id)
+    limit = min(delivery.mailbox.direct_limit, DIRECT_LIMIT)
     skeleton = take_apart(reader, limit, lambda raw: composed(delivery, raw))
     return Plan(Route.LARGE, skeleton.mail, reader, skeleton)
 
@@ -90,8 +84,3 @@ def identity_of(sender: SenderConfig, mailbox_address: str) -> Identity:
         domains=sender.domain_list,
         rewrite_signed=sender.rewrite_signed,
     )
-
-
-def without_mail(plan: Plan) -> Plan:
-    """The same plan without the bytes of its mail, once they are sent."""
-    return replace(plan, mail=replace(plan.mail, parts=()))

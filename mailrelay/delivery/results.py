@@ -57,12 +57,24 @@ def removed() -> Result:
     )
 
 
-def without_route(error: Exception) -> Result:
-    """Say that neither route carries the mail; `error` has the reason."""
+def inseparable(error: Exception) -> Result:
+    """Say that neither route carries the mail, whatever is configured; `error` has the reason."""
     return Result(
         Outcome.PERMANENT,
-        f"The message is too large to be sent: {error}",
+        f"The message is too large for one request to Microsoft, and cannot go in parts: {error}.",
         Blame.MESSAGE,
         Reason.TOO_LARGE,
+        "Send it with smaller attachments, or unsigned.",
         enhanced_status="5.3.4",
+    )
+
+
+def without_route(error: Exception) -> Result:
+    """Say that no route is open to the mail as things are; what would open one may still come."""
+    return Result(
+        Outcome.TRANSIENT,
+        str(error),
+        Blame.MESSAGE,
+        Reason.CONSENT_MISSING,
+        enhanced_status="4.7.0",
     )

@@ -19,6 +19,8 @@ __all__ = ["Inseparable", "Leaf", "NotSeparableError", "Skeleton", "take_apart"]
 
 #: Bytes below a limit that a skeleton stays, for what composing adds.
 MARGIN = 16_384
+#: Bytes that a skeleton is made to have if that can be.
+AIM = 1_572_864
 #: File attachments that Exchange Online lets a message have (its limits page, "File attachments").
 MOST_LEAVES = 250
 #: Times that more is taken out when re-encoding has made the skeleton grow.
@@ -71,7 +73,7 @@ class Skeleton:
 def take_apart(content: RandomAccess, limit: int, compose: Callable[[bytes], Composed]) -> Skeleton:
     """Take out of `content` what it takes for the rest, as `compose` makes it, to have `limit` bytes at most.
 
-    Needs the memory of the skeleton and little else. Raises NotSeparableError.
+    More is taken out where there is more: a skeleton stands in memory. Raises NotSeparableError.
     """
     return _Dissection(content, limit).run(compose)
 
@@ -86,7 +88,7 @@ class _Dissection:
         self.removable = sorted(self._removable(), key=self._length, reverse=True)
 
     def run(self, compose: Callable[[bytes], Composed]) -> Skeleton:
-        target = self.limit - MARGIN
+        target = min(self.limit - MARGIN, AIM)
         for _ in range(TRIES):
             removed = self._chosen(target)
             mail = compose(self._skeleton(removed))

@@ -79,6 +79,7 @@ def _upsert() -> None:
             "is_default": not others.exists(),
             "from_policy": settings.SENDER_FROM_POLICY,
             "uncertain_policy": settings.SENDER_UNCERTAIN_POLICY,
+            "large_mail": settings.SENDER_LARGE_MAIL,
             "redirect_all_to": settings.SENDER_REDIRECT_ALL_TO,
             "active": True,
         },

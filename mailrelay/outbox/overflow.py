@@ -22,7 +22,7 @@ def fall_over(delivery: Delivery, mailbox: Mailbox, text: str, now: datetime) ->
     """
     if delivery.route == Route.LARGE:
         return False
-    if FLOOR < delivery.size and mailbox.direct_limit > FLOOR:
+    if delivery.size > FLOOR and mailbox.direct_limit > FLOOR:
         mailbox.direct_limit = FLOOR
         mailbox.save(update_fields=["direct_limit"])
     if not delivery.sender.sends_large(mailbox):

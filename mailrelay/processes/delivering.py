@@ -5,6 +5,7 @@ import threading
 from django.db import DatabaseError, connection
 
 from mailrelay.delivery import pipeline
+from mailrelay.delivery.housekeeping import Housekeeper
 from mailrelay.delivery.notices import Reporter
 from mailrelay.delivery.tokens import Keeper
 from mailrelay.outbox import capacity, counters, environment
@@ -30,12 +31,14 @@ class DeliveryServices:
         self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._scheduler = Scheduler()
         self._keeper = Keeper()
+        self._housekeeper = Housekeeper()
         self._reporter = Reporter()
 
     def start(self) -> None:
         pipeline.ending.clear()
         self._beating.start()
         self._keeper.start()
+        self._housekeeper.start()
         self._reporter.start()
         self._scheduler.start()
 
@@ -49,6 +52,7 @@ class DeliveryServices:
         """End what is left, once the tasks have ended."""
         self.retire()
         pipeline.ending.set()
+        self._housekeeper.stop()
         self._keeper.stop()
         self._reporter.stop()
         stop_process_writer()

@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 
-from mailrelay.vocabulary import FromPolicy, Reason
+from mailrelay.vocabulary import FromPolicy, LargeMail, Reason
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,6 +23,21 @@ class Sender:
     is_default: bool
     from_policy: FromPolicy
     rewrite_signed: bool
+    #: Bytes that its mailbox sends in one request, and at all.
+    direct_limit: int = 3_145_728
+    max_size: int = 36_700_160
+    large_mail: LargeMail = LargeMail.OFF
+    #: Whether its registration may write drafts in the mailbox; None is not known.
+    can_draft: bool | None = None
+
+    @property
+    def large(self) -> bool:
+        """Whether mail beyond one request may be sent; not known is no."""
+        return self.large_mail is LargeMail.ON or (self.large_mail is LargeMail.AUTO and bool(self.can_draft))
+
+    @property
+    def large_known(self) -> bool:
+        return self.large_mail is not LargeMail.AUTO or self.can_draft is not None
 
     def serves(self, address: str) -> bool:
         """Whether `address` is one of this sender's own, by itself or by its domain."""

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 
 from mailrelay.models import SenderConfig, SmtpClient
 from mailrelay.routing.directory import Client, Directory, IPNetwork, Sender
-from mailrelay.vocabulary import FromPolicy, Reason
+from mailrelay.vocabulary import FromPolicy, LargeMail, Reason
 
 #: Seconds between two looks at the configuration.
 INTERVAL = 2.0
@@ -43,6 +43,10 @@ def _sender(row: SenderConfig) -> Sender:
         is_default=row.is_default,
         from_policy=FromPolicy(row.from_policy),
         rewrite_signed=row.rewrite_signed,
+        direct_limit=row.mailbox.direct_limit,
+        max_size=row.mailbox.max_message_size,
+        large_mail=LargeMail(row.large_mail),
+        can_draft=row.mailbox.can_draft,
     )
 
 

@@ -13,9 +13,13 @@ from mailrelay.smtp import replies
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.intake import Arrival, examine
 from mailrelay.smtp.replies import Reply
+from mailrelay.smtp.sizing import UNKNOWN_YET
 from mailrelay.smtp.spool import Spool
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that large mail waits for a worker that has just begun to find out what its sender may do.
+LARGE_WAIT, LARGE_LOOK = 6.0, 0.5
 
 
 async def hand_over(context: Context, arrival: Arrival) -> Reply:
@@ -26,6 +30,9 @@ async def hand_over(context: Context, arrival: Arrival) -> Reply:
     spool, started = arrival.spool, time.monotonic()
     try:
         examined = await _examined(context, arrival)
+        while _unknown_yet(examined) and time.monotonic() - started < LARGE_WAIT:
+            await asyncio.sleep(LARGE_LOOK)
+            examined = await _examined(context, arrival)
     except BaseException:
         spool.close()
         raise
@@ -46,6 +53,10 @@ async def hand_over(context: Context, arrival: Arrival) -> Reply:
             examined.sender_id,
         )
     return reply
+
+
+def _unknown_yet(examined: Submission | Reply) -> bool:
+    return isinstance(examined, Reply) and examined.rule == UNKNOWN_YET
 
 
 async def _examined(context: Context, arrival: Arrival) -> Submission | Reply:

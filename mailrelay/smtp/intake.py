@@ -1,32 +1,25 @@
 """From a received mail to the submission that is stored, or to the reason why it is not taken."""
 
 import re
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mailrelay.mime.compose import DIRECT_LIMIT, compose, compose_headers
-from mailrelay.mime.compose import HEADER_LIMIT as COMPOSED_HEADER_LIMIT
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
-from mailrelay.outbox.submission import CHUNK_SIZE, Submission, new_queue_id
+from mailrelay.outbox.submission import Submission, new_queue_id
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies
 from mailrelay.smtp.policy import Resolution
 from mailrelay.smtp.replies import Reply
+from mailrelay.smtp.sizing import routed
 from mailrelay.smtp.spool import HEADER_LIMIT, Spool
 from mailrelay.smtp.trace import loops, received
 from mailrelay.smtp.transaction import Peer, Transaction
 
 #: Header bytes up to which a mail is examined in the event loop; a larger header takes a thread.
 QUICK_HEADER = 16 * 1024
-#: Room for what composing adds to any message: Message-ID, Date, MIME-Version, From, Reply-To.
-MARGIN = 8 * 1024
-#: What base64 in lines of 76 makes of a byte, rounded up, and what relabelling many parts may add.
-BASE64_GROWTH = 1.4
-PARTS_MARGIN = 640 * 1024
+#: Bytes up to which a mail is surely sent whole, as it is or with all of it encoded anew.
+QUICK_SIZE, QUICK_UNCLEAN_SIZE = 2_000_000, 1_000_000
 
-#: One whole message in memory at a time: several threads would not compose any faster.
-_COMPOSING = threading.Lock()
 _MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
 
 
@@ -43,9 +36,8 @@ class Arrival:
     @property
     def quick(self) -> bool:
         """Whether examining it takes so little that the event loop can do it."""
-        known = self.spool.clean and self.spool.size <= DIRECT_LIMIT
-        small = self.spool.size * BASE64_GROWTH + PARTS_MARGIN < DIRECT_LIMIT
-        return len(self.spool.header) <= QUICK_HEADER and (known or small)
+        most = QUICK_SIZE if self.spool.clean else QUICK_UNCLEAN_SIZE
+        return len(self.spool.header) <= QUICK_HEADER and self.spool.size <= most
 
 
 def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
@@ -60,7 +52,7 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     if isinstance(resolved, Reply):
         return resolved
     submission = _submission(arrival, headers, resolved)
-    return _too_large(arrival.spool, headers, submission, resolved) or submission
+    return routed(arrival.spool, headers, submission, resolved)
 
 
 def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) -> Submission:
@@ -100,57 +92,3 @@ def _message_id(headers: HeaderBlock) -> str:
     value = (headers.get("Message-ID") or "").strip()
     match = _MESSAGE_ID.search(value)
     return storable(match[1] if match else value)[:998]
-
-
-def _too_large(
-    spool: Spool, headers: HeaderBlock, submission: Submission, resolved: Resolution
-) -> Reply | None:
-    """Refuse what cannot be sent, by its size as it will be sent."""
-    added = sum(len(address.encode()) + 4 for address in submission.recipients) + MARGIN
-    most = spool.size + 2 * len(spool.header) + added
-    if spool.clean and most <= DIRECT_LIMIT and 3 * len(spool.header) + added <= COMPOSED_HEADER_LIMIT:
-        return None
-    if most * BASE64_GROWTH + PARTS_MARGIN <= DIRECT_LIMIT and most < COMPOSED_HEADER_LIMIT:
-        return None
-    size, header_size = _composed(spool, headers, submission, resolved)
-    if header_size > COMPOSED_HEADER_LIMIT:
-        return Reply(
-            f"552 5.3.4 The header of the message would have {header_size} bytes as it is sent; Exchange "
-            f"takes {COMPOSED_HEADER_LIMIT}",
-            "header-size",
-        )
-    if size > DIRECT_LIMIT:
-        return Reply(
-            f"552 5.3.4 The message would have {size} bytes as it is sent to Microsoft Graph; this server "
-            f"sends at most {DIRECT_LIMIT}",
-            "sendable-size",
-        )
-    return None
-
-
-def _composed(
-    spool: Spool, headers: HeaderBlock, submission: Submission, resolved: Resolution
-) -> tuple[int, int]:
-    """How many bytes the message and its header will have when they are sent."""
-    message_id = f"<{submission.message_id}>"
-    body = spool.size - len(spool.header)
-    if spool.clean or body > DIRECT_LIMIT:
-        changed = headers.copy()
-        compose_headers(
-            changed,
-            recipients=submission.recipients,
-            identity=resolved.identity,
-            message_id=message_id,
-            date=submission.received_at,
-        )
-        header_size = spool.trace_size + len(changed.as_bytes())
-        return header_size + spool.received - headers.body_offset, header_size
-    with _COMPOSING:
-        composed = compose(
-            b"".join(spool.chunks(CHUNK_SIZE)),
-            recipients=submission.recipients,
-            identity=resolved.identity,
-            message_id=message_id,
-            date=submission.received_at,
-        )
-    return composed.size, composed.header_size

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -108,6 +109,20 @@ class Spool:
                 del pending[:size]
         if pending:
             yield bytes(pending)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The `length` bytes of the content at `offset`; fewer only at the end. Moves nothing."""
+        pieces = [self._prefix[offset : offset + length]]
+        moved = self._skip - len(self._prefix)  # from a place in the content to one in what was stored
+        start, stop, base = max(offset + moved, self._skip), max(offset + length + moved, 0), 0
+        if self._file is not None:
+            base = os.fstat(self._file.fileno()).st_size
+            if start < min(stop, base):
+                pieces.append(os.pread(self._file.fileno(), min(stop, base) - start, start))
+        for block in self._blocks:
+            pieces.append(block[max(start - base, 0) : max(stop - base, 0)])
+            base += len(block)
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Give memory and file back."""

@@ -1,0 +1,42 @@
+"""What is looked after beside the mail: what registrations may do, and drafts that were left behind."""
+
+import logging
+import threading
+
+from django.db import DatabaseError, connection
+
+from mailrelay.delivery import access
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.writer import recycle
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks.
+INTERVAL = 1.0
+
+
+class Housekeeper:
+    """A thread of a process that delivers."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                access.look()
+            except (DatabaseError, OutboxError) as error:
+                recycle(error)
+            except Exception:
+                log.exception("housekeeping stumbled; it goes on")
+            if self._ended.wait(INTERVAL):
+                break
+        connection.close()

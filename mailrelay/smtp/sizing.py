@@ -1,0 +1,139 @@
+"""How large a mail will be as it is sent, and which route carries that: decided before the 250."""
+
+import threading
+from dataclasses import replace
+
+from mailrelay.mime.compose import DIRECT_LIMIT, HEADER_LIMIT, Composed, compose, compose_headers
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.skeleton import NotSeparableError, take_apart
+from mailrelay.outbox.submission import CHUNK_SIZE, Submission
+from mailrelay.routing.directory import Directory, Sender
+from mailrelay.smtp.policy import Resolution
+from mailrelay.smtp.replies import Reply
+from mailrelay.smtp.spool import Spool
+from mailrelay.vocabulary import LargeMail, Route
+
+#: Room for what composing adds to any message: Message-ID, Date, MIME-Version, From, Reply-To.
+MARGIN = 8 * 1024
+#: What base64 in lines of 76 makes of a byte, rounded up, and what relabelling many parts may add.
+BASE64_GROWTH = 1.4
+PARTS_MARGIN = 640 * 1024
+#: The rule of a refusal that may be another in a moment.
+UNKNOWN_YET = "large-unknown"
+
+#: One whole message in memory at a time: several threads would not compose any faster.
+_COMPOSING = threading.Lock()
+
+
+def routed(
+    spool: Spool, headers: HeaderBlock, submission: Submission, resolved: Resolution
+) -> Submission | Reply:
+    """Give the submission its route by its size as it will be sent, or say why none carries it."""
+    limit = min(resolved.sender.direct_limit, DIRECT_LIMIT)
+    if _surely_fits(spool, submission, limit):
+        return submission
+    size, header_size = _composed_size(spool, headers, submission, resolved)
+    if header_size > HEADER_LIMIT:
+        return Reply(
+            f"552 5.3.4 The header of the message would have {header_size} bytes as it is sent; Exchange "
+            f"takes {HEADER_LIMIT}",
+            "header-size",
+        )
+    if size <= limit:
+        return submission
+    return _by_large_route(spool, size, submission, resolved)
+
+
+def declared(directory: Directory, mail_from: str, size: int) -> Reply | None:
+    """Refuse the SIZE of MAIL when it is plain whose mail it will be and that this sender cannot send it."""
+    sender = directory.sender_for(mail_from) if mail_from else None
+    known = sender is not None and (sender.serves(mail_from) or len(directory.senders) == 1)
+    if sender is None or not known or not (sender.large or sender.large_known):
+        return None
+    # The header may lose something on its way: it is DATA that decides close to the limit.
+    if size <= (sender.max_size if sender.large else sender.direct_limit) + HEADER_LIMIT:
+        return None
+    return _mailbox_limit(sender, size) if sender.large else _no_large_route(sender, size)
+
+
+def _surely_fits(spool: Spool, submission: Submission, limit: int) -> bool:
+    added = sum(len(address.encode()) + 4 for address in submission.recipients) + MARGIN
+    most = spool.size + 2 * len(spool.header) + added
+    if spool.clean and most <= limit and 3 * len(spool.header) + added <= HEADER_LIMIT:
+        return True
+    return most * BASE64_GROWTH + PARTS_MARGIN <= limit and most < HEADER_LIMIT
+
+
+def _by_large_route(
+    spool: Spool, size: int, submission: Submission, resolved: Resolution
+) -> Submission | Reply:
+    sender = resolved.sender
+    if not sender.large:
+        return _no_large_route(sender, size)
+    if spool.size > sender.max_size:
+        return _mailbox_limit(sender, spool.size)
+    try:
+        with _COMPOSING:
+            take_apart(spool, sender.direct_limit, lambda raw: _composed(raw, submission, resolved))
+    except NotSeparableError as error:
+        return Reply(
+            f"552 5.3.4 The message would have {size} bytes as it is sent; Microsoft Graph takes "
+            f"{sender.direct_limit} at once, and this one cannot go in parts: {error}",
+            "inseparable",
+        )
+    return replace(submission, route=Route.LARGE)
+
+
+def _no_large_route(sender: Sender, size: int) -> Reply:
+    why, rule = "its application may not write drafts (Mail.ReadWrite)", "sendable-size"
+    if sender.large_mail == LargeMail.OFF:
+        why = "large mail is switched off for it"
+    elif not sender.large_known:
+        why, rule = (
+            "it is not known yet whether its application may write drafts (Mail.ReadWrite)",
+            UNKNOWN_YET,
+        )
+    return Reply(
+        f"552 5.3.4 The message would have {size} bytes as it is sent to Microsoft Graph; sender "
+        f"{sender.name} sends at most {sender.direct_limit}, since {why}",
+        rule,
+    )
+
+
+def _mailbox_limit(sender: Sender, size: int) -> Reply:
+    return Reply(
+        f"552 5.3.4 The message has {size} bytes; the mailbox {sender.mailbox_address} sends at most "
+        f"{sender.max_size}",
+        "mailbox-size",
+    )
+
+
+def _composed_size(
+    spool: Spool, headers: HeaderBlock, submission: Submission, resolved: Resolution
+) -> tuple[int, int]:
+    """How many bytes the message and its header will have when they are sent."""
+    body = spool.size - len(spool.header)
+    if spool.clean or body > DIRECT_LIMIT:
+        changed = headers.copy()
+        compose_headers(
+            changed,
+            recipients=submission.recipients,
+            identity=resolved.identity,
+            message_id=f"<{submission.message_id}>",
+            date=submission.received_at,
+        )
+        header_size = spool.trace_size + len(changed.as_bytes())
+        return header_size + spool.received - headers.body_offset, header_size
+    with _COMPOSING:
+        composed = _composed(b"".join(spool.chunks(CHUNK_SIZE)), submission, resolved)
+    return composed.size, composed.header_size
+
+
+def _composed(raw: bytes, submission: Submission, resolved: Resolution) -> Composed:
+    return compose(
+        raw,
+        recipients=submission.recipients,
+        identity=resolved.identity,
+        message_id=f"<{submission.message_id}>",
+        date=submission.received_at,
+    )
