@@ -4,7 +4,7 @@ import logging
 from ipaddress import ip_address
 
 from mailrelay.routing.directory import Client, Directory
-from mailrelay.smtp import policy, replies
+from mailrelay.smtp import policy, replies, sizing
 from mailrelay.smtp.commands import Path, parse_path
 from mailrelay.smtp.connection import Connection
 from mailrelay.smtp.data import receive
@@ -58,7 +58,11 @@ class Session(Connection):
         directory = self.context.directory()
         client = self._client(directory)
         utf8, size = "SMTPUTF8" in path.parameters, int(path.parameters.get("SIZE") or 0)
-        refused = policy.mail_from(directory, client, path.address, utf8=utf8) or self._no_room(size)
+        refused = (
+            policy.mail_from(directory, client, path.address, utf8=utf8)
+            or self._no_room(size)
+            or sizing.declared(directory, path.address, size)
+        )
         if refused is not None:
             return refused
         self.mail = Transaction(path.address, client, utf8, size)
