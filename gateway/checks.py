@@ -2,6 +2,7 @@
 
 import base64
 import os
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,44 @@ def notices(**_: Any) -> list[CheckMessage]:
             id="gateway.E021",
         )
     ]
+
+
+@register(TAG)
+def tls(**_: Any) -> list[CheckMessage]:
+    """Report a listener with TLS and no certificate, or one that cannot be used."""
+    needing = [listener.name for listener in settings.SMTP_LISTENERS if listener.needs_certificate]
+    certificate, key = settings.SMTP_TLS_CERT_FILE, settings.SMTP_TLS_KEY_FILE
+    if not certificate:
+        if not needing and not key:
+            return []
+        return [
+            Error(
+                f"{needing[0] if needing else 'SMTP_TLS_KEY_FILE'} needs a certificate, and "
+                "SMTP_TLS_CERT_FILE names none.",
+                hint="Set SMTP_TLS_CERT_FILE and SMTP_TLS_KEY_FILE to PEM files, or take TLS off the "
+                "addresses of SMTP_LISTENERS.",
+                id="gateway.E022",
+            )
+        ]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            certificate, key or None, password=_no_password
+        )
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        return [
+            Error(
+                f"The certificate of SMTP_TLS_CERT_FILE and SMTP_TLS_KEY_FILE cannot be used: {reason}.",
+                hint="Both are PEM files: the certificate with its chain, and its key without a password.",
+                id="gateway.E023",
+            )
+        ]
+    return []
+
+
+def _no_password() -> str:
+    # Without it, OpenSSL would ask for one on the terminal.
+    raise ValueError("the key has a password")
 
 
 @register(TAG)

@@ -1,43 +1,108 @@
 """`SMTP_LISTENERS` as data: where the listener binds, and the policy of each address."""
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-OPTIONS = {"starttls": ("off",)}
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: The options of a query that are words, the default of each first. An address without `starttls` offers it
+#: when there is a certificate.
+OPTIONS = {
+    "starttls": ("", "off", "optional", "required"),
+    "auth": ("optional", "off", "required"),
+    "cleartext_auth": ("off", "on"),
+    "tls": ("modern", "legacy"),
+    "barelf": ("normalize", "reject", "accept"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One address that SMTP is spoken on."""
+    """One address that SMTP is spoken on, and how."""
 
     host: str
     port: int
+    #: TLS from the first byte (RFC 8314).
+    implicit_tls: bool = False
+    #: `off`, `optional`, `required`; empty is `optional` where there is a certificate.
+    starttls: str = ""
+    #: `optional`, `off`, `required`: whether a login is taken, or asked for.
+    auth: str = "optional"
+    #: Whether a login is taken without TLS.
+    cleartext_auth: bool = False
+    #: `modern` is TLS 1.2 and newer; `legacy` is what devices of the last decades speak.
+    tls: str = "modern"
+    #: What becomes of bare LF in a message: `normalize`, `reject`, or `accept` LF.LF as its end too.
+    barelf: str = "normalize"
+    #: Who must begin with a PROXY header; nobody else is served here then.
+    proxies: tuple[Network, ...] = ()
 
     @property
     def name(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"smtp://{host}:{self.port}"
+        return f"{'smtps' if self.implicit_tls else 'smtp'}://{host}:{self.port}"
 
     @property
     def loopback(self) -> bool:
         return self.host in {"localhost", "::1"} or self.host.startswith("127.")
 
+    @property
+    def needs_certificate(self) -> bool:
+        return self.implicit_tls or self.starttls in {"optional", "required"}
+
 
 def listener(url: str) -> Listener:
     """Parse one `smtp://host:port?option=value`. Raises ValueError with the end of a sentence."""
     parts = urlsplit(url)
-    if parts.scheme != "smtp":
-        raise ValueError(f"has {url!r}: only smtp://host:port is spoken by this version")
+    if parts.scheme not in {"smtp", "smtps"}:
+        raise ValueError(f"has {url!r}: write smtp://host:port, or smtps://host:port for implicit TLS")
     try:
         port = parts.port
     except ValueError:
         port = None
     if not parts.hostname or port is None:
         raise ValueError(f"has {url!r}, which lacks a host or a port: write smtp://127.0.0.1:2525")
+    words = {name: choices[0] for name, choices in OPTIONS.items()}
+    proxies: list[Network] = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if value not in OPTIONS.get(name, ()):
-            raise ValueError(f"has {url!r} with {name}={value}, which this version does not know")
-    return Listener(parts.hostname, port)
+        if name == "proxy":
+            proxies += _networks(url, value)
+        elif value and value in OPTIONS.get(name, ()):
+            words[name] = value
+        else:
+            raise ValueError(f"has {url!r} with {name}={value}, {_known(name)}")
+    implicit = parts.scheme == "smtps"
+    if implicit and words["starttls"] in {"optional", "required"}:
+        raise ValueError(f"has {url!r} with starttls, but smtps:// is TLS from the first byte")
+    return Listener(
+        parts.hostname,
+        port,
+        implicit_tls=implicit,
+        starttls="off" if implicit else words["starttls"],
+        auth=words["auth"],
+        cleartext_auth=words["cleartext_auth"] == "on",
+        tls=words["tls"],
+        barelf=words["barelf"],
+        proxies=tuple(proxies),
+    )
+
+
+def _known(name: str) -> str:
+    if name in OPTIONS:
+        return f"but {name} is one of {', '.join(filter(None, OPTIONS[name]))}"
+    return f"which is not known: the options are {', '.join(OPTIONS)} and proxy"
+
+
+def _networks(url: str, value: str) -> list[Network]:
+    """Parse the value of `proxy`: networks with blanks (in a URL, +) between them."""
+    try:
+        found = [ipaddress.ip_network(word) for word in value.split()]
+    except ValueError:
+        found = []
+    if not found:
+        raise ValueError(f"has {url!r} with proxy={value}, which is not a network such as 10.0.0.5/32")
+    return found
 
 
 def listeners(text: str) -> tuple[Listener, ...]:

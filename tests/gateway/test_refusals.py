@@ -71,7 +71,7 @@ def test_all_that_is_wrong_with_the_environment_is_said_at_once(tmp_path, comman
         "FIELD_ENCRYPTION_KEYS": "key-of-fields",
         "DJANGO_SUPERUSER_PASSWORD_FILE": "/nowhere/password",
         "AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token",
-        "SMTP_LISTENERS": "smtps://0.0.0.0:465",
+        "SMTP_LISTENERS": "lmtp://0.0.0.0:24",
         "LEASE_SECONDS": "1",
         "LOG_LEVEL": "loud",
     }
