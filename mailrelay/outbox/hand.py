@@ -6,8 +6,9 @@ from uuid import UUID
 
 from django.db.models import F
 
-from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.models import Delivery, Mailbox, Message, SendLog
 from mailrelay.outbox import clock, counters, follow
+from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Outcome, Reason, State
@@ -63,6 +64,8 @@ def _move(
     now: datetime,
 ) -> int:
     rows = Delivery.objects.filter(message_id=message_id, state__in=states).order_by("pk")
+    if columns["state"] == State.QUEUED:
+        _refuse_without_content(message_id)
     moved = 0
     for row in rows.select_for_update(of=("self",), no_key=True):
         if _move_one(row, columns):
@@ -76,6 +79,17 @@ def _move(
             Mailbox.objects.filter(pk=row.mailbox_id).update(wake_at=now)
     follow.message(message_id, now)
     return moved
+
+
+def _refuse_without_content(message_id: UUID) -> None:
+    """Raise ContentRemovedError where there is nothing left to send."""
+    message = Message.objects.filter(pk=message_id, content_removed_at__isnull=False).first()
+    if message is not None:
+        at = f"{message.content_removed_at:%Y-%m-%d %H:%M} UTC"
+        raise ContentRemovedError(
+            f"{message.queue_id} cannot be sent again: its content was removed on {at}. Ask whoever sent it "
+            "to send it anew."
+        )
 
 
 def _move_one(row: Delivery, columns: Mapping[str, object]) -> bool:

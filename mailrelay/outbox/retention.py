@@ -1,40 +1,108 @@
-"""Retention: content goes first, the record later, both in small batches that never hold the queue up."""
+"""Retention: content goes first, the record later, in small batches with rests that leave the queue its pace.
 
+A message is marked as without content before the first of its bytes goes, so that nothing ever reads a part
+of it for the whole; what a crash leaves of marked content is found at the next start.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Q
 
-from mailrelay.models import ContentChunk, Message
-from mailrelay.outbox import clock, content, counters
+from mailrelay.models import ContentChunk, Delivery, Message
+from mailrelay.outbox import blame, clock, content, counters, follow
+from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import State
+from mailrelay.outbox.writer import recycle, write
+from mailrelay.vocabulary import Reason, State
 
-#: Messages that one transaction deals with.
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks.
+INTERVAL = 5.0
+#: Messages, content rows of up to 256 KiB, and recipients that one transaction deals with.
 BATCH = 50
+CHUNKS = 32
+RECIPIENTS = 1000
+#: For each second of work so many of rest, at most LONGEST_REST.
+REST, LONGEST_REST = 2.0, 2.0
 #: Chunks older than this without a message were left behind by a crash.
 ORPHAN_AGE = timedelta(hours=1)
 ORPHAN_WINDOW = timedelta(days=2)
-#: SQLite pages given back to the file system at a time.
+#: SQLite pages given back to the file system at a time, and those that may stay free for the next mail.
 PAGES = 500
+SPARE = 4 * PAGES
 
 
-def run() -> None:
-    """Remove what is past its time; returns when nothing of it is left."""
-    while write(Move.RETAIN, _contents, durable=False):
-        pass
-    while write(Move.RETAIN, _rows, durable=False):
-        pass
-    while write(Move.RETAIN, _orphans, durable=False):
-        pass
-    if connection.vendor == "sqlite":
-        _shrink()
+class Retainer:
+    """A thread that removes what is past its time. One a process that delivers; several do no harm."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(INTERVAL)
+
+    def _run(self) -> None:
+        unfinished = True
+        while not self._ended.is_set():
+            try:
+                if unfinished:
+                    finish(self._ended.wait)
+                    unfinished = False
+                run(self._ended.wait)
+            except (DatabaseError, OutboxError) as error:
+                recycle(error)
+            except Exception:
+                log.exception("retention stumbled; it goes on")
+            self._ended.wait(INTERVAL)
+        connection.close()
 
 
-def _contents() -> int:
+def run(rest: Callable[[float], bool] = lambda _: False) -> None:
+    """Remove what is past its time; returns when nothing of it is left.
+
+    `rest` is called between two transactions with the seconds to wait, and returns true to break off.
+    """
+    steps = (_contents, _rows, _orphans, *([_shrink] if connection.vendor == "sqlite" else []))
+    for step in steps:
+        while _paced(step, rest):
+            pass
+
+
+def finish(rest: Callable[[float], bool] = lambda _: False) -> None:
+    """Remove what a crash left of content that is marked as removed: one look over all that is stored."""
+    marked = Message.objects.filter(content_removed_at__isnull=False).values("pk")
+    left = ContentChunk.objects.filter(number=0, content__in=marked).values_list("content", flat=True)
+    _remove_all(list(left), rest)
+
+
+def _paced(step: Callable[[Callable[[float], bool]], int], rest: Callable[[float], bool]) -> bool:
+    """Take one step, then rest; whether there may be more to do."""
+    started = monotonic()
+    done = step(rest)
+    return not rest(min(LONGEST_REST, REST * (monotonic() - started)) if done else 0.0) and done > 0
+
+
+def _contents(rest: Callable[[float], bool]) -> int:
+    """Mark a batch of messages as without content, then remove their bytes."""
+    ids = write(Move.RETAIN, _mark, durable=False)
+    _remove_all(ids, rest)
+    return len(ids)
+
+
+def _mark() -> list[UUID]:
     now = clock.now()
     sent = Q(state=State.SENT, state_at__lte=now - timedelta(hours=settings.RETENTION_SENT_HOURS))
     unsent = Q(
@@ -43,33 +111,67 @@ def _contents() -> int:
     )
     over = Message.objects.filter(sent | unsent, content_removed_at__isnull=True)
     ids = list(over.values_list("pk", flat=True)[:BATCH])
-    content.remove(ids)
     Message.objects.filter(pk__in=ids).update(content_removed_at=now)
+    _give_up_held(ids, now)
+    return ids
+
+
+def _give_up_held(ids: Sequence[UUID], now: datetime) -> None:
+    """Fail what was held until its content went: it can never be sent, and somebody has to be told."""
+    text = f"Held for {settings.RETENTION_FAILED_DAYS} days and not released: its content is removed."
+    for row in Delivery.objects.filter(message__in=ids, state=State.HELD):
+        blame.fail(row, Reason.TOO_OLD, f"{text} {row.last_error}".strip(), now)
+        follow.note(row, text, now)
+
+
+def _remove_all(contents: Sequence[UUID], rest: Callable[[float], bool]) -> None:
+    """Remove the rows of `contents`, a few to a transaction; the first of each goes last, to be found by."""
+    for first in range(0, len(contents), BATCH):
+        batch = contents[first : first + BATCH]
+        while _paced(lambda _: write(Move.RETAIN, lambda: _remove_some(batch), durable=False), rest):  # noqa: B023
+            pass
+
+
+def _remove_some(contents: Sequence[UUID]) -> int:
+    rows = ContentChunk.objects.filter(content__in=contents).order_by("content", "-number")
+    ids = list(rows.values_list("pk", flat=True)[:CHUNKS])
+    ContentChunk.objects.filter(pk__in=ids).delete()
     return len(ids)
 
 
-def _rows() -> int:
+def _rows(_: Callable[[float], bool]) -> int:
+    return write(Move.RETAIN, _remove_rows, durable=False)
+
+
+def _remove_rows() -> int:
+    """Delete the record of a few messages with all that belongs to it."""
     oldest = clock.now() - timedelta(days=settings.RETENTION_ROWS_DAYS)
     finished = Message.objects.filter(
         state__in=[State.SENT, State.FAILED, State.CANCELLED], state_at__lte=oldest
     )
-    ids = list(finished.values_list("pk", flat=True)[:BATCH])
+    ids: list[UUID] = []
+    recipients = 0
+    for pk, count in finished.values_list("pk", "recipient_count")[:BATCH]:
+        recipients += count
+        if ids and recipients > RECIPIENTS:
+            break
+        ids.append(pk)
     content.remove(ids)
     Message.objects.filter(pk__in=ids).delete()
     return len(ids)
 
 
-def _orphans() -> int:
-    """Remove chunks of large mail whose message never came; a queue id tells its own age."""
+def _orphans(rest: Callable[[float], bool]) -> int:
+    """Remove chunks of large mails whose message never came; a queue id tells its own age."""
     now = clock.now()
     chunks = ContentChunk.objects.filter(
         content__gte=_first_id(now - ORPHAN_WINDOW), content__lt=_first_id(now - ORPHAN_AGE), number=0
     )
     known = Message.objects.values("pk")
     orphans = list(chunks.exclude(content__in=known).values_list("content", flat=True)[:BATCH])
-    content.remove(orphans)
+    _remove_all(orphans, rest)
     if orphans:
-        counters.add(counters.ORPHANS_SWEPT, len(orphans))
+        write(Move.RETAIN, lambda: counters.add(counters.ORPHANS_SWEPT, len(orphans)), durable=False)
     return len(orphans)
 
 
@@ -78,17 +180,17 @@ def _first_id(at: datetime) -> UUID:
     return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
-def _shrink() -> None:
-    """Give free pages back, a few at a time, so that the file stays as large as what it holds."""
+def _shrink(_: Callable[[float], bool]) -> int:
+    """Give free pages of SQLite back, a few at a time, so that the file stays as large as what it holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA freelist_count")
+        if int(cursor.fetchone()[0]) <= SPARE:
+            return 0
 
-    def some() -> int:
+    def give_back() -> int:
         with connection.cursor() as cursor:
-            cursor.execute("PRAGMA freelist_count")
-            free = int(cursor.fetchone()[0])
-            if free > 4 * PAGES:
-                cursor.execute(f"PRAGMA incremental_vacuum({PAGES})")
-                cursor.fetchall()
-        return free
+            cursor.execute(f"PRAGMA incremental_vacuum({PAGES})")
+            cursor.fetchall()
+        return PAGES
 
-    while write(Move.RETAIN, some, durable=False) > 4 * PAGES:
-        pass
+    return write(Move.RETAIN, give_back, durable=False)

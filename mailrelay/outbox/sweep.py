@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from mailrelay.models import Delivery, Mailbox
-from mailrelay.outbox import blame, clock, counters, follow, retention, stoppage
+from mailrelay.outbox import blame, clock, counters, follow, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Reason, State
@@ -24,7 +24,6 @@ def run() -> None:
         pass
     while write(Move.AGE, _age_batch):
         pass
-    retention.run()
     counters.fold()
 
 

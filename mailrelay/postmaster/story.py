@@ -32,7 +32,7 @@ def told(message_id: UUID) -> Iterator[str]:
 
 def _content(message: Message) -> str:
     removed = message.content_removed_at
-    return f", content removed at {stamp(removed)}" if removed else ""
+    return f", content removed at {stamp(removed)}: it cannot be sent again" if removed else ""
 
 
 def _recipients(message: Message, deliveries: list[Delivery]) -> Iterator[str]:
@@ -54,6 +54,8 @@ def _timeline(message: Message) -> Iterator[str]:
 def _accepted(message: Message) -> str:
     client = f" ({message.client.name})" if message.client else ""
     name = printable(message.client_name) or "no name"
+    if message.report_of is not None:
+        return f"Made by the gateway itself: the report of a {message.report} of {message.report_of.hex}."
     return f"Accepted from {message.client_address}{client}, which called itself {name}."
 
 
@@ -86,6 +88,8 @@ def _next(delivery: Delivery, now: datetime) -> str:
     """Say what happens next to a delivery."""
     state = State(delivery.state)
     text = _NEXT.get(state) or _waits(delivery, state, now)
+    if state == State.FAILED and delivery.message.content_removed_at:
+        text = "Nothing happens any more: its content was removed, so that it cannot be sent again."
     return f"Next, through {delivery.mailbox.address}: {text}"
 
 

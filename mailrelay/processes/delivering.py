@@ -10,6 +10,7 @@ from mailrelay.delivery.notices import Reporter
 from mailrelay.delivery.tokens import Keeper
 from mailrelay.outbox import capacity, counters, environment
 from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.retention import Retainer
 from mailrelay.outbox.scheduler import Scheduler
 from mailrelay.outbox.writer import recycle, stop_process_writer
 from mailrelay.vocabulary import ManagedBy, Route
@@ -33,6 +34,7 @@ class DeliveryServices:
         self._keeper = Keeper()
         self._housekeeper = Housekeeper()
         self._reporter = Reporter()
+        self._retainer = Retainer()
 
     def start(self) -> None:
         pipeline.ending.clear()
@@ -40,6 +42,7 @@ class DeliveryServices:
         self._keeper.start()
         self._housekeeper.start()
         self._reporter.start()
+        self._retainer.start()
         self._scheduler.start()
 
     def retire(self) -> None:
@@ -55,6 +58,7 @@ class DeliveryServices:
         self._housekeeper.stop()
         self._keeper.stop()
         self._reporter.stop()
+        self._retainer.stop()
         stop_process_writer()
 
     def _beat(self) -> None:
