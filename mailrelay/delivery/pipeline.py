@@ -50,7 +50,12 @@ class AnswerLostError(Exception):
 
 def deliver(delivery_id: int, token: UUID) -> None:
     """Carry out the reservation `token` of a delivery, if it still counts."""
-    delivery = leases.take(delivery_id, token)
+    try:
+        delivery = leases.take(delivery_id, token)
+    except (OutboxError, DatabaseError) as error:
+        recycle(error)
+        log.warning("delivery %d could not be taken: the database is out of reach", delivery_id)
+        return
     if delivery is None:
         log.info("delivery %d is not this task's any more", delivery_id)
         return

@@ -19,6 +19,7 @@ from django.db.models import Exists, F, OuterRef
 from mailrelay.models import Delivery, Mailbox, SendLog
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import blame, clock, counters, follow, limits
+from mailrelay.outbox.claim import RESERVATION
 from mailrelay.outbox.errors import LeaseLostError, OutboxError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
@@ -52,22 +53,39 @@ class Attempt:
 
 
 def take(delivery_id: int, token: UUID) -> Delivery | None:
-    """Turn the reservation `token` into a lease; None when it is not the one that counts any more."""
+    """Turn the reservation `token` into a lease; None when it is not to be carried out.
 
-    def run() -> bool:
-        now = clock.now()
-        reserved = Delivery.objects.filter(pk=delivery_id, token=token, state=State.RESERVED)
-        taken = reserved.update(
-            state=State.SENDING, leased_until=_lease_end(now), lease_owner=counters.process_name()
-        )
-        if not taken:
-            counters.add(counters.CLAIM_CONFLICTS)
-        return bool(taken)
-
-    if not write(Move.LEASE, run, durable=False):
-        return None
+    That is when it is not the one that counts any more, and when what it goes through was found to be at
+    fault since it was made: then it goes back, and one probe tells for all. Raises OutboxError and
+    DatabaseError.
+    """
     related = ("message", "sender__mailbox", "mailbox__registration")
-    return Delivery.objects.select_related(*related).get(pk=delivery_id)
+    reserved = Delivery.objects.filter(pk=delivery_id, token=token, state=State.RESERVED)
+    delivery = reserved.select_related(*related).first()
+    if delivery is not None and _is_overtaken(delivery):
+        give_back(delivery_id, token)
+        return None
+
+    def run() -> datetime | None:
+        end = _lease_end(clock.now())
+        if reserved.update(state=State.SENDING, leased_until=end, lease_owner=counters.process_name()):
+            return end
+        counters.add(counters.CLAIM_CONFLICTS)
+        return None
+
+    end = write(Move.LEASE, run, durable=False)
+    if delivery is None or end is None:
+        return None
+    delivery.state, delivery.leased_until = State.SENDING, end
+    return delivery
+
+
+def _is_overtaken(delivery: Delivery) -> bool:
+    """Whether a fault that holds or stops all mail was noticed after the reservation was made."""
+    assert delivery.leased_until is not None
+    reserved_at = delivery.leased_until - timedelta(seconds=RESERVATION)
+    stops = (delivery.mailbox.blocked_since, delivery.mailbox.registration.failing_since)
+    return any(since is not None and reserved_at < since for since in stops)
 
 
 def begun_at(delivery: Delivery) -> datetime:

@@ -15,6 +15,9 @@ def steady_sandbox(tmp_path_factory):
 def office(transactional_db, steady_sandbox, monkeypatch):
     from tests.delivery.office import Office
 
+    if steady_sandbox.process is None:
+        steady_sandbox.start()
     steady_sandbox.reset()
     yield Office(steady_sandbox, monkeypatch)
-    steady_sandbox.reset()
+    if steady_sandbox.process is not None:
+        steady_sandbox.reset()
