@@ -33,6 +33,7 @@ WRITER_BATCH = Histogram(
 WRITER_SECONDS = Histogram(
     "graph_smtp_writer_seconds", "Duration of one commit's transaction", buckets=SECONDS
 )
+COMMITS_AWAITED = Gauge("graph_smtp_commits_awaited", "Mails received whose commit is not done yet")
 STORAGE_STALLED = Gauge(
     "graph_smtp_storage_stalled", "Whether mail is turned away until the database takes writes again"
 )

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from uuid import UUID
 
+from mailrelay import metrics
 from mailrelay.models import ContentChunk
 from mailrelay.outbox import clock
 from mailrelay.outbox.errors import DatabaseAwayError, DisownedError
@@ -46,6 +47,8 @@ class Acceptor:
         if self.stalled:
             return _failed(DatabaseAwayError("The database takes no writes now; it is tried every second."))
         outcome: Future[None] = Future()
+        metrics.COMMITS_AWAITED.inc()
+        outcome.add_done_callback(lambda _: metrics.COMMITS_AWAITED.dec())
         if submission.content.size > CHUNK_SIZE:
             self._copiers.submit(self._store_large, submission, outcome)
         else:
