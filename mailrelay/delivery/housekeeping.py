@@ -2,17 +2,19 @@
 
 import logging
 import threading
+import time
 
 from django.db import DatabaseError, connection
 
-from mailrelay.delivery import access
+from mailrelay.delivery import access, orphans
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.writer import recycle
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks.
+#: Seconds between two looks at permissions, and between two at drafts.
 INTERVAL = 1.0
+DRAFTS_INTERVAL = 60.0
 
 
 class Housekeeper:
@@ -30,9 +32,13 @@ class Housekeeper:
         self._thread.join(5.0)
 
     def _run(self) -> None:
+        swept = time.monotonic() - DRAFTS_INTERVAL + 5.0
         while True:
             try:
                 access.look()
+                if time.monotonic() - swept >= DRAFTS_INTERVAL:
+                    swept = time.monotonic()
+                    orphans.sweep()
             except (DatabaseError, OutboxError) as error:
                 recycle(error)
             except Exception:

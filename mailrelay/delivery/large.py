@@ -58,12 +58,19 @@ def send(
     return _Attempt(delivery, credential, plan, attempt, ending).run()
 
 
+def send_draft(
+    delivery: Delivery, credential: Credential, attempt: Attempt, draft_id: str, ending: threading.Event
+) -> Result:
+    """Carry out an attempt that has its draft from an earlier one, whole."""
+    return _Attempt(delivery, credential, None, attempt, ending).run(draft_id)
+
+
 class _Attempt:
     def __init__(
         self,
         delivery: Delivery,
         credential: Credential,
-        plan: Plan,
+        plan: Plan | None,
         attempt: Attempt,
         ending: threading.Event,
     ) -> None:
@@ -71,9 +78,11 @@ class _Attempt:
         self.attempt, self.ending = attempt, ending
         self.draft_id = ""
 
-    def run(self) -> Result:
+    def run(self, draft_id: str = "") -> Result:
+        self.draft_id = draft_id
         try:
-            self._fill()
+            if self.plan is not None:
+                self._fill(self.plan)
             leases.note_draft(self.attempt, self.draft_id, complete=True)
         except _Ended as ended:
             self._remove()
@@ -88,13 +97,14 @@ class _Attempt:
         failpoints.hit(failpoints.DRAFT_WHOLE)
         return self._send()
 
-    def _fill(self) -> None:
-        """Have a draft with everything in it."""
-        mail = self.plan.mail
+    def _fill(self, plan: Plan) -> None:
+        """Make a draft with everything in it."""
+        mail = plan.mail
         self._create(lambda caller: drafts.create_from_mime(caller, Base64Body(mail.parts, mail.size)))
-        assert self.plan.skeleton is not None
-        for leaf in self.plan.skeleton.leaves:
-            self._add(leaf)
+        assert plan.skeleton is not None
+        assert plan.content is not None
+        for leaf in plan.skeleton.leaves:
+            self._add(leaf, LeafReader(plan.content, leaf.start, leaf.end, leaf.encoding))
 
     def _create(self, request: Callable[[Caller], Response]) -> None:
         response = self._step(request, "create a draft")
@@ -103,10 +113,8 @@ class _Attempt:
             raise _Ended(_again(response.answer, "Graph made a draft and did not say which."))
         leases.note_draft(self.attempt, self.draft_id)
 
-    def _add(self, leaf: Leaf) -> None:
+    def _add(self, leaf: Leaf, reader: LeafReader) -> None:
         """Put a leaf into the draft, by the way that its size asks for."""
-        assert self.plan.content is not None
-        reader = LeafReader(self.plan.content, leaf.start, leaf.end, leaf.encoding)
         file = File(leaf.name, leaf.content_type, leaf.size, leaf.content_id, leaf.inline)
         if drafts.fits_one_request(file):
             self._step(
@@ -127,22 +135,40 @@ class _Attempt:
             raise self._refused(uploaded.answer, "upload a file")
 
     def _send(self) -> Result:
-        caller = self._caller()
-        response = drafts.send(caller, self.draft_id)
-        verdict = judged(response.answer, token_is_fresh=False)
-        if verdict.retry_token:
-            caller = self._caller(verdict)
-            response = drafts.send(caller, self.draft_id)
-            verdict = judged(response.answer, token_is_fresh=True)
+        try:
+            response, verdict = self._sent()
+        except _Ended as ended:
+            self._remove()
+            return ended.result
         result = result_of(verdict, response.answer)
         if verdict.outcome is Outcome.UNCERTAIN:
-            state, _ = drafts.state(caller, self.draft_id)
-            if state is DraftState.SENT:
+            if self._was_sent():
                 text = "Graph gave no answer to the sending, but the draft says that it was sent."
                 return replace(result, outcome=Outcome.SENT, blame=Blame.NOBODY, sentence=text, advice="")
         elif verdict.outcome is not Outcome.SENT:
             self._remove()
         return result
+
+    def _was_sent(self) -> bool:
+        try:
+            state, _ = drafts.state(self._caller(), self.draft_id)
+        except _Ended:  # no token: asked again before anything is sent again
+            return False
+        return state is DraftState.SENT
+
+    def _sent(self) -> tuple[Response, Verdict]:
+        """Send the draft; again where Graph has certainly not and asks for a rest or another token."""
+        fresh, caller = False, self._caller()
+        for tried in range(1, TRIES + 1):
+            response = drafts.send(caller, self.draft_id)
+            verdict = judged(response.answer, token_is_fresh=fresh)
+            if verdict.retry_token and not fresh:
+                fresh, caller = True, self._caller(verdict)
+            elif verdict.outcome is Outcome.TRANSIENT and response.status in (429, 503) and tried < TRIES:
+                self._rest(verdict, 2.0**tried)
+            else:
+                break
+        return response, verdict
 
     def _step(self, request: Callable[[Caller], Response], what: str) -> Response:
         """Make one request until it is done or refused for good. Nothing is sent by any of them."""

@@ -10,11 +10,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError
 
-from mailrelay.delivery import large, tokens
+from mailrelay.delivery import large, reconcile, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.loops import circles
 from mailrelay.delivery.plan import NoRouteError, plan
+from mailrelay.delivery.reconcile import Finding, Found
 from mailrelay.delivery.results import circling, inseparable, removed, result_of, without_route
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
@@ -32,7 +33,7 @@ from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxE
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.settle import Result
 from mailrelay.outbox.writer import recycle
-from mailrelay.vocabulary import Route
+from mailrelay.vocabulary import Route, UncertainPolicy
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,12 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
 def _carry_out(delivery: Delivery) -> list[Reservation]:
     credential = credential_of(delivery.mailbox.registration)
     try:
+        found = reconcile.look(delivery, credential)
+        if (
+            found.finding is not Finding.CLEAR
+            and (settled := _settled(delivery, credential, found)) is not None
+        ):
+            return settled
         prepared = plan(delivery)
         tokens.token_for(credential)
     except ContentRemovedError:
@@ -103,7 +110,8 @@ def _carry_out(delivery: Delivery) -> list[Reservation]:
         return settle.put_off(delivery, inseparable(error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
-    attempt = leases.begin(delivery, prepared.size, prepared.route)
+    second_copy = found.finding is Finding.UNKNOWN and not delivery.copies
+    attempt = leases.begin(delivery, prepared.size, prepared.route, second_copy=second_copy)
     failpoints.hit(failpoints.GRAPH_BEFORE)
     if prepared.route is Route.LARGE:
         result = large.send(delivery, credential, prepared, attempt, ending)
@@ -113,6 +121,30 @@ def _carry_out(delivery: Delivery) -> list[Reservation]:
     log.info(
         "attempt %d: %s", attempt.number, result.outcome, extra={"message_id": delivery.message.queue_id}
     )
+    return _recorded(lambda: settle.settle(attempt, result))
+
+
+def _settled(delivery: Delivery, credential: Credential, found: Found) -> list[Reservation] | None:
+    """Deal with mail that may have been sent already; None when it is to be sent again."""
+    assert found.attempt is not None
+    attempt, result = found.attempt, found.result
+    if found.finding is Finding.SENT:
+        return _recorded(lambda: settle.settle(attempt, result))
+    if found.finding is Finding.UNSENT:
+        return _sent_again(delivery, credential, found)
+    if found.finding is not Finding.UNKNOWN:
+        wait = found.finding is Finding.ON_ITS_WAY
+        return settle.unresolved(delivery, attempt, result, wait=wait)
+    # What was counted as a copy before is here by a person's hand.
+    if delivery.copies or delivery.sender.uncertain_policy == UncertainPolicy.RESEND:
+        return None
+    return settle.unresolved(delivery, attempt, result, wait=False)
+
+
+def _sent_again(delivery: Delivery, credential: Credential, found: Found) -> list[Reservation]:
+    """Send the draft of an earlier attempt, whole and not sent: no second copy can come of it."""
+    attempt = leases.begin(delivery, 0, Route.LARGE)
+    result = large.send_draft(delivery, credential, attempt, found.draft_id, ending)
     return _recorded(lambda: settle.settle(attempt, result))
 
 

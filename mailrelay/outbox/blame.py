@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F
 
-from mailrelay.models import AppRegistration, Delivery, Mailbox
+from mailrelay.models import AppRegistration, Delivery, Mailbox, SendLog
 from mailrelay.outbox import counters, follow, limits, stoppage
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
 from mailrelay.vocabulary import Reason, State, UncertainPolicy
@@ -73,23 +73,45 @@ def requeue(delivery: Delivery, text: str, now: datetime) -> None:
 
 
 def uncertain(delivery: Delivery, text: str, now: datetime) -> None:
-    """Graph may have sent it: the sender's policy decides, and a second copy is made at most once."""
+    """Graph may have sent it: that is looked up where it can be; else the sender's policy decides.
+
+    A second copy is made at most once.
+    """
     counters.add(counters.UNCERTAIN)
-    policy = delivery.sender.uncertain_policy
-    if policy == UncertainPolicy.FAIL:
-        fail(delivery, Reason.UNCERTAIN, text, now)
-    elif policy == UncertainPolicy.HOLD or delivery.copies:
-        hold(delivery, Reason.UNCERTAIN, text, now)
+    resent = delivery.sender.uncertain_policy == UncertainPolicy.RESEND and not delivery.copies
+    if resent or _can_be_looked_up(delivery):
+        await_outcome(delivery, text, now)
     else:
-        again = now + timedelta(seconds=settings.UNCERTAIN_DELAY)
-        _settle(
-            delivery,
-            now,
-            state=State.UNCERTAIN,
-            reason=Reason.UNCERTAIN,
-            next_attempt_at=again,
-            last_error=text,
-        )
+        given_up(delivery, text, now)
+
+
+def given_up(delivery: Delivery, text: str, now: datetime) -> None:
+    """End mail that may have been sent, of which no more can be known, and that is not to be sent again."""
+    if delivery.sender.uncertain_policy == UncertainPolicy.FAIL:
+        fail(delivery, Reason.UNCERTAIN, text, now)
+    else:
+        hold(delivery, Reason.UNCERTAIN, text, now)
+
+
+def await_outcome(delivery: Delivery, text: str, now: datetime) -> None:
+    """Let mail that may have been sent wait: for a late answer, for a look, and last for the second copy."""
+    again = now + timedelta(seconds=settings.UNCERTAIN_DELAY)
+    _settle(
+        delivery,
+        now,
+        state=State.UNCERTAIN,
+        reason=Reason.UNCERTAIN,
+        next_attempt_at=again,
+        last_error=text,
+    )
+
+
+def _can_be_looked_up(delivery: Delivery) -> bool:
+    """Whether the draft of the last attempt, or Sent Items, will tell what became of it."""
+    last = SendLog.objects.filter(delivery=delivery).order_by("-number").first()
+    if last is not None and last.draft_id:
+        return True
+    return not delivery.copies and bool(delivery.mailbox.can_read)
 
 
 def _settle(delivery: Delivery, now: datetime, **columns: object) -> None:

@@ -94,8 +94,8 @@ def begun_at(delivery: Delivery) -> datetime:
     return delivery.leased_until - timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
-    """Put an attempt on record, before its request.
+def begin(delivery: Delivery, size: int, route: Route = Route.MIME, *, second_copy: bool = False) -> Attempt:
+    """Put an attempt on record, before its request; `second_copy`: an earlier one may have sent the mail.
 
     Raises LeaseLostError when the lease is gone, and when the mailbox was paused since it was taken: then
     the delivery is back in the queue.
@@ -110,6 +110,10 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME) -> Attempt:
             if held.update(state=State.QUEUED, token=None, leased_until=None):
                 _refund(delivery, now)
             return None
+        if second_copy:
+            Delivery.objects.filter(pk=delivery.pk).update(copies=F("copies") + 1)
+            counters.add(counters.SECOND_COPIES)
+            follow.note(delivery, "Sent again by the sender's policy: this may be a second copy.", now)
         return SendLog.objects.create(
             message_id=delivery.message_id,
             delivery_id=delivery.pk,
@@ -147,9 +151,31 @@ def note_draft(attempt: Attempt, draft_id: str, *, complete: bool = False) -> No
         held = Delivery.objects.filter(pk=attempt.delivery_id, token=attempt.token, state=State.SENDING)
         if draft_id and not held.update(leased_until=_lease_end(clock.now())):
             raise LeaseLostError("The lease ended before the draft was sent; nothing was sent.")
+        if draft_id:  # what another attempt left is this one's now
+            SendLog.objects.filter(delivery_id=attempt.delivery_id, draft_id=draft_id).update(draft_id="")
         SendLog.objects.filter(pk=attempt.id).update(draft_id=draft_id, draft_complete=complete)
 
     write(Move.DRAFT, run)
+
+
+def forget_draft(log_id: int) -> None:
+    """Note that the draft of an attempt is gone, or not its own any more."""
+    write(Move.DRAFT, lambda: SendLog.objects.filter(pk=log_id).update(draft_id=""), durable=False)
+
+
+def reopened(row: SendLog, delivery: Delivery) -> Attempt:
+    """Give an attempt whose outcome is uncertain to who holds the delivery now, to settle it."""
+    return Attempt(
+        id=row.pk,
+        delivery_id=delivery.pk,
+        message_id=delivery.message_id,
+        mailbox_id=delivery.mailbox_id,
+        number=row.number,
+        client_request_id=row.client_request_id,
+        started_at=row.started_at,
+        token=delivery.token,
+        alone=delivery.recipient_count == delivery.message.recipient_count,
+    )
 
 
 def give_back(delivery_id: int, token: UUID) -> bool:
@@ -257,7 +283,7 @@ def _expire_one(row: Delivery, now: datetime) -> None:
     counters.add(counters.LEASES_EXPIRED)
     attempt = SendLog.objects.filter(delivery=row, finished_at__isnull=True).order_by("-number").first()
     if attempt is not None:
-        _interrupted(row, attempt, now)
+        (_interrupted if may_have_sent(attempt) else _unfinished)(row, attempt, now)
         return
     text = f"The worker {row.lease_owner} ended while it prepared this message; nothing was sent."
     poisoned = row.crashes + 1 >= MOST_CRASHES
@@ -271,6 +297,20 @@ def _expire_one(row: Delivery, now: datetime) -> None:
     )
     follow.note(row, text, now)
     follow.message(row.message_id, now)
+
+
+def may_have_sent(attempt: SendLog) -> bool:
+    """Whether an attempt without a result may have sent its mail: not while its draft was being filled."""
+    return attempt.route != Route.LARGE or attempt.draft_complete
+
+
+def _unfinished(row: Delivery, attempt: SendLog, now: datetime) -> None:
+    """The worker vanished before the draft was whole; that is put off, lest the mail is what ends workers."""
+    text = f"The worker {row.lease_owner} ended while it uploaded this message; nothing was sent."
+    SendLog.objects.filter(pk=attempt.pk, finished_at__isnull=True).update(
+        finished_at=now, outcome=Outcome.TRANSIENT, reason=Reason.SERVER_ERROR, sentence=text
+    )
+    blame.defer(row, Reason.SERVER_ERROR, text, now, None)
 
 
 def _interrupted(row: Delivery, attempt: SendLog, now: datetime) -> None:

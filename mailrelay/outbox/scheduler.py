@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import DatabaseError, connection
-from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import capacity, clock, counters, follow, leases, publish, stoppage, sweep
+from mailrelay.outbox import capacity, clock, follow, leases, publish, stoppage, sweep
 from mailrelay.outbox.claim import claim
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
@@ -193,13 +193,7 @@ def _promote_batch() -> int:
     rows = Delivery.objects.filter(DUE, next_attempt_at__lte=now).order_by("next_attempt_at")
     due = list(rows.select_for_update(of=("self",), skip_locked=True, no_key=True)[:BATCH])
     for row in due:
-        again = row.state == State.UNCERTAIN
-        Delivery.objects.filter(pk=row.pk, state=row.state).update(
-            state=State.QUEUED, next_attempt_at=None, copies=F("copies") + int(again)
-        )
-        if again:
-            counters.add(counters.SECOND_COPIES)
-            follow.note(row, "Sent again by the sender's policy: this may be a second copy.", now)
+        Delivery.objects.filter(pk=row.pk, state=row.state).update(state=State.QUEUED, next_attempt_at=None)
         follow.message(row.message_id, now)
     Mailbox.objects.filter(pk__in={row.mailbox_id for row in due}).update(wake_at=now)
     return len(due)

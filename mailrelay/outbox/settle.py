@@ -105,14 +105,35 @@ def crashed(delivery: Delivery, text: str) -> list[Reservation]:
 
     def move(row: Delivery, now: datetime) -> Mailbox:
         Delivery.objects.filter(pk=row.pk).update(crashes=F("crashes") + 1)
-        if _opened(row).update(finished_at=now, outcome=Outcome.UNCERTAIN, sentence=text):
+        opened = _opened(row).first()
+        if opened is not None and leases.may_have_sent(opened):
+            _opened(row).update(finished_at=now, outcome=Outcome.UNCERTAIN, sentence=text)
             blame.uncertain(row, text, now)
         elif row.crashes + 1 >= MOST_CRASHES:
             counters.add(counters.POISON)
             blame.hold(row, Reason.POISON, f"{text} {POISONED}", now)
         else:
+            _opened(row).update(finished_at=now, outcome=Outcome.TRANSIENT, sentence=text)
             blame.defer(row, Reason.SERVER_ERROR, text, now, None)
         follow.note(row, text, now)
+        return claim.lock(row.mailbox_id)
+
+    return _end_lease(delivery, move)
+
+
+def unresolved(delivery: Delivery, attempt: Attempt, result: Result, *, wait: bool) -> list[Reservation]:
+    """End a lease that was taken to look for mail that may have been sent, and found nothing.
+
+    It is looked for once more if `wait`; else the sender's policy decides, which must not send it again.
+    """
+
+    def move(row: Delivery, now: datetime) -> Mailbox:
+        if wait:
+            blame.await_outcome(row, result.text, now)
+        else:
+            SendLog.objects.filter(pk=attempt.id).update(draft_id="")
+            blame.given_up(row, result.text, now)
+        follow.note(row, result.text, now)
         return claim.lock(row.mailbox_id)
 
     return _end_lease(delivery, move)
