@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from mailrelay.models import ContentChunk, Delivery, Message
 from mailrelay.outbox import blame, clock, content, counters, follow
@@ -97,20 +97,26 @@ def _paced(step: Callable[[Callable[[float], bool]], int], rest: Callable[[float
 
 def _contents(rest: Callable[[float], bool]) -> int:
     """Mark a batch of messages as without content, then remove their bytes."""
+    if not _over(clock.now()).exists():
+        return 0
     ids = write(Move.RETAIN, _mark, durable=False)
     _remove_all(ids, rest)
     return len(ids)
 
 
-def _mark() -> list[UUID]:
-    now = clock.now()
+def _over(now: datetime) -> QuerySet[Message]:
+    """Select messages whose content is past its time."""
     sent = Q(state=State.SENT, state_at__lte=now - timedelta(hours=settings.RETENTION_SENT_HOURS))
     unsent = Q(
         state__in=[State.FAILED, State.CANCELLED, State.HELD],
         state_at__lte=now - timedelta(days=settings.RETENTION_FAILED_DAYS),
     )
-    over = Message.objects.filter(sent | unsent, content_removed_at__isnull=True)
-    ids = list(over.values_list("pk", flat=True)[:BATCH])
+    return Message.objects.filter(sent | unsent, content_removed_at__isnull=True)
+
+
+def _mark() -> list[UUID]:
+    now = clock.now()
+    ids = list(_over(now).values_list("pk", flat=True)[:BATCH])
     Message.objects.filter(pk__in=ids).update(content_removed_at=now)
     _give_up_held(ids, now)
     return ids
@@ -140,18 +146,20 @@ def _remove_some(contents: Sequence[UUID]) -> int:
 
 
 def _rows(_: Callable[[float], bool]) -> int:
-    return write(Move.RETAIN, _remove_rows, durable=False)
+    return write(Move.RETAIN, _remove_rows, durable=False) if _finished().exists() else 0
+
+
+def _finished() -> QuerySet[Message]:
+    """Select messages whose record is past its time."""
+    oldest = clock.now() - timedelta(days=settings.RETENTION_ROWS_DAYS)
+    return Message.objects.filter(state__in=[State.SENT, State.FAILED, State.CANCELLED], state_at__lte=oldest)
 
 
 def _remove_rows() -> int:
     """Delete the record of a few messages with all that belongs to it."""
-    oldest = clock.now() - timedelta(days=settings.RETENTION_ROWS_DAYS)
-    finished = Message.objects.filter(
-        state__in=[State.SENT, State.FAILED, State.CANCELLED], state_at__lte=oldest
-    )
     ids: list[UUID] = []
     recipients = 0
-    for pk, count in finished.values_list("pk", "recipient_count")[:BATCH]:
+    for pk, count in _finished().values_list("pk", "recipient_count")[:BATCH]:
         recipients += count
         if ids and recipients > RECIPIENTS:
             break

@@ -1,0 +1,63 @@
+"""Secrets at rest: under keys of their own, which rotate, and whose loss is said and never papered over."""
+
+import base64
+
+import pytest
+
+from tests.harness.processes import FIELD_KEY, mail, manage, rows, send
+
+NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
+LOST_KEY = base64.urlsafe_b64encode(b"l" * 32).decode()
+
+
+@pytest.fixture
+def stored(embedded, configured, tmp_path):
+    """An installation whose database holds two secrets under FIELD_KEY."""
+    embedded.environment["FIELD_ENCRYPTION_KEYS"] = FIELD_KEY
+    for name in ("sandbox-secret", "another-secret"):
+        (tmp_path / name).write_text(name)
+    configured(secret={"file": "sandbox-secret"}, next_secret={"file": "another-secret"})
+    return embedded
+
+
+def tokens(stack):
+    return rows(stack.environment, "SELECT secret, next_secret FROM mailrelay_appregistration")[0]
+
+
+def rotate(stack, *keys, check=True):
+    stack.environment["FIELD_ENCRYPTION_KEYS"] = ",".join(keys)
+    return manage(stack.environment, "rotate_field_keys", check=check)
+
+
+def test_after_a_rotation_the_old_key_can_go(stored):
+    before = tokens(stored)
+
+    assert "2 encrypted anew, 0 were" in rotate(stored, NEW_KEY, FIELD_KEY).stdout
+    after = tokens(stored)
+    assert "0 encrypted anew, 2 were" in rotate(stored, NEW_KEY, FIELD_KEY).stdout
+
+    assert not set(before) & set(after)
+    assert tokens(stored) == after
+    stored.environment["FIELD_ENCRYPTION_KEYS"] = NEW_KEY
+    listener = stored.start()
+    send(listener.smtp_port, mail(1))
+    stored.wait_for(sent=1)
+
+
+def test_a_key_that_is_lost_is_an_error_at_the_start(stored):
+    stored.environment["FIELD_ENCRYPTION_KEYS"] = LOST_KEY
+
+    done = manage(stored.environment, "rungateway", check=False)
+
+    assert done.returncode != 0
+    assert "gateway.E020" in done.stderr and "secret of app registration" in done.stderr
+    assert stored.sandbox.ledger() == []
+
+
+def test_a_rotation_without_the_old_key_changes_nothing_and_says_so(stored):
+    before = tokens(stored)
+
+    done = rotate(stored, LOST_KEY, check=False)
+
+    assert done.returncode != 0 and "gateway.E020" in done.stderr
+    assert tokens(stored) == before
