@@ -14,8 +14,10 @@ from mailrelay.outbox.errors import OutboxError
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks; longer where a look is dear, so that it stays below a twentieth of the time.
+#: Seconds between two looks; longer where a look is dear, so that it stays near a twentieth of the time.
 INTERVAL = 2.0
+#: The longest of these: a look that took long since the database was frozen is no reason to look away.
+LONGEST_INTERVAL = 7.5
 #: Seconds after which the last look says nothing any more: the database does not answer.
 STALE = 15.0
 #: What /ready says of a process that is not to be given work yet, or any more.
@@ -105,7 +107,7 @@ class Monitor:
             except Exception:
                 log.exception("the health monitor stumbled; it goes on")
             cost = time.monotonic() - started
-            if self._ended.wait(max(INTERVAL, 20 * cost)):
+            if self._ended.wait(min(max(INTERVAL, 20 * cost), LONGEST_INTERVAL)):
                 break
         connection.close()
 

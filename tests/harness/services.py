@@ -201,6 +201,25 @@ class PostgreSQL(Server):
             connection.execute(f"CREATE DATABASE {name}")
         return f"postgres://gateway@127.0.0.1:{self.port}/{name}"
 
+    def pause(self) -> None:
+        """Freeze the server and its backends, which are sessions of their own; until `resume`."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, how: signal.Signals) -> None:
+        # The postmaster first, so that it starts no backend meanwhile.
+        self.process.send_signal(how)
+        backends = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
+        )
+        for pid in map(int, backends.stdout.split()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+
     def end(self, how: signal.Signals = signal.SIGINT, timeout: float = 30.0) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.resume()
         # SIGINT is its fast shutdown: sessions are cut, the files are left in order.
         super().end(how, timeout)
