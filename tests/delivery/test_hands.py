@@ -1,4 +1,4 @@
-"""Requeue, hold, release, cancel: each from its states alone, once however often, and never under a worker."""
+"""Requeue, hold, release, cancel: each from its own states, once however often, never under a worker."""
 
 from concurrent.futures import ThreadPoolExecutor
 
