@@ -1,7 +1,10 @@
 """A mail that fails for good ends with somebody knowing: once, and nobody else."""
 
+import sqlite3
+
 import pytest
 
+from tests.bounces.conftest import Reports
 from tests.harness.ports import eventually
 from tests.harness.processes import mail, mailq, manage, rows, send
 
@@ -167,3 +170,49 @@ def test_who_waits_too_long_is_warned_once_and_of_the_end_in_sight(embedded, rep
     assert recipient["Status"].startswith("4.")
     assert "Will-Retry-Until" in recipient
     embedded.wait_for(sent=2)
+
+
+def test_each_part_of_a_split_mail_tells_its_own_recipients_fate(embedded, reports):
+    """Two parts, of which one is refused: the report names its recipient alone."""
+    listener = embedded.start()
+    box = "UPDATE mailrelay_mailbox SET recipients_per_message = 1"
+    change(embedded, box)
+    refuse(embedded)
+
+    send(listener.smtp_port, mail(1, Cc="bob@example.org"), ["ann@example.org", "bob@example.org"], OURS)
+    report = reports.one()
+
+    _, *recipients = fields_of(report)
+    assert len(recipients) == 1
+    reports.wait_until_told()
+    embedded.wait_for(failed=1, sent=2)
+    assert len(reports.all()) == 1
+
+
+def test_a_sender_may_have_a_policy_of_its_own(embedded, reports):
+    listener = embedded.start(OPERATIONS_ADDRESS=OPERATIONS)
+    change(embedded, "UPDATE mailrelay_senderconfig SET bounce_policy = 'operations'")
+    refuse(embedded)
+
+    send(listener.smtp_port, mail(1), mail_from=OURS)
+
+    assert reports.one()["To"] == OPERATIONS
+
+
+def change(stack, statement):
+    with sqlite3.connect(f"{stack.environment['DATA_DIR']}/gateway.sqlite3", timeout=30) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_report_is_made_on_a_cluster_too(on_redis):
+    on_redis.environment |= {"BOUNCE_POLICY": "sender"}
+    listener = on_redis.start()
+    on_redis.worker().start()
+    refuse(on_redis)
+
+    send(listener.smtp_port, mail(1), mail_from=OURS)
+    on_redis.wait_for(failed=1, sent=1)
+
+    (report,) = Reports(on_redis).all()
+    assert report["To"] == OURS
