@@ -20,6 +20,7 @@ from mailrelay.graph.answer import Answer
 from mailrelay.graph.calls import Caller, Response
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.drafts import DraftState, File
+from mailrelay.graph.error_table import CODES
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.graph.verdict import Verdict
@@ -124,15 +125,27 @@ class _Attempt:
                 "attach a file",
             )
             return
-        uploaded = uploads.upload(self._caller(), self.draft_id, file, reader, self._wait)
-        counted(uploaded.answer)
+        uploader = uploads.Uploader(
+            self._caller(), file, reader, reopen=lambda: self._session(file), wait=self._wait
+        )
+        uploaded = uploader.run()
         if uploaded.breaks:
             log.info("an upload broke %d times", uploaded.breaks, extra=self._extra)
-        if uploaded.unknown:
+        if uploaded.unknown or uploaded.answer is None:
             text = "Graph did not say whether it has the end of an attachment; all is uploaded anew."
             raise _Ended(_again(uploaded.answer, text))
+        counted(uploaded.answer)
         if not uploaded.done:
             raise self._refused(uploaded.answer, "upload a file")
+
+    def _session(self, file: File) -> uploads.Session:
+        response = self._step(
+            lambda caller: uploads.open_session(caller, self.draft_id, file), "open an upload session"
+        )
+        session = uploads.session_of(response)
+        if session is None:
+            raise _Ended(_again(response.answer, "Graph opened an upload session and did not say where."))
+        return session
 
     def _send(self) -> Result:
         try:
@@ -264,19 +277,25 @@ def _refused(answer: Answer, what: str, *, fresh: bool = False) -> Result:
             advice="Grant it Mail.ReadWrite there (a change takes up to two hours), or switch large mail off "
             "for this sender.",
         )
-    if verdict.outcome is Outcome.UNCERTAIN:
+    gone = answer.status in (404, 410) and not any(code in CODES for code in answer.codes)
+    if verdict.outcome is Outcome.UNCERTAIN or gone:  # the latter: of a session, not of a mailbox
         return _again(answer, f"Graph gave no answer that could be used when asked to {what}.", verdict)
     return result
 
 
-def _again(answer: Answer, sentence: str, verdict: Verdict | None = None) -> Result:
+def _again(answer: Answer | None, sentence: str, verdict: Verdict | None = None) -> Result:
     """A passing fault before the sending: all begins anew."""
     blame = verdict.blame if verdict and verdict.blame is not Blame.NOBODY else Blame.MESSAGE
-    return Result(
+    result = Result(
         Outcome.TRANSIENT,
         f"{sentence} Nothing was sent.",
         blame,
         Reason.UNREACHABLE if blame is Blame.ENDPOINT else Reason.SERVER_ERROR,
+    )
+    if answer is None:
+        return result
+    return replace(
+        result,
         http_status=answer.status,
         request_id=answer.request_id,
         duration=answer.duration,

@@ -24,6 +24,9 @@ MOST_SESSIONS: Final = 3
 FIRST_WAIT: Final = 1.0
 
 
+Wait = Callable[[float], None]
+
+
 class Content(Protocol):
     """A file's bytes, from any offset."""
 
@@ -47,71 +50,80 @@ class Uploaded:
     """
 
     done: bool
-    answer: Answer
+    answer: Answer | None  # None: nothing was asked, as the session said that all is there
     unknown: bool = False
+    gone: bool = False  # the session is, and nothing was attached
     breaks: int = 0
 
 
-def open_session(caller: Caller, draft_id: str, file: File) -> tuple[Session | None, Response]:
-    """Open a session for `file`: 201 with its URL."""
+def open_session(caller: Caller, draft_id: str, file: File) -> Response:
+    """Ask for a session for `file`: 201 with its URL."""
     item = {"attachmentType": "file", **file.properties(), "size": file.size}
     path = f"/messages/{quote(draft_id, safe='')}/attachments/createUploadSession"
-    response = caller.request("POST", path, json.dumps({"AttachmentItem": item}).encode())
+    return caller.request("POST", path, json.dumps({"AttachmentItem": item}).encode())
+
+
+def session_of(response: Response) -> Session | None:
+    """The session that an answer opens; None if it opens none, or one without TLS."""
     url = response.document.get("uploadUrl")
-    if response.status not in (200, 201) or not isinstance(url, str) or urlsplit(url).scheme != "https":
-        return None, response
-    return Session(url, next_expected(response.document) or 0), response
+    if not isinstance(url, str) or urlsplit(url).scheme != "https":
+        return None
+    return Session(url, next_expected(response.document) or 0)
 
 
-def upload(
-    caller: Caller, draft_id: str, file: File, content: Content, wait: Callable[[float], None]
-) -> Uploaded:
-    """Upload `file` whole. `wait` sleeps the seconds it is given, and may raise to end the upload."""
-    return _Upload(caller, draft_id, file, content, wait).run()
+class Uploader:
+    """Uploads files whole, in sessions that `reopen` gives.
 
+    `reopen` and `wait` (which sleeps the seconds it is given) may raise to end an upload.
+    """
 
-class _Upload:
     def __init__(
-        self, caller: Caller, draft_id: str, file: File, content: Content, wait: Callable[[float], None]
+        self, caller: Caller, file: File, content: Content, *, reopen: Callable[[], Session], wait: Wait
     ) -> None:
-        self.caller, self.draft_id, self.file, self.content, self.wait = caller, draft_id, file, content, wait
+        self.caller, self.file, self.content, self.reopen, self.wait = caller, file, content, reopen, wait
         self.breaks = self.in_a_row = 0
 
     def run(self) -> Uploaded:
+        """Upload the file; whatever breaks on the way is taken up where Graph has it."""
         for _ in range(MOST_SESSIONS):
-            session, response = open_session(self.caller, self.draft_id, self.file)
-            if session is None:
-                return Uploaded(done=False, answer=response.answer, breaks=self.breaks)
-            ended = self._fill(session, response)
-            if ended is not None:
-                return ended
-        return Uploaded(done=False, answer=response.answer, breaks=self.breaks)
+            ended = self._fill(self.reopen())
+            if ended.done or not ended.gone:
+                break
+        return ended
 
-    def _fill(self, session: Session, opened: Response) -> Uploaded | None:
-        """Send range after range; None when the session is gone with nothing attached: a new one is due."""
-        offset, response = session.expected, opened
+    def _fill(self, session: Session) -> Uploaded:
+        """Send range after range."""
+        offset, answer = session.expected, None
         while offset < self.file.size and self.in_a_row <= MOST_BREAKS:
             end = min(offset + RANGE, self.file.size)
             response = self._put(session, offset, end)
-            if response.status == 201 or (
-                end == self.file.size and response.status == 200 and next_expected(response.document) is None
-            ):
-                return Uploaded(done=True, answer=response.answer, breaks=self.breaks)
+            answer = response.answer
+            if self._is_whole(response, end):
+                return self._ended(answer, done=True)
             if response.status in (200, 202):
                 offset = self._progress(offset, next_expected(response.document))
                 continue
             if response.status in (404, 410):
-                return None
-            if not self._may_resume(response.answer):
-                return Uploaded(done=False, answer=response.answer, breaks=self.breaks)
+                return self._ended(answer, gone=True)
+            if not self._may_resume(answer):
+                return self._ended(answer)
             state = self._ask(session)
             if state.status == 200:
                 offset = self._progress(offset, next_expected(state.document), after_break=True)
             elif state.status in (404, 410):
-                if end < self.file.size or not response.answer.body_sent:
-                    return None
-                break
-        return Uploaded(done=False, answer=response.answer, unknown=True, breaks=self.breaks)
+                attached = end == self.file.size and answer.body_sent
+                return self._ended(answer, unknown=attached, gone=not attached)
+        return self._ended(answer, unknown=True)
+
+    def _is_whole(self, response: Response, end: int) -> bool:
+        if response.status == 200 and end == self.file.size:
+            return next_expected(response.document) is None
+        return response.status == 201
+
+    def _ended(
+        self, answer: Answer | None, *, done: bool = False, unknown: bool = False, gone: bool = False
+    ) -> Uploaded:
+        return Uploaded(done=done, answer=answer, unknown=unknown, gone=gone, breaks=self.breaks)
 
     def _progress(self, offset: int, expected: int | None, *, after_break: bool = False) -> int:
         known = offset if expected is None or expected > self.file.size else expected

@@ -1,8 +1,14 @@
-"""An installation whose application may write drafts, and large mail to send through it."""
+"""Installations and an office whose application may write drafts."""
 
 import pytest
 
+from mailrelay.models import ContentChunk, Delivery, Mailbox, Recipient, SenderConfig
+from mailrelay.outbox import clock
+from mailrelay.outbox.submission import CHUNK_SIZE
 from mailrelay.sandbox import world
+from mailrelay.vocabulary import LargeMail, Route
+from tests.delivery.conftest import office, steady_sandbox  # noqa: F401 - fixtures
+from tests.harness.processes import as_sent
 
 
 @pytest.fixture
@@ -14,3 +20,40 @@ def able(embedded):
         "UNCERTAIN_DELAY": "2",
     }
     return embedded
+
+
+@pytest.fixture
+def writer(office, settings, monkeypatch):  # noqa: F811 - the fixture above
+    """An office whose application may write drafts and whose uploads wait for nothing."""
+    from mailrelay.graph import uploads
+
+    settings.GRAPH_TIMEOUT = 5
+    monkeypatch.setattr(uploads, "FIRST_WAIT", 0.01)
+    app = office.app("writer", world.SECOND_CLIENT, "sandbox-secret-2")
+    Mailbox.objects.filter(pk=office.mailbox.pk).update(registration=app, can_draft=True, can_read=True)
+    SenderConfig.objects.update(large_mail=LargeMail.AUTO)
+    office.mailbox.refresh_from_db()
+    return office
+
+
+@pytest.fixture
+def queued(writer):
+    """Queue a large message as an accept would; the function returns its delivery."""
+
+    def queue(message, route=Route.LARGE) -> Delivery:
+        delivery = writer.one()
+        data = message if isinstance(message, bytes) else as_sent(message)
+        identifier = delivery.message_id
+        ContentChunk.objects.filter(content=identifier).delete()
+        ContentChunk.objects.bulk_create(
+            ContentChunk(
+                content=identifier, number=n, data=data[at : at + CHUNK_SIZE], created_at=clock.now()
+            )
+            for n, at in enumerate(range(0, len(data), CHUNK_SIZE))
+        )
+        Delivery.objects.filter(pk=delivery.pk).update(size=len(data), route=route)
+        Recipient.objects.filter(delivery=delivery).update(address="ann@example.org")
+        delivery.refresh_from_db()
+        return delivery
+
+    return queue
