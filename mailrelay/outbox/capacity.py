@@ -9,7 +9,7 @@ from django.db.models import Count, F, Q
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Worker
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import clock
+from mailrelay.outbox import clock, statements
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import IN_FLIGHT_STATES, ManagedBy, Route
@@ -23,6 +23,18 @@ AHEAD = 2
 LARGE_AT_ONCE = 1
 #: Seconds for which the sum is remembered.
 REMEMBERED = 1.0
+
+COUNT_IN_USE = """
+    SELECT COUNT(CASE WHEN delivery.mailbox_id = %s THEN 1 END),
+           COUNT(CASE WHEN mailbox.registration_id = %s THEN 1 END),
+           COUNT(CASE WHEN (app.managed_by = 'environment') = %s THEN 1 END),
+           COUNT(CASE WHEN (app.managed_by = 'environment') = %s AND delivery.route = 'large' THEN 1 END)
+    FROM mailrelay_delivery delivery
+    JOIN mailrelay_mailbox mailbox ON mailbox.id = delivery.mailbox_id
+    JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id
+    WHERE delivery.state IN ('reserved', 'sending')
+"""
+COUNT_ALL = "SELECT COUNT(*) FROM mailrelay_delivery WHERE state IN ('reserved', 'sending')"
 
 _lock = threading.Lock()
 _remembered: dict[str, tuple[float, int, int]] = {}
@@ -65,24 +77,21 @@ def free(queue: str) -> int:
 def free_at_all() -> bool:
     """Whether any live worker can take on more."""
     capacity = sum(_capacity(queue) for queue in {queue_of(owner) for owner in ManagedBy})
-    return bool(capacity) and Delivery.objects.filter(IN_FLIGHT).count() < capacity * AHEAD
+    in_flight = statements.first(COUNT_ALL) if capacity else None
+    return in_flight is not None and bool(in_flight[0] < capacity * AHEAD)
 
 
 def in_use(mailbox: Mailbox, queue: str) -> InUse:
     """Count what is in flight, in one look at the few rows that are."""
-    counts = Delivery.objects.filter(IN_FLIGHT).aggregate(
-        queue=Count("pk", filter=_served_by(queue)),
-        registration=Count("pk", filter=Q(mailbox__registration_id=mailbox.registration_id)),
-        large=Count("pk", filter=_served_by(queue) & Q(route=Route.LARGE)),
-        # Last: its name stands for the column in what is counted before.
-        mailbox=Count("pk", filter=Q(mailbox_id=mailbox.pk)),
-    )
-    allowed = max(0, _capacity(queue) * AHEAD - counts["queue"])
+    own = mailbox.registration.managed_by == ManagedBy.ENVIRONMENT
+    counts = statements.first(COUNT_IN_USE, mailbox.pk, mailbox.registration_id, own, own)
+    assert counts is not None
+    of_mailbox, of_registration, of_queue, large_ones = counts
+    allowed = max(0, _capacity(queue) * AHEAD - of_queue)
     cap = mailbox.registration.concurrency
     if cap:
-        allowed = min(allowed, max(0, cap - counts["registration"]))
-    large = max(0, _alive(queue)[1] * LARGE_AT_ONCE - counts["large"])
-    return InUse(counts["mailbox"], allowed, large)
+        allowed = min(allowed, max(0, cap - of_registration))
+    return InUse(of_mailbox, allowed, max(0, _alive(queue)[1] * LARGE_AT_ONCE - large_ones))
 
 
 def full_registrations() -> list[int]:

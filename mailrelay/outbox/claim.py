@@ -6,16 +6,14 @@ urgent class first, and within it one client after the other. Its cost does not 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection
-from django.db.models import F, QuerySet
-
-from mailrelay.models import AppRegistration, Delivery, Mailbox
-from mailrelay.outbox import capacity, clock, limits, stoppage
+from mailrelay.models import AppRegistration, Mailbox
+from mailrelay.outbox import capacity, clock, limits, statements, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Reason, Route, State
+from mailrelay.vocabulary import Route
 
 #: Seconds for which a reservation waits for a worker to begin.
 RESERVATION = 30.0
@@ -25,6 +23,19 @@ LARGE_WAIT = 2.0
 MOST_AT_ONCE = 32
 
 CLAIM_FIELDS = (*limits.COLUMNS, "served_client", "wake_at", "probe_at", "succeeded_at")
+
+_COLUMNS = "id, message_id, state, route, urgency, client_key, claims, size, recipient_count"
+NEXT = f"SELECT {_COLUMNS} FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' AND route = %s"  # noqa: S608 - columns of our own
+HELD = f"SELECT {_COLUMNS} FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'held'"  # noqa: S608 - likewise
+WAITS = "SELECT 1 FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' LIMIT 1"
+LARGE_WAITS = """
+    SELECT 1 FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' AND route = 'large' LIMIT 1
+"""
+RESERVE = """
+    UPDATE mailrelay_delivery SET state = 'reserved', reason = '', token = %s, claims = claims + 1,
+        leased_until = %s, lease_owner = '', next_attempt_at = NULL
+    WHERE id = %s AND state = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,11 @@ def claim_in(mailbox: Mailbox, now: datetime, most: int = MOST_AT_ONCE) -> list[
     return reserved
 
 
+def anything_waits(mailbox_id: int) -> bool:
+    """Whether a claim could find anything: a look at the end of an index, without a lock."""
+    return statements.found(WAITS, mailbox_id)
+
+
 def _stopped(mailbox: Mailbox, now: datetime) -> bool:
     """Whether the mailbox has to wait as a whole; notes when it need not."""
     if mailbox.paused_until is not None and mailbox.paused_until > now:
@@ -97,92 +113,107 @@ def _registration_stops(mailbox: Mailbox, now: datetime) -> bool:
 
 def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
     """Take one after the other, as long as every limit admits the next."""
-    queue = capacity.queue_of(mailbox.registration.managed_by)
-    use = capacity.in_use(mailbox, queue)
+    if not anything_waits(mailbox.pk) and not stoppage.of(mailbox):
+        return []
+    use = capacity.in_use(mailbox, capacity.queue_of(mailbox.registration.managed_by))
     slots = limits.free_slots(mailbox, use.mailbox)
     probing = bool(mailbox.blocked or mailbox.registration.failing)
     allowed = min(most, use.free, *([] if slots is None else [slots]), *([1] if probing else []))
-    reserved: list[Reservation] = []
     room = use.large
-    while len(reserved) < allowed:
-        row = _next(mailbox, [taken.delivery_id for taken in reserved], large=room > 0) or _probe(mailbox)
-        if row is None:
-            break
+    turn = Turn(mailbox)
+    row = turn.next(large=room > 0) or _probe(mailbox)
+    reserved: list[Reservation] = []
+    while row is not None and len(reserved) < allowed:
         opens = limits.opens_at(mailbox, row, now)
         if opens > now:
             mailbox.wake_at = opens
-            break
+            return reserved
         mailbox.served_client = row.client_key
         if taken := _reserve_one(row, capacity.queue_of(mailbox.registration.managed_by, row.route), now):
             room -= row.route == Route.LARGE
             limits.spend(mailbox, row, now)
             reserved.append(taken)
-    if len(reserved) == allowed:
-        _note_when_to_look_again(mailbox, now, full=slots is not None and allowed == slots)
-    elif mailbox.wake_at is None and room <= 0 and _waiting(mailbox).filter(route=Route.LARGE).exists():
+        row = turn.next(large=room > 0)
+    if row is not None:
+        # Whoever settles claims the next, so that full slots need no early look. A mailbox that lacks a
+        # free worker alone stays due, behind those that have waited longer.
+        lease_end = now + timedelta(seconds=RESERVATION)
+        full = slots is not None and allowed == slots
+        mailbox.wake_at = (limits.slot_free_at(mailbox, now) or lease_end) if full else now
+    elif turn.passed_over_large:
         mailbox.wake_at = now + timedelta(seconds=LARGE_WAIT)
     if mailbox.blocked:
         mailbox.probe_at = mailbox.wake_at = now + timedelta(seconds=stoppage.PROBE_INTERVAL)
     return reserved
 
 
-def _note_when_to_look_again(mailbox: Mailbox, now: datetime, *, full: bool) -> None:
-    """More waits than may start: whoever settles claims the next, so that full slots need no early look.
+class Turn:
+    """Whose turn it is: the most urgent class first, within it one client after the other."""
 
-    A mailbox that lacks a free worker alone stays due, behind those that have waited longer.
-    """
-    if _waiting(mailbox).exists():
-        lease_end = now + timedelta(seconds=RESERVATION)
-        mailbox.wake_at = (limits.slot_free_at(mailbox, now) or lease_end) if full else now
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._seen: list[int] = []
+        self._large_waits = statements.found(LARGE_WAITS, mailbox.pk)
+        self.passed_over_large = False
+
+    def next(self, *, large: bool) -> "Candidate | None":
+        """Return the next in turn, each once: of small mail, and of large where there is room for it."""
+        row = self._next_of(Route.MIME)
+        if self._large_waits:
+            self.passed_over_large = not large
+            row = self._first(row, self._next_of(Route.LARGE)) if large else row
+        if row is not None:
+            self._seen.append(row.pk)
+        return row
+
+    def _first(self, small: "Candidate | None", large: "Candidate | None") -> "Candidate | None":
+        both = (row for row in (small, large) if row is not None)
+        return min(both, key=lambda row: (row.urgency, row.pk), default=None)
+
+    def _next_of(self, route: Route) -> "Candidate | None":
+        """Look it up in the index, one line or two, however long the queue is."""
+        served = self._mailbox.served_client
+        first = self._look_up(route, "")
+        if first is None or first.client_key > served:
+            return first
+        later = self._look_up(route, "AND urgency = %s AND client_key > %s", first.urgency, served)
+        return later or first
+
+    def _look_up(self, route: Route, condition: str, *values: object) -> "Candidate | None":
+        seen = f"AND id NOT IN ({', '.join(['%s'] * len(self._seen))})" if self._seen else ""
+        sql = f"{NEXT} {condition} {seen} ORDER BY urgency, client_key, id LIMIT 1 {statements.for_update()}"
+        return Candidate.of(statements.first(sql, self._mailbox.pk, route, *values, *self._seen))
 
 
-def _waiting(mailbox: Mailbox) -> QuerySet[Delivery]:
-    return Delivery.objects.filter(mailbox=mailbox, state=State.QUEUED)
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A delivery that may be next, as far as a claim has to know it."""
+
+    pk: int
+    message_id: UUID
+    state: str
+    route: str
+    urgency: int
+    client_key: str
+    claims: int
+    size: int
+    recipient_count: int
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...] | None) -> "Candidate | None":
+        return None if row is None else cls(row[0], statements.uuid(row[1]), *row[2:])
 
 
-def _next(mailbox: Mailbox, taken: list[int], *, large: bool) -> Delivery | None:
-    """Return the next in turn: of small mail, and of large where there is room, the more urgent or older."""
-    waiting = _waiting(mailbox).exclude(pk__in=taken)
-    small_one = _next_of(waiting.filter(route=Route.MIME), mailbox.served_client)
-    large_one = _next_of(waiting.filter(route=Route.LARGE), mailbox.served_client) if large else None
-    if small_one is None or large_one is None:
-        return small_one or large_one
-    return min(small_one, large_one, key=lambda row: (row.urgency, row.pk))
-
-
-def _next_of(waiting: QuerySet[Delivery], served_client: str) -> Delivery | None:
-    """Return the next of one route: the first two lines are index look-ups, however long the queue is."""
-    waiting = waiting.order_by("urgency", "client_key", "pk")
-    first = _locked(waiting).first()
-    if first is None or first.client_key > served_client:
-        return first
-    later = waiting.filter(urgency=first.urgency, client_key__gt=served_client)
-    return _locked(later).first() or first
-
-
-def _probe(mailbox: Mailbox) -> Delivery | None:
+def _probe(mailbox: Mailbox) -> Candidate | None:
     """Where all mail is held for a broken configuration, take one of it to see whether that is mended."""
     if not stoppage.of(mailbox):
         return None
-    held = Delivery.objects.filter(mailbox=mailbox, state=State.HELD, reason__in=stoppage.REASONS)
-    return _locked(held.order_by("pk")).first()
+    marks = ", ".join(["%s"] * len(stoppage.REASONS))
+    sql = f"{HELD} AND reason IN ({marks}) ORDER BY id LIMIT 1 {statements.for_update()}"
+    return Candidate.of(statements.first(sql, mailbox.pk, *stoppage.REASONS))
 
 
-def _locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    return (
-        rows.select_for_update(skip_locked=True, no_key=True) if connection.vendor == "postgresql" else rows
-    )
-
-
-def _reserve_one(row: Delivery, queue: str, now: datetime) -> Reservation | None:
+def _reserve_one(row: Candidate, queue: str, now: datetime) -> Reservation | None:
     token = uuid4()
-    moved = Delivery.objects.filter(pk=row.pk, state=row.state).update(
-        state=State.RESERVED,
-        reason=Reason.NONE,
-        token=token,
-        claims=F("claims") + 1,
-        leased_until=now + timedelta(seconds=RESERVATION),
-        lease_owner="",
-        next_attempt_at=None,
-    )
+    moved = statements.changed(RESERVE, token, now + timedelta(seconds=RESERVATION), row.pk, row.state)
     return Reservation(row.pk, row.message_id, token, row.claims + 1, queue) if moved else None

@@ -7,13 +7,23 @@ https://learn.microsoft.com/office365/servicedescriptions, sending limits), each
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from mailrelay.models import Delivery, Mailbox
+from mailrelay.models import Mailbox
 from mailrelay.outbox.windows import Window
 
 MINUTE = 60.0
 #: Seconds for which a slot stays taken after we gave up on its request: Graph may still be at work on it.
 COOLING = 60.0
+
+
+class Costly(Protocol):
+    """What a delivery costs the limits by: bytes as received, and recipients."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def recipient_count(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +33,20 @@ class Sliding:
     limit: str
     entries: str
     window: Window
-    cost: Callable[[Delivery], int]
+    cost: Callable[[Costly], int]
 
-    def opens_at(self, mailbox: Mailbox, delivery: Delivery, now: datetime) -> datetime:
+    def opens_at(self, mailbox: Mailbox, delivery: Costly, now: datetime) -> datetime:
         limit: int = getattr(mailbox, self.limit)
         if not limit:
             return now
         return self.window.opens_at(getattr(mailbox, self.entries), self.cost(delivery), limit, now)
 
-    def spend(self, mailbox: Mailbox, delivery: Delivery, now: datetime, sign: int) -> None:
+    def spend(self, mailbox: Mailbox, delivery: Costly, now: datetime, sign: int) -> None:
         entries = self.window.add(getattr(mailbox, self.entries), sign * self.cost(delivery), now)
         setattr(mailbox, self.entries, entries)
 
 
-def wire_size(delivery: Delivery) -> int:
+def wire_size(delivery: Costly) -> int:
     """Return the bytes that a delivery is on its way to Graph: base64, four for three."""
     return delivery.size * 4 // 3
 
@@ -69,19 +79,19 @@ def free_slots(mailbox: Mailbox, in_flight: int) -> int | None:
     return max(0, mailbox.concurrency - in_flight - len(mailbox.cooling))
 
 
-def opens_at(mailbox: Mailbox, delivery: Delivery, now: datetime) -> datetime:
+def opens_at(mailbox: Mailbox, delivery: Costly, now: datetime) -> datetime:
     """Return when bucket and windows admit `delivery`; `now` when they do."""
     return max(_next_token_at(mailbox, now), *(limit.opens_at(mailbox, delivery, now) for limit in SLIDING))
 
 
-def spend(mailbox: Mailbox, delivery: Delivery, now: datetime) -> None:
+def spend(mailbox: Mailbox, delivery: Costly, now: datetime) -> None:
     """Take what `delivery` costs."""
     mailbox.tokens -= 1
     for limit in SLIDING:
         limit.spend(mailbox, delivery, now, 1)
 
 
-def refund(mailbox: Mailbox, delivery: Delivery, now: datetime) -> None:
+def refund(mailbox: Mailbox, delivery: Costly, now: datetime) -> None:
     """Give back what a delivery that never became a request had taken."""
     mailbox.tokens = min(float(mailbox.messages_per_minute), mailbox.tokens + 1)
     for limit in SLIDING:

@@ -13,8 +13,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
-from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import capacity, clock, follow, leases, publish, stoppage, sweep
+from mailrelay.outbox import capacity, clock, follow, leases, publish, statements, stoppage, sweep
 from mailrelay.outbox.claim import claim
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
@@ -29,9 +28,23 @@ LONGEST_SLEEP = 1.0
 SHORTEST_SLEEP = 0.01
 #: Seconds between two looks for leases that are over and waits that have ended.
 CLOCKWORK_INTERVAL = 0.25
+#: Seconds between two looks at all that is due while there is more to do than that.
+GLANCE_INTERVAL = 0.05
 #: Rows that one step deals with.
 BATCH = 200
 DUE = Q(state__in=[State.DEFERRED, State.UNCERTAIN])
+
+LEASES_OVER = """
+    SELECT 1 FROM mailrelay_delivery WHERE state IN ('reserved', 'sending') AND leased_until < %s LIMIT 1
+"""
+WAITS_OVER = """
+    SELECT 1 FROM mailrelay_delivery
+    WHERE state IN ('deferred', 'uncertain') AND next_attempt_at <= %s LIMIT 1
+"""
+ANY_DUE = """
+    SELECT 1 WHERE EXISTS (SELECT 1 FROM mailrelay_mailbox WHERE wake_at <= %s)
+        OR EXISTS (SELECT 1 FROM mailrelay_appregistration WHERE failing <> '' AND retry_at <= %s)
+"""
 
 _running: "Scheduler | None" = None
 
@@ -50,6 +63,7 @@ class Scheduler:
         self._stopping = False
         self._wanted: set[int] = set()
         self._lock = threading.Lock()
+        self._glance = Rhythm(GLANCE_INTERVAL)
         self._rhythm = {sweep.run: Rhythm(sweep.INTERVAL), clockwork: Rhythm(CLOCKWORK_INTERVAL)}
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
@@ -96,8 +110,12 @@ class Scheduler:
             return LONGEST_SLEEP
         with self._lock:
             wanted, self._wanted = self._wanted, set()
+        if wanted and not self._glance.is_due():
+            # Whose mail was just queued is served at once; the others' turn comes within a moment.
+            serve(wanted)
+            return GLANCE_INTERVAL
         claimed = serve({*wanted, *_due(clock.now())})
-        return 0.0 if claimed else _until_next(clock.now())
+        return GLANCE_INTERVAL if claimed else _until_next(clock.now())
 
 
 class Rhythm:
@@ -124,9 +142,9 @@ def tick() -> None:
 def clockwork() -> None:
     """Move what only time moves: leases that are over, waits that have ended."""
     now = clock.now()
-    if Delivery.objects.filter(IN_FLIGHT, leased_until__lt=now).exists():
+    if statements.found(LEASES_OVER, now):
         leases.expire()
-    if Delivery.objects.filter(DUE, next_attempt_at__lte=now).exists():
+    if statements.found(WAITS_OVER, now):
         promote()
 
 
@@ -142,9 +160,9 @@ def serve(mailboxes: Iterable[int]) -> int:
 
 def _due(now: datetime) -> list[int]:
     """List mailboxes whose turn has come, longest waiting first, no more than workers are free for."""
-    awake = Mailbox.objects.filter(wake_at__lte=now).order_by("wake_at")
-    if not awake.exists() and not _failing(now).exists():
+    if not statements.found(ANY_DUE, now, now):
         return []
+    awake = Mailbox.objects.filter(wake_at__lte=now).order_by("wake_at")
     due: list[int] = []
     owned = Q(registration__managed_by=ManagedBy.ENVIRONMENT)
     for owner, of_owner in ((ManagedBy.ENVIRONMENT, owned), (ManagedBy.ADMIN, ~owned)):

@@ -6,13 +6,24 @@ then there may be a second copy, which is counted and said on the timeline.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F, QuerySet
 
-from mailrelay.models import Delivery, Mailbox, Message, SendLog
-from mailrelay.outbox import blame, claim, clock, counters, follow, leases, overflow, split, stoppage
+from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.outbox import (
+    blame,
+    claim,
+    clock,
+    counters,
+    follow,
+    leases,
+    overflow,
+    split,
+    statements,
+    stoppage,
+)
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.leases import MOST_CRASHES, POISONED, Attempt
@@ -28,6 +39,24 @@ SENT: dict[str, Any] = {
     "next_attempt_at": None,
     "last_error": "",
 }
+
+
+#: The same as a statement, for the one that holds the lease.
+SENT_UNDER_LEASE = """
+    UPDATE mailrelay_delivery SET state = 'sent', reason = '', token = NULL, leased_until = NULL,
+        next_attempt_at = NULL, last_error = ''
+    WHERE id = %s AND token = %s AND state = 'sending'
+"""
+MESSAGE_SENT = "UPDATE mailrelay_message SET state = 'sent', state_at = %s WHERE id = %s"
+HEALTHY = """
+    SELECT 1 FROM mailrelay_mailbox mailbox
+    JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id
+    WHERE mailbox.id = %s AND mailbox.failures = 0 AND mailbox.blocked = '' AND app.failing = ''
+        AND mailbox.succeeded_at > %s
+"""
+OTHERS_DUE = "SELECT 1 FROM mailrelay_mailbox WHERE wake_at <= %s AND id <> %s LIMIT 1"
+#: How exactly a mailbox's last success is known while it is idle.
+SUCCESS_SHOWN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +94,8 @@ def settle(attempt: Attempt, result: Result) -> list[Reservation]:
         if before is None or before == result.outcome:
             return []
         if result.outcome == Outcome.SENT and _sent_under_its_lease(attempt, now):
+            if _nothing_to_do(attempt.mailbox_id, result, now):
+                return []
             return _next(_succeeded(attempt.mailbox_id, result, now), now)
         delivery = Delivery.objects.select_related("sender").get(pk=attempt.delivery_id)
         if before:
@@ -158,6 +189,11 @@ def _opened(delivery: Delivery) -> QuerySet[SendLog]:
     return SendLog.objects.filter(delivery=delivery, finished_at__isnull=True)
 
 
+def remark(delivery: Delivery, text: str) -> None:
+    """Write a line on the timeline of a message: what it lost on its way, say."""
+    write(Move.DRAFT, lambda: follow.note(delivery, text, clock.now()))
+
+
 def pause(mailbox_id: int, text: str, retry_after: float | None) -> None:
     """Let nothing new through a mailbox for a while: what is under way there was asked to wait."""
     write(Move.PAUSE, lambda: blame.pause(claim.lock(mailbox_id), text, clock.now(), retry_after))
@@ -233,15 +269,21 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
 
 def _sent_under_its_lease(attempt: Attempt, now: datetime) -> bool:
     """Move the delivery in the ordinary case: its lease still holds, so that nothing has come between."""
-    held = Delivery.objects.filter(pk=attempt.delivery_id, token=attempt.token, state=State.SENDING)
-    if not held.update(**SENT):
+    if not statements.changed(SENT_UNDER_LEASE, attempt.delivery_id, attempt.token):
         return False
     if attempt.alone:
-        Message.objects.filter(pk=attempt.message_id).update(state=State.SENT, state_at=now)
+        statements.changed(MESSAGE_SENT, now, attempt.message_id)
     else:
         follow.message(attempt.message_id, now)
     counters.add(counters.SENT)
     return True
+
+
+def _nothing_to_do(mailbox_id: int, result: Result, now: datetime) -> bool:
+    """Whether the mailbox works as before and nothing waits behind it: then its row need not be locked."""
+    if result.retry_after or claim.anything_waits(mailbox_id):
+        return False
+    return statements.found(HEALTHY, mailbox_id, now - SUCCESS_SHOWN)
 
 
 def _succeeded(mailbox_id: int, result: Result, now: datetime) -> Mailbox:
@@ -293,8 +335,7 @@ def _pause_the_blamed(mailbox: Mailbox, result: Result, begun: datetime, now: da
 
 def _next(mailbox: Mailbox, now: datetime) -> list[Reservation]:
     """Claim for the freed slot; where other mailboxes are due already, leave it to the scheduler's order."""
-    others = Mailbox.objects.filter(wake_at__lte=now).exclude(pk=mailbox.pk)
-    if others.exists():
+    if statements.found(OTHERS_DUE, now, mailbox.pk):
         mailbox.wake_at = now
         mailbox.save(update_fields=["wake_at", "succeeded_at"])
         return []
