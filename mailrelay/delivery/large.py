@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from mailrelay.delivery import access, tokens
 from mailrelay.delivery.answers import counted, judged
 from mailrelay.delivery.plan import Plan
-from mailrelay.delivery.results import removed, result_of
+from mailrelay.delivery.results import inseparable, removed, result_of
 from mailrelay.graph import drafts, uploads
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.calls import Caller, Response
@@ -25,8 +25,10 @@ from mailrelay.graph.http import Timeouts
 from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.mime.base64stream import Base64Body
+from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.leaves import LeafContent, LeafReader
-from mailrelay.mime.skeleton import Leaf
+from mailrelay.mime.resource import as_resource
+from mailrelay.mime.skeleton import Leaf, NotSeparableError
 from mailrelay.models import Delivery
 from mailrelay.outbox import failpoints, leases, settle
 from mailrelay.outbox.errors import ContentRemovedError, OutboxError
@@ -46,10 +48,27 @@ TRIES = 4
 TOO_SMALL = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 
 
+#: What Graph calls a request of a kind that it does not take.
+FORM_CODES = frozenset(
+    {
+        *("errorinvalidrequest", "errorinvalidoperation", "requestbodyread", "unabletodeserializepostbody"),
+        *("errormimecontentinvalid", "notsupported", "errornotsupported"),
+    }
+)
+
+
 class _Ended(Exception):  # noqa: N818 - the end of an attempt, with what it came to
     def __init__(self, result: Result) -> None:
         super().__init__(result.sentence)
         self.result = result
+
+
+class _FormRefused(Exception):  # noqa: N818 - likewise
+    """Graph takes no MIME for a draft, or no upload into such a draft."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 def send(
@@ -78,12 +97,13 @@ class _Attempt:
         self.delivery, self.credential, self.plan = delivery, credential, plan
         self.attempt, self.ending = attempt, ending
         self.draft_id = ""
+        self.plain = False  # the draft is made of Graph's resource, since it takes no MIME
 
     def run(self, draft_id: str = "") -> Result:
         self.draft_id = draft_id
         try:
             if self.plan is not None:
-                self._fill(self.plan)
+                self._fill_by_some_form(self.plan)
             leases.note_draft(self.attempt, self.draft_id, complete=True)
         except _Ended as ended:
             self._remove()
@@ -98,6 +118,15 @@ class _Attempt:
         failpoints.hit(failpoints.DRAFT_WHOLE)
         return self._send()
 
+    def _fill_by_some_form(self, plan: Plan) -> None:
+        try:
+            self._fill(plan)
+        except _FormRefused as refused:
+            log.warning("no MIME draft here: %s", refused.sentence, extra=self._extra)
+            self._remove()
+            self.draft_id = ""
+            self._fill_plain(plan)
+
     def _fill(self, plan: Plan) -> None:
         """Make a draft with everything in it."""
         mail = plan.mail
@@ -105,6 +134,21 @@ class _Attempt:
         assert plan.skeleton is not None
         assert plan.content is not None
         for leaf in plan.skeleton.leaves:
+            self._add(leaf, LeafReader(plan.content, leaf.start, leaf.end, leaf.encoding))
+
+    def _fill_plain(self, plan: Plan) -> None:
+        """Make a draft of Graph's own resource, and say on the timeline what is lost by it."""
+        assert plan.content is not None
+        try:
+            resource = as_resource(plan.content, HeaderBlock.parse(bytes(plan.mail.parts[0])))
+        except NotSeparableError as error:
+            raise _Ended(inseparable(error)) from None
+        self._create(lambda caller: drafts.create_from_json(caller, resource.message))
+        losses = "; ".join(resource.losses) or "its structure is made anew by Exchange"
+        settle.remark(
+            self.delivery, f"Graph takes no MIME for a draft here, so the mail is changed: {losses}."
+        )
+        for leaf in resource.leaves:
             self._add(leaf, LeafReader(plan.content, leaf.start, leaf.end, leaf.encoding))
 
     def _create(self, request: Callable[[Caller], Response]) -> None:
@@ -200,7 +244,10 @@ class _Attempt:
                 break
         raise self._refused(response.answer, what, fresh=fresh)
 
-    def _refused(self, answer: Answer, what: str, *, fresh: bool = False) -> _Ended:
+    def _refused(self, answer: Answer, what: str, *, fresh: bool = False) -> Exception:
+        if not self.plain and _is_about_form(answer):
+            self.plain = True
+            return _FormRefused(answer.message or f"HTTP {answer.status}")
         if answer.status == 403:
             access.denied(self.delivery.mailbox)
         return _Ended(_refused(answer, what, fresh=fresh))
@@ -250,6 +297,13 @@ class _Attempt:
     @property
     def _extra(self) -> dict[str, str]:
         return {"message_id": self.delivery.message.queue_id}
+
+
+def _is_about_form(answer: Answer) -> bool:
+    """Whether Graph refused the kind of request, not this message in it."""
+    if answer.status in (405, 415, 501):
+        return True
+    return answer.status == 400 and bool(FORM_CODES.intersection(code.lower() for code in answer.codes))
 
 
 def _refused(answer: Answer, what: str, *, fresh: bool = False) -> Result:

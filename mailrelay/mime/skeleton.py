@@ -15,7 +15,7 @@ from mailrelay.mime.leaves import DECODABLE, decoded_size
 from mailrelay.mime.parts import EMBEDDED, Part, index_source
 from mailrelay.mime.source import RandomAccess, Windowed
 
-__all__ = ["Inseparable", "Leaf", "NotSeparableError", "Skeleton", "take_apart"]
+__all__ = ["Dissection", "Inseparable", "Leaf", "NotSeparableError", "Skeleton", "take_apart"]
 
 #: Bytes below a limit that a skeleton stays, for what composing adds.
 MARGIN = 16_384
@@ -75,10 +75,12 @@ def take_apart(content: RandomAccess, limit: int, compose: Callable[[bytes], Com
 
     More is taken out where there is more: a skeleton stands in memory. Raises NotSeparableError.
     """
-    return _Dissection(content, limit).run(compose)
+    return Dissection(content, limit).run(compose)
 
 
-class _Dissection:
+class Dissection:
+    """A message, its parts, and which of them can be taken out."""
+
     def __init__(self, content: RandomAccess, limit: int) -> None:
         self.content = content
         self.limit = limit
@@ -136,6 +138,11 @@ class _Dissection:
             elif self._is_file(part, parent):
                 yield number
 
+    def is_file(self, number: int) -> bool:
+        """Whether a part is a file rather than text to be read, or a part of a structure."""
+        part = self.parts[number]
+        return self._is_file(part, self.parts[part.parent] if part.parent >= 0 else None)
+
     def _is_file(self, part: Part, parent: Part | None) -> bool:
         if part.sealed or part.opaque or part.encoding not in DECODABLE:
             return False
@@ -177,9 +184,10 @@ class _Dissection:
             changes.append(
                 "The message was a file and nothing else; it travels as the attachment of an empty text."
             )
-        return Skeleton(mail, tuple(self._leaf(number) for number in sorted(removed)), tuple(changes))
+        return Skeleton(mail, tuple(self.leaf(number) for number in sorted(removed)), tuple(changes))
 
-    def _leaf(self, number: int) -> Leaf:
+    def leaf(self, number: int) -> Leaf:
+        """What is to be known of the part to upload it."""
         part = self.parts[number]
         headers, kind = self._headers(part), part.content_type
         identifier, shown = content_id(headers), disposition(headers)

@@ -118,7 +118,7 @@ def test_drafts_left_behind_are_removed_and_sent_mail_never_is(writer, queued):
 
     assert open_drafts(writer) == 0
     sent = queued(large())
-    writer.work()
+    writer.later(70)
     SendLog.objects.filter(delivery=sent).update(outcome=Outcome.TRANSIENT)  # as if misjudged
     before = len(writer.requests("messages"))
     assert orphans.sweep() == 1
