@@ -1,0 +1,41 @@
+"""Resident memory of idle processes, against the bars of the design."""
+
+import pytest
+
+from tests.harness.ports import eventually
+from tests.harness.processes import GatewayProcess, Relay, base_environment, manage
+
+MIB = 2**20
+
+
+def idle(environment) -> float:
+    """Start a listener, wait for its first look at the database; return its resident MiB."""
+    with Relay(environment) as relay:
+        eventually(lambda: "graph_smtp_workers" in relay.metrics(), what="its first look")
+        resident = relay.rss() / MIB
+    print(f"idle runsmtp: {resident:.1f} MiB")
+    return resident
+
+
+def test_an_idle_listener_stays_below_64_mib(tmp_path, sandbox):
+    environment = base_environment(tmp_path, sandbox, CELERY_BROKER_URL="redis://127.0.0.1:9/0")
+    manage(environment, "migrate", "--verbosity", "0")
+
+    assert idle(environment) <= 64
+
+
+def test_the_driver_of_postgresql_adds_no_more_than_eight(on_redis):
+    on_redis.migrate()
+
+    assert idle(on_redis.environment) <= 72
+
+
+@pytest.mark.parametrize("page", [None, "/admin/login/"])
+def test_an_idle_gateway_stays_below_110_mib(tmp_path, sandbox, page):
+    with GatewayProcess(base_environment(tmp_path, sandbox)) as gateway:
+        eventually(lambda: gateway.get("/ready") == 200, what="readiness")
+        assert page is None or gateway.get(page) == 200
+        resident = gateway.rss() / MIB
+
+    print(f"idle rungateway after {page}: {resident:.1f} MiB")
+    assert resident <= 110
