@@ -151,6 +151,20 @@ class NewSecretField(forms.CharField):
         super().__init__(required=False, widget=widget, **kwargs)
 
 
+class NewCertificateField(forms.CharField):
+    """A private key with its certificate as PEM, to be pasted and never read back."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
+        super().__init__(required=False, widget=widget, **kwargs)
+
+    def clean(self, value: Any) -> str:
+        text = str(super().clean(value) or "")
+        if text and ("PRIVATE KEY-----" not in text or "BEGIN CERTIFICATE" not in text):
+            raise ValidationError("Paste private key and certificate, each with its BEGIN and END lines.")
+        return text
+
+
 def _is_https_origin(text: str) -> bool:
     try:
         parts = urlsplit(text)

@@ -10,7 +10,13 @@ from django.utils.safestring import SafeString
 
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
-from mailrelay.console.fields import ClientIdField, HttpsOriginField, NewSecretField, TenantField
+from mailrelay.console.fields import (
+    ClientIdField,
+    HttpsOriginField,
+    NewCertificateField,
+    NewSecretField,
+    TenantField,
+)
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
 from mailrelay.console.words import reason_words
@@ -30,11 +36,20 @@ CREDENTIAL = frozenset(
         "graph_endpoint",
         "kind",
         "certificate_path",
+        "new_certificate",
         "new_certificate_password",
         "token_file",
+        "cloud",
         "active",
     }
 )
+#: Fields for what can be entered and not read back, and their columns.
+ENTERED = {
+    "new_secret": "secret",
+    "new_next_secret": "next_secret",
+    "new_certificate": "certificate",
+    "new_certificate_password": "certificate_password",
+}
 
 
 class RegistrationForm(ModelForm[AppRegistration]):
@@ -51,6 +66,8 @@ class RegistrationForm(ModelForm[AppRegistration]):
         help_text="Where mail goes to; differs in national clouds.",
     )
     new_secret = NewSecretField(label="New client secret")
+    new_next_secret = NewSecretField(label="Newer client secret, beside the present one")
+    new_certificate = NewCertificateField(label="New certificate and key")
     new_certificate_password = NewSecretField(label="New certificate password")
 
     class Meta:
@@ -65,6 +82,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
             "token_file",
             "secret_expires_on",
             "concurrency",
+            "cloud",
             "authority_host",
             "graph_endpoint",
         )
@@ -72,7 +90,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stored = self._which_are_stored()
-        for name, column in (("new_secret", "secret"), ("new_certificate_password", "certificate_password")):
+        for name, column in ENTERED.items():
             if name in self.fields:
                 self.fields[name].help_text = (
                     "One is stored, and is never shown. Left empty, it stays."
@@ -92,7 +110,8 @@ class RegistrationForm(ModelForm[AppRegistration]):
         kind = cleaned.get("kind")
         if kind == CredentialKind.SECRET and not cleaned.get("new_secret") and "secret" not in self._stored:
             self.add_error("new_secret", "Enter the value of a client secret: none is stored.")
-        if kind == CredentialKind.CERTIFICATE and "certificate" not in self._stored:
+        has_certificate = "certificate" in self._stored or cleaned.get("new_certificate")
+        if kind == CredentialKind.CERTIFICATE and not has_certificate:
             self._require_path("certificate_path", "the PEM or PFX file with the key and the certificate")
         if kind == CredentialKind.FEDERATED:
             self._require_path("token_file", "the file with the federated token")
@@ -110,8 +129,14 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
     search_fields = ("name", "tenant_id", "client_id")
     ordering = ("name",)
     sortable_by = ()
-    present: ClassVar[tuple[str, ...]] = ("health", "next_try", "last_token", "last_refusal")
-    entry_only: ClassVar[tuple[str, ...]] = ("new_secret", "new_certificate_password")
+    present: ClassVar[tuple[str, ...]] = (
+        "health",
+        "next_try",
+        "last_token",
+        "proved_by",
+        "last_refusal",
+    )
+    entry_only: ClassVar[tuple[str, ...]] = tuple(ENTERED)
     fieldsets = (
         (None, {"fields": ("name", "active")}),
         ("How it is going", {"fields": present}),
@@ -123,13 +148,15 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
                     "kind",
                     "new_secret",
                     "secret_expires_on",
+                    "new_next_secret",
                     "certificate_path",
+                    "new_certificate",
                     "new_certificate_password",
                     "token_file",
                 )
             },
         ),
-        ("Cloud", {"fields": ("authority_host", "graph_endpoint")}),
+        ("Cloud", {"fields": ("cloud", "authority_host", "graph_endpoint")}),
         ("Limits", {"fields": ("concurrency",)}),
     )
 
@@ -146,19 +173,23 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
 
     def save_model(self, request: HttpRequest, obj: AppRegistration, form: Any, change: bool) -> None:
         secret = form.cleaned_data["new_secret"]
-        if form.cleaned_data["new_certificate_password"]:
-            obj.certificate_password = form.cleaned_data["new_certificate_password"]
+        newer = form.cleaned_data["new_next_secret"]
+        for name in ("new_certificate", "new_certificate_password"):
+            if form.cleaned_data[name]:
+                setattr(obj, ENTERED[name], form.cleaned_data[name])
         if not change:
-            obj.secret = secret
+            obj.secret, obj.next_secret = secret, newer
         super().save_model(request, obj, form, change)
+        if change and newer:
+            self.after_commit(request, lambda: registrations.add_secret(obj, newer))
         if change and secret:
             self.after_commit(request, lambda: registrations.replace_secret(obj, secret))
         elif change and CREDENTIAL & set(form.changed_data):
             self.after_commit(request, lambda: registrations.renew(obj))
 
     def changed_columns(self, form: Any) -> list[str]:
-        password = ["certificate_password"] if "new_certificate_password" in form.changed_data else []
-        return [*super().changed_columns(form), *password]
+        entered = [ENTERED[name] for name in form.changed_data if name.startswith("new_certificate")]
+        return [*super().changed_columns(form), *entered]
 
     @admin.display(description="app registration")
     def registration(self, row: AppRegistration) -> SafeString:
@@ -187,6 +218,10 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
     @admin.display(description="last token")
     def last_token(self, row: AppRegistration) -> SafeString:
         return moment(row.token_succeeded_at, timezone.now())
+
+    @admin.display(description="proved by")
+    def proved_by(self, row: AppRegistration) -> str:
+        return {"secret": "client secret", "next_secret": "newer client secret"}.get(row.secret_in_use, "-")
 
     @admin.display(description="last refusal")
     def last_refusal(self, row: AppRegistration) -> SafeString:

@@ -34,6 +34,27 @@ def replace_secret(registration: AppRegistration, secret: str) -> None:
     registration.refresh_from_db(fields=["secret", *RENEWED])
 
 
+def add_secret(registration: AppRegistration, secret: str) -> None:
+    """Store a newer client secret beside the one that is good; of two that are stored, the newer one stays.
+
+    It is tried first, and the older one whenever Entra ID refuses it. Raises as `replace_secret` does, and
+    WrongFieldKeyError when the secret that stays cannot be opened.
+    """
+    if not secret:
+        raise ValueError("A client secret cannot be empty.")
+
+    def run() -> None:
+        rows = AppRegistration.objects.filter(pk=registration.pk)
+        stored, ends = rows.select_for_update().values_list("next_secret", "next_secret_expires_on").get()
+        if stored:
+            rows.update(secret=stored, secret_expires_on=ends)
+        rows.update(next_secret=secret, next_secret_expires_on=None)
+        _renew(registration)
+
+    write(Move.REGISTER, run)
+    registration.refresh_from_db(fields=["secret", "next_secret", *RENEWED])
+
+
 def renew(registration: AppRegistration) -> None:
     """Make the credential of `registration` a new version after any part of it was changed.
 
