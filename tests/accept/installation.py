@@ -7,9 +7,12 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.harness.ports import eventually
 from tests.harness.processes import FIELD_KEY, SECRET_KEY, Relay, base_environment, manage, rows
 from tests.smtp.door import Talk
 
+#: Seconds within which a client is promised a reply, and what a busy machine may add.
+PROMISED, BUSY = 10.0, 10.0
 #: Named, never reached.
 NOWHERE = {
     "AZURE_TENANT_ID": "11111111-1111-1111-1111-111111111111",
@@ -64,6 +67,11 @@ class Installation:
     def total(self, name: str) -> int:
         found = self.rows("SELECT SUM(value) FROM mailrelay_counter WHERE name = %s", name)
         return int(found[0][0] or 0)
+
+    def sweep(self) -> None:
+        """Do once what a process that delivers does every few seconds: remove what is past its time."""
+        code = "from mailrelay.outbox import retention; retention.run()"
+        manage(self.environment, "shell", "--no-imports", "-c", code)
 
     def execute(self, statement: str, *values: Any) -> None:
         raise NotImplementedError
@@ -130,6 +138,18 @@ class OnPostgreSQL(Installation):
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
+    def make_read_only(self, read_only: bool = True) -> None:
+        """Let every new transaction of this database refuse writes, as on a server that was demoted."""
+        import psycopg
+
+        name = self.url.rpartition("/")[2]
+        with psycopg.connect(self.server.dsn("postgres"), autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {read_only}")
+            # A connection keeps what it began with.
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         with self.connect() as connection, connection.transaction():
@@ -192,3 +212,33 @@ def deliver(port: int, content: bytes) -> str:
 def queue_id_of(reply: str) -> str:
     assert reply.startswith("250 2.0.0 "), reply
     return reply.rsplit(maxsplit=1)[-1]
+
+
+def reply_in_time(talk) -> str:
+    talk.socket.settimeout(PROMISED + BUSY)
+    return talk.reply()
+
+
+def wait_until_mail_is_taken(relay) -> str:
+    """Send until a mail is taken, as clients do; return its queue id."""
+    replies = []
+
+    def taken() -> bool:
+        with Talk(relay.smtp_port) as talk:
+            reply = talk.say("EHLO client.test", "MAIL FROM:<app@contoso.test>")
+        replies.append(reply)
+        assert reply[0] in "24", reply
+        return reply.startswith("250")
+
+    eventually(taken, 60, "mail being taken")
+    return queue_id_of(deliver(relay.smtp_port, sent("after")))
+
+
+@contextmanager
+def frozen(server: Any) -> Iterator[None]:
+    """Keep a server from running, its connections open, for as long as the context lasts."""
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()

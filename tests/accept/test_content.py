@@ -45,10 +45,11 @@ def test_a_kill_before_the_commit_leaves_orphan_chunks_at_most_and_they_are_swep
     orphans = installation.count("contentchunk")
     assert orphans == AHEAD[point]
     make_orphans_old(installation)
-    relay.start()
+    installation.sweep()
 
-    eventually(lambda: installation.count("contentchunk") == 0, 30, "the sweep")
+    assert installation.count("contentchunk") == 0
     assert installation.total("orphans_swept") == (1 if orphans else 0)
+    relay.start()
     queue_id = queue_id_of(deliver(relay.smtp_port, LARGE))
     assert installation.content(queue_id) == LARGE
 
@@ -80,10 +81,9 @@ def test_the_sweep_leaves_young_chunks_and_those_of_messages(installation):
     deliver_and_be_cut(relay, LARGE)
     before = installation.count("contentchunk")
 
-    relay.start()
-    queue_id_of(deliver(relay.smtp_port, sent(1)))
+    installation.sweep()
 
-    assert installation.count("contentchunk") == before + 1
+    assert installation.count("contentchunk") == before > len(LARGE) // CHUNK
     assert installation.content(stored) == LARGE
     assert installation.total("orphans_swept") == 0
 

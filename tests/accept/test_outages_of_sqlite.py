@@ -1,0 +1,126 @@
+"""SQLite locked, full or failing: 451 or 452 in time, nothing half-stored, and recovery by itself."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from tests.accept.installation import (
+    OnSQLite,
+    deliver,
+    hand_in,
+    on_sqlite,
+    queue_id_of,
+    reply_in_time,
+    sent,
+    wait_until_mail_is_taken,
+)
+from tests.harness.ports import eventually
+from tests.smtp.door import Talk
+
+
+def test_a_lock_held_by_another_process_is_451_in_time_and_what_follows_is_turned_away(on_sqlite_alone):
+    relay = on_sqlite_alone.relay().start()
+    queue_id_of(deliver(relay.smtp_port, sent(1)))
+
+    with on_sqlite_alone.locked(), hand_in(relay.smtp_port, sent(2)) as talk:
+        assert reply_in_time(talk).startswith("451 4.3.0 ")
+        assert talk.say("MAIL FROM:<app@contoso.test>").startswith("451 4.3.0 ")
+        assert relay.metrics()["graph_smtp_storage_stalled"] == 1
+
+    wait_until_mail_is_taken(relay)
+    assert relay.metrics()["graph_smtp_storage_stalled"] == 0
+    assert on_sqlite_alone.count("message") == on_sqlite_alone.count("contentchunk") == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit changes another process's limits on Linux alone")
+def test_a_file_that_cannot_be_written_is_451_until_a_write_succeeds(on_sqlite_alone):
+    import resource
+
+    relay = on_sqlite_alone.relay().start()
+    queue_id_of(deliver(relay.smtp_port, sent(1)))
+
+    # Every write beyond the first byte fails with EFBIG, which to SQLite is an error of the disk.
+    resource.prlimit(relay.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    replies = [deliver(relay.smtp_port, sent(2))]
+    with Talk(relay.smtp_port) as talk:
+        replies.append(talk.say("EHLO client.test", "MAIL FROM:<app@contoso.test>"))
+    resource.prlimit(
+        relay.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
+
+    assert [reply[:9] for reply in replies] == ["451 4.3.0", "451 4.3.0"]
+    wait_until_mail_is_taken(relay)
+    assert on_sqlite_alone.count("message") == on_sqlite_alone.count("contentchunk") == 2
+
+
+@pytest.fixture
+def on_a_tiny_disk(tmp_path, sqlite_template):
+    """An installation on a file system of 24 MiB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = os.getuid() == 0 and shutil.which("mount") and sys.platform == "linux"
+    mounted = (
+        mounted
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)], check=False, capture_output=True
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("a file system of its own needs root, Linux and the right to mount")
+    try:
+        made: OnSQLite = on_sqlite(folder / "data", sqlite_template)
+        with made.entered:
+            yield made
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+@contextmanager
+def filled(installation, spare: int):
+    """Leave `spare` bytes of the installation's disk free."""
+    ballast = installation.folder / "ballast"
+    free = shutil.disk_usage(installation.folder).free
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free - spare)
+    yield
+    ballast.unlink()
+
+
+def test_a_disk_that_has_little_room_is_452_at_mail(on_a_tiny_disk):
+    relay = on_a_tiny_disk.relay().start()
+    queue_id_of(deliver(relay.smtp_port, sent(1)))
+
+    with filled(on_a_tiny_disk, 1_000_000), Talk(relay.smtp_port) as talk:
+        assert talk.say("EHLO client.test").startswith("250")
+        # What was found a moment ago still counts for a second.
+        eventually(lambda: talk.say("MAIL FROM:<a@contoso.test>", "RSET") and asked(talk), 30, "452")
+        eventually(lambda: relay.get("/ready") == 503, 30, "readiness seeing it")
+
+    wait_until_mail_is_taken(relay)
+    assert on_a_tiny_disk.count("message") == 2
+
+
+def asked(talk) -> bool:
+    reply = talk.say("MAIL FROM:<a@contoso.test>")
+    talk.say("RSET")
+    return reply.startswith("452 4.3.1 ")
+
+
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+def test_a_disk_that_fills_up_in_transfer_is_452_with_nothing_half_stored(on_a_tiny_disk, size):
+    relay = on_a_tiny_disk.relay().start()
+    queue_id_of(deliver(relay.smtp_port, sent(1)))
+
+    with Talk(relay.smtp_port) as talk:
+        talk.begin("app@contoso.test", "ann@example.org")
+        with filled(on_a_tiny_disk, 0):
+            talk.send(sent(2, size) + b".\r\n")
+            assert reply_in_time(talk).startswith("452 4.3.1 ")
+        assert on_a_tiny_disk.count("message") == 1
+
+    wait_until_mail_is_taken(relay)
+    eventually(lambda: on_a_tiny_disk.count("contentchunk") == 2, 30, "nothing half-stored")
