@@ -37,3 +37,19 @@ COMMITS_AWAITED = Gauge("graph_smtp_commits_awaited", "Mails received whose comm
 STORAGE_STALLED = Gauge(
     "graph_smtp_storage_stalled", "Whether mail is turned away until the database takes writes again"
 )
+SMTP_LOGINS = Counter("graph_smtp_logins", "Logins of SMTP clients by outcome", ["outcome"])
+SMTP_CONNECTIONS_DENIED = Counter(
+    "graph_smtp_connections_denied", "SMTP connections that a cap turned away or ended, by cap", ["cap"]
+)
+SMTP_BYTES_IN_TRANSFER = Gauge(
+    "graph_smtp_bytes_in_transfer", "Bytes of messages that are being received in this process"
+)
+SMTP_STRESSED = Gauge(
+    "graph_smtp_stressed", "Whether connections are so many that idle ones are given seconds only"
+)
+SMTP_BACKLOGGED = Gauge(
+    "graph_smtp_backlog_full", "Whether mail is turned away for its backlog, by mailbox", ["mailbox"]
+)
+TLS_EXPIRY_SECONDS = Gauge(
+    "graph_smtp_tls_certificate_expiry_seconds", "Until the listener's certificate ends", ["file"]
+)

@@ -1,8 +1,12 @@
 """The listener with what it needs: the configuration in memory, the acceptor, and the scheduler's ear."""
 
+import hashlib
+from pathlib import Path
+
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from gateway.listeners import Listener
 from mailrelay.outbox import environment, scheduler
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.routing.loading import Watch
@@ -36,20 +40,44 @@ class Relay:
 
     def _refuse_open_relay(self) -> None:
         """A listener beyond loopback that lets in nobody from there is a mistake; say so at once."""
-        beyond = [listener.name for listener in settings.SMTP_LISTENERS if not listener.loopback]
-        networks = [network for client in self._watch().clients for network in client.networks]
-        if beyond and all(network.is_loopback for network in networks):
+        beyond = [listener for listener in settings.SMTP_LISTENERS if not listener.loopback]
+        networks = [
+            network for client in self._watch().clients if not client.login for network in client.networks
+        ]
+        if any(not network.is_loopback for network in networks) or any(map(_takes_logins, beyond)):
+            return
+        if beyond:
             raise CommandError(
-                f"{beyond[0]} listens beyond this machine, but nobody there may send. Set "
+                f"{beyond[0].name} listens beyond this machine, but nobody there may send. Set "
                 "SMTP_ALLOWED_NETWORKS to the networks of your clients (the word private is RFC 1918 "
-                "and its like). (gateway.E011)"
+                "and its like), or let clients log in: SMTP_TLS_CERT_FILE brings STARTTLS and AUTH. "
+                "(gateway.E011)"
             )
 
 
+def _takes_logins(listener: Listener) -> bool:
+    encrypted = listener.implicit_tls or (listener.starttls != "off" and bool(settings.SMTP_TLS_CERT_FILE))
+    return listener.auth != "off" and (encrypted or listener.cleartext_auth)
+
+
 def _options() -> SmtpOptions:
+    certificate, key = settings.SMTP_TLS_CERT_FILE, settings.SMTP_TLS_KEY_FILE
     return SmtpOptions(
         hostname=settings.SMTP_HOSTNAME,
         max_message_size=settings.SMTP_MAX_MESSAGE_SIZE,
         max_recipients=settings.SMTP_MAX_RECIPIENTS,
         data_dir=settings.DATA_DIR if settings.DATA_DIR.is_dir() else None,
+        max_connections=settings.SMTP_MAX_CONNECTIONS,
+        max_connections_per_client=settings.SMTP_MAX_CONNECTIONS_PER_CLIENT,
+        max_bytes_in_transfer=settings.SMTP_MAX_BYTES_IN_TRANSFER,
+        command_seconds=float(settings.SMTP_IDLE_SECONDS),
+        tls_certificate=Path(certificate) if certificate else None,
+        tls_key=Path(key) if key else None,
+        loop_token=loop_token(),
     )
+
+
+def loop_token() -> str:
+    """Name this installation, the same in all its processes, without telling anybody its key."""
+    key = hashlib.sha256(b"loop\0" + settings.SECRET_KEY.encode())
+    return key.hexdigest()[:16]

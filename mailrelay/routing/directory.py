@@ -1,9 +1,9 @@
 """The snapshot: senders and clients as the listener needs them, without a query a message."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mailrelay.vocabulary import FromPolicy, LargeMail, Reason
+from mailrelay.vocabulary import FromPolicy, LargeMail, Reason, Urgency
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -53,14 +53,30 @@ class Client:
     name: str
     networks: tuple[IPNetwork, ...]
     allowed_from: frozenset[str] = frozenset()
+    allowed_recipients: frozenset[str] = frozenset()
+    #: The name that it logs in with; a client that has one is not known by its networks alone.
+    login: str = ""
+    password_hash: str = field(default="", repr=False)
+    #: Bytes of a message, messages a minute, connections at a time; 0 is what the listener allows.
+    max_message_size: int = 0
+    messages_per_minute: int = 0
+    max_connections: int = 0
+    #: What its mail counts as; None leaves it to each mail's own headers.
+    urgency: Urgency | None = None
 
     def may_use(self, address: str) -> bool:
         """Whether this client may send from `address`; no list means any."""
-        folded = address.lower()
-        return (
-            not self.allowed_from
-            or folded in self.allowed_from
-            or "@" + folded.rpartition("@")[2] in self.allowed_from
+        return _listed(address, self.allowed_from)
+
+    def may_reach(self, address: str) -> bool:
+        """Whether this client may send to `address`; no list means any."""
+        return _listed(address, self.allowed_recipients)
+
+    def may_come_from(self, address: IPAddress) -> bool:
+        """Whether a login of this client is taken from `address`; no network means from anywhere."""
+        address = _plain(address)
+        return not self.networks or any(
+            address.version == network.version and address in network for network in self.networks
         )
 
 
@@ -74,16 +90,23 @@ class Directory:
     lacking: Reason = Reason.NONE
 
     def client_for(self, address: IPAddress) -> Client | None:
-        """Find the client with the narrowest network around `address`."""
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        """Find the client without a login that has the narrowest network around `address`."""
+        address = _plain(address)
         matches = (
             (network.prefixlen, client)
             for client in self.clients
+            if not client.login
             for network in client.networks
             if address.version == network.version and address in network
         )
         return max(matches, key=lambda match: (match[0], match[1].id or 0), default=(0, None))[1]
+
+    def client_of_login(self, login: str) -> Client | None:
+        """Find the client that logs in as `login`; names are compared as they are written, but for case."""
+        folded = login.casefold()
+        return next(
+            (client for client in self.clients if client.login and client.login.casefold() == folded), None
+        )
 
     def sender_for(self, address: str) -> Sender | None:
         """Find the sender of a From address: exact, then by domain, then the default."""
@@ -96,3 +119,13 @@ class Directory:
     @property
     def default_sender(self) -> Sender | None:
         return next((sender for sender in self.senders if sender.is_default), None)
+
+
+def _listed(address: str, patterns: frozenset[str]) -> bool:
+    folded = address.lower()
+    return not patterns or folded in patterns or "@" + folded.rpartition("@")[2] in patterns
+
+
+def _plain(address: IPAddress) -> IPAddress:
+    mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped
+    return mapped or address

@@ -7,8 +7,9 @@ from mailrelay.smtp import replies
 from mailrelay.smtp.replies import Reply
 
 #: Octets of a command line with its CRLF. RFC 5321 section 4.5.3.1.4 asks for 512; MAIL and RCPT grow with
-#: their extensions (SIZE 26, SMTPUTF8 10, BODY 17, AUTH 500, DSN 100 and 500), and appliances exceed that.
-LINE_LIMITS = {"MAIL": 2048, "RCPT": 2048}
+#: their extensions (SIZE 26, SMTPUTF8 10, BODY 17, AUTH 500, DSN 100 and 500), and appliances exceed that;
+#: and the base64 of a login comes with AUTH (RFC 4954 section 4).
+LINE_LIMITS = {"MAIL": 2048, "RCPT": 2048, "AUTH": 12_288}
 LINE_LIMIT = 1024
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

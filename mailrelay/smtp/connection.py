@@ -7,18 +7,22 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
 from aiosmtpd.smtp import SMTP
 from prometheus_client import Counter
 
+from gateway.listeners import Network
 from mailrelay import metrics
 from mailrelay.smtp import data, replies
 from mailrelay.smtp.commands import parse_command
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.deadlines import Deadline
+from mailrelay.smtp.port import Port
 from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer, Transaction
+from mailrelay.smtp.transfer import Transfer
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ _REPLIES: dict[str, Counter] = {}
 
 
 class Phase(Enum):
+    OPENING = "opening"  # a proxy's header or a TLS handshake: nothing can be said
     COMMAND = "command"  # waits for a command, or carries one out
     DATA = "data"  # reads the content of a mail
     COMMIT = "commit"  # waits for the queue of record; nothing may disturb it
@@ -50,13 +55,14 @@ class Connection(SMTP):
 
     transport: asyncio.Transport | None
 
-    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop, port: Port) -> None:
         # SMTP.__init__ looks for hooks by inspecting itself, and clears size limits that all instances
         # share: neither is for us, so that only its own base is called.
         asyncio.StreamReaderProtocol.__init__(
             self, asyncio.StreamReader(limit=data.READ_LIMIT, loop=loop), self._cb_client_connected, loop=loop
         )
         self.context = context
+        self.port = port
         self.options = context.options
         self.loop = loop
         self.hostname = context.options.hostname
@@ -70,13 +76,16 @@ class Connection(SMTP):
         self._timeout_handle = None
         self._handler_coroutine = None
         self.peer = Peer("")
-        self.phase = Phase.COMMAND
+        self.phase = Phase.OPENING
         self.errors = 0
         self.draining = False
-        self._silent = True
-        self._data_started = 0.0
-        self._data_bytes = 0
-        self._last_byte = 0.0
+        #: What `context.connections` counts it for: an address, and an SmtpClient.
+        self.counted_for = ""
+        self.counted_as: int | None = None
+        self._silent = not port.listener.implicit_tls and not port.listener.proxies
+        self._mute = port.listener.implicit_tls
+        self._transfer = Transfer(0.0)
+        self._heard = loop.time()
         self._deadline = Deadline(loop, self._expired)
 
     # --- What the transport tells ------------------------------------------------------------------------
@@ -88,11 +97,27 @@ class Connection(SMTP):
         name = transport.get_extra_info("peername")
         address = name[0].partition("%")[0] if name else "unknown"
         self.peer = Peer(address.removeprefix("::ffff:") if "." in address else address)
-        refused = self.context.connections.admit(self, self.peer.address)
+        refused = self._refused_at_once()
         if refused is not None:
             self.dismiss(refused)
-        else:
-            self._handler_coroutine = self.loop.create_task(self._handle_client())
+            return
+        if self.port.listener.implicit_tls and not self.port.listener.proxies:
+            transport.pause_reading()  # the first byte is for TLS
+        self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def _refused_at_once(self) -> Reply | None:
+        """Whether this connection is one too many, or comes at a bad moment."""
+        connections, proxies = self.context.connections, self.port.listener.proxies
+        refused = connections.admit(self)
+        if refused is None and proxies and not _among(self.peer.address, proxies):
+            refused = Reply(
+                f"554 5.7.1 {self.peer.address} is not one of the proxies of this address: connect through "
+                "them, or name it by proxy= in SMTP_LISTENERS",
+                "proxy",
+            )
+        if refused is None and self.context.acceptor.stalled:
+            refused = replies.CANNOT_STORE
+        return refused or (None if proxies else connections.name(self, self.peer.address))
 
     def data_received(self, data: bytes) -> None:
         if self._silent:
@@ -100,8 +125,7 @@ class Connection(SMTP):
             if data[:2] == b"\x16\x03":
                 self._wrong_protocol("tls", replies.TLS_ON_PLAIN_PORT)
         if self.phase is Phase.DATA:
-            self._data_bytes += len(data)
-            self._last_byte = self.loop.time()
+            self._transfer.take(len(data), self.loop.time())
         if self.phase is not Phase.OVER:
             asyncio.StreamReaderProtocol.data_received(self, data)
 
@@ -112,9 +136,18 @@ class Connection(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         self.phase = self.phase if self.phase in {Phase.COMMIT, Phase.DATA} else Phase.OVER
         self._deadline.cancel()
-        self.context.connections.release(self, self.peer.address)
+        self._let_go()
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
+
+    def _let_go(self) -> None:
+        """Count this connection no more. A failed handshake ends it without a `connection_lost`."""
+        self.context.connections.release(self)
+
+    def idle(self) -> float:
+        """Seconds for which a client that is not sending a mail has said nothing; 0 while it is."""
+        waiting = self.phase is Phase.OPENING or (self.phase is Phase.COMMAND and self.mail is None)
+        return self.loop.time() - self._heard if waiting else 0.0
 
     # --- What is said ------------------------------------------------------------------------------------
 
@@ -124,10 +157,13 @@ class Connection(SMTP):
             self.log_refusal(reply)
             self.errors += reply.line[0] == "5"
         self._write(reply.encoded(utf8=self.mail is not None and self.mail.utf8), reply.code)
-        if self.errors >= self.options.max_errors and not reply.positive:
+        if self.errors >= self._patience() and not reply.positive:
             self.dismiss(replies.TOO_MANY_ERRORS)
         else:
             await self._writer.drain()
+
+    def _patience(self) -> int:
+        return self.options.stress_errors if self.context.connections.stressed else self.options.max_errors
 
     async def push(self, status: str | bytes) -> None:
         """Send a reply of aiosmtpd's own methods."""
@@ -155,7 +191,7 @@ class Connection(SMTP):
         )
 
     def _write(self, line: bytes, code: str) -> None:
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is not None and not self._mute and not self.transport.is_closing():
             self.transport.write(line)
             counter = _REPLIES.get(code)
             if counter is None:
@@ -171,6 +207,9 @@ class Connection(SMTP):
 
     async def _handle_client(self) -> None:
         try:
+            if not await self._open():
+                return
+            self.phase = Phase.COMMAND
             self._write(f"220 {self.hostname} ESMTP\r\n".encode(), "220")
             while self.phase is Phase.COMMAND and self.transport is not None:
                 await self._next_command()
@@ -180,8 +219,18 @@ class Connection(SMTP):
         finally:
             self._end()
 
+    async def _open(self) -> bool:
+        """Do what comes before the greeting; whether there is a session to greet."""
+        return True
+
+    def _command_seconds(self) -> float:
+        if self.draining:
+            return self.options.farewell_seconds
+        calm, stress = self.options.command_seconds, self.options.stress_seconds
+        return min(calm, stress) if self.context.connections.stressed else calm
+
     async def _next_command(self) -> None:
-        self._deadline.set(self.options.farewell_seconds if self.draining else self.options.command_seconds)
+        self._deadline.set(self._command_seconds())
         try:
             line = await self._reader.readuntil(b"\n")
         except asyncio.LimitOverrunError:
@@ -190,6 +239,7 @@ class Connection(SMTP):
             return
         if self.phase is not Phase.COMMAND:
             return
+        self._heard = self.loop.time()
         try:
             await self._carry_out(line)
         except asyncio.IncompleteReadError:
@@ -204,7 +254,7 @@ class Connection(SMTP):
         if isinstance(command, Reply):
             await self.reply(command)
             return
-        if self.draining and command.verb != "QUIT":
+        if self.draining and command.verb != "QUIT" and not (command.verb == "BDAT" and self._in_chunks()):
             self.dismiss(replies.SHUTTING_DOWN)
             return
         method = self.verbs.get(command.verb)
@@ -239,7 +289,13 @@ class Connection(SMTP):
         return self._excuse(error).line
 
     def _set_rset_state(self) -> None:
-        self.mail = None
+        if self.mail is not None:
+            self.mail.close()
+            self.mail = None
+
+    def _in_chunks(self) -> bool:
+        """Whether some of a message has come by BDAT, and more is to come."""
+        return self.mail is not None and self.mail.chunks is not None
 
     def _gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
@@ -247,9 +303,9 @@ class Connection(SMTP):
     # --- Time, drain and end -----------------------------------------------------------------------------
 
     def enter_data(self) -> None:
+        """Begin to read content; its pace is watched."""
         self.phase = Phase.DATA
-        self._data_started = self._last_byte = self.loop.time()
-        self._data_bytes = 0
+        self._transfer = Transfer(self.loop.time())
         self._deadline.set(min(self.options.bare_lf_seconds, self.options.data_idle_seconds))
 
     def enter_commit(self) -> None:
@@ -263,8 +319,10 @@ class Connection(SMTP):
     def drain(self) -> None:
         """Finish a mail that is under way; a client that is not sending one is told to come again."""
         self.draining = True
-        if self.phase is Phase.COMMAND:
+        if self.phase is Phase.COMMAND and not self._in_chunks():
             self.dismiss(replies.SHUTTING_DOWN)
+        elif self.phase is Phase.OPENING and self.transport is not None:
+            self.transport.abort()
 
     def stop(self) -> None:
         """End at once, at the deadline of a drain."""
@@ -280,17 +338,16 @@ class Connection(SMTP):
             self.dismiss(replies.SHUTTING_DOWN if self.draining else replies.TOO_SLOW)
         elif self.phase is Phase.DATA:
             self._watch_data()
+        elif self.phase is Phase.OPENING and self.transport is not None:
+            self.transport.abort()
 
     def _watch_data(self) -> None:
         now, options = self.loop.time(), self.options
-        silence = now - self._last_byte
+        silence = self._transfer.silence(now)
         if silence >= options.bare_lf_seconds and data.stopped_at_wrong_end(self._reader):
             metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="bare_lf").inc()
             self._abort_data(replies.BARE_LINE_FEEDS, "bare-lf")
-        elif silence >= options.data_idle_seconds or (
-            now - self._data_started
-            >= options.data_seconds + self._data_bytes / options.data_bytes_per_second
-        ):
+        elif self._transfer.too_slow(now, options):
             self._abort_data(replies.TOO_SLOW, "timeout")
         else:
             wait = options.bare_lf_seconds - silence if silence < options.bare_lf_seconds else 1.0
@@ -308,6 +365,7 @@ class Connection(SMTP):
 
     def _end(self) -> None:
         self.phase = Phase.OVER
+        self._set_rset_state()
         self._deadline.cancel()
         if self.transport is not None:
             with suppress(RuntimeError):  # the loop may be closing under us
@@ -317,3 +375,8 @@ class Connection(SMTP):
         transport.close()
         if transport.get_write_buffer_size():
             self.loop.call_later(LINGER_SECONDS, transport.abort)
+
+
+def _among(address: str, networks: tuple[Network, ...]) -> bool:
+    found = ip_address(address)
+    return any(found.version == network.version and found in network for network in networks)

@@ -4,17 +4,22 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
 from mailrelay.outbox.submission import Submission
 from mailrelay.routing.directory import Directory
+from mailrelay.smtp.budget import Budget
 from mailrelay.smtp.completions import Completions
 from mailrelay.smtp.connections import Connections
+from mailrelay.smtp.logins import Logins
 from mailrelay.smtp.options import SmtpOptions
+from mailrelay.smtp.rates import Rates
 from mailrelay.smtp.space import Space
 from mailrelay.smtp.spool import spool_directory
+from mailrelay.smtp.tls import Certificates
 
 #: Threads for spool files and for large headers: disk writes must not stop the event loop.
 THREADS = 4
@@ -42,20 +47,34 @@ class Context:
     connections: Connections = field(init=False)
     completions: Completions = field(init=False, default_factory=Completions)
     space: Space = field(init=False)
+    budget: Budget = field(init=False)
+    rates: Rates = field(init=False, default_factory=Rates)
+    logins: Logins = field(init=False, default_factory=Logins)
     spool_directory: Path | None = field(init=False)
     executor: ThreadPoolExecutor = field(init=False)
-    ehlo: bytes = field(init=False)
+    certificates: Certificates | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         options = self.options
-        self.connections = Connections(options.max_connections, options.max_connections_per_client)
+        self.connections = Connections(
+            options.max_connections, options.max_connections_per_client, self._connections_of
+        )
+        if options.tls_certificate is not None:
+            self.certificates = Certificates(
+                options.tls_certificate, options.tls_key or options.tls_certificate
+            )
         self.spool_directory = spool_directory(options.data_dir)
         directories = tuple(path for path in (options.data_dir, self.spool_directory) if path)
         self.space = Space(directories, options.min_free_bytes)
+        self.budget = Budget(options.max_bytes_in_transfer)
         self.executor = ThreadPoolExecutor(THREADS, thread_name_prefix="smtp-spool")
-        self.ehlo = (
-            f"250-{options.hostname}\r\n250-PIPELINING\r\n250-SIZE {options.max_message_size}\r\n"
-            "250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"
-        ).encode()
         # aiosmtpd logs every command at INFO and every line of a mail at DEBUG.
         logging.getLogger("mail.log").setLevel(logging.WARNING)
+
+    def _connections_of(self, address: str) -> int | None:
+        """How many connections the client at `address` may have, where its row says so."""
+        try:
+            client = self.directory().client_for(ip_address(address))
+        except ValueError:  # a proxy did not name it
+            return None
+        return client.max_connections if client else None

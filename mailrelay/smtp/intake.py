@@ -32,6 +32,7 @@ class Arrival:
     transaction: Transaction
     spool: Spool
     hostname: str
+    loop_token: str = ""
 
     @property
     def quick(self) -> bool:
@@ -46,8 +47,9 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     if len(header) > HEADER_LIMIT and fields_end(header)[1] >= HEADER_LIMIT:
         return replies.HEADER_TOO_LARGE
     headers = HeaderBlock.parse(header)
-    if loops(headers):
-        return replies.LOOP
+    looping = loops(headers, arrival.loop_token)
+    if looping is not None:
+        return looping
     resolved = policy.resolve(directory, arrival.client, arrival.transaction.mail_from, headers)
     if isinstance(resolved, Reply):
         return resolved
@@ -66,6 +68,7 @@ def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) ->
             protocol=peer.protocol(utf8=transaction.utf8),
             queue_id=queue_id,
             at=now,
+            token=arrival.loop_token,
         )
     )
     return Submission(
@@ -84,7 +87,7 @@ def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) ->
         registration_id=resolved.sender.registration_id,
         mailbox_address=resolved.mailbox_address,
         content=arrival.spool,
-        urgency=policy.urgency(headers),
+        urgency=policy.urgency(headers) if client.urgency is None else client.urgency,
     )
 
 

@@ -18,10 +18,25 @@ class SmtpOptions:
     min_free_bytes: int = 64 * 1024 * 1024
     max_connections: int = 1000
     max_connections_per_client: int = 50
+    #: Bytes of all messages in transfer; one message is taken whatever its size.
+    max_bytes_in_transfer: int = 268_435_456
+    #: PEM files of the certificate with its chain and of its key; no TLS if None.
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    #: How often they are looked at for a change.
+    tls_reload_seconds: float = 10.0
+    #: For a TLS handshake, and for the header of a proxy.
+    tls_seconds: float = 30.0
+    proxy_seconds: float = 10.0
+    #: In our Received field, the same in all processes of an installation: who sees it again is in a loop.
+    loop_token: str = ""
     #: Negative replies in one session before it is closed (Postfix: smtpd_hard_error_limit).
     max_errors: int = 20
     #: For one command to arrive (RFC 5321 section 4.5.3.2.7 asks for five minutes).
     command_seconds: float = 300.0
+    #: The same, and the negative replies, while connections are many (Postfix's STRESS_README).
+    stress_seconds: float = 10.0
+    stress_errors: int = 3
     #: Without any byte within DATA.
     data_idle_seconds: float = 180.0
     #: DATA may take this long, and longer only at `data_bytes_per_second` or more.
@@ -29,6 +44,10 @@ class SmtpOptions:
     data_bytes_per_second: int = 500
     #: Silence after which a DATA that stopped at a lone dot between wrong line ends is refused.
     bare_lf_seconds: float = 10.0
+    #: Before the reply to a failed login; doubled with each in one session.
+    login_delay_seconds: float = 1.0
+    #: Failed logins in one session before it is closed.
+    max_login_failures: int = 3
     #: For the commit; below 10 s, within which the client is promised a reply.
     accept_seconds: float = 9.0
     #: For the client to say QUIT after its message, once the listener is draining.

@@ -50,8 +50,8 @@ def rcpt_to(client: Client | None, client_address: str, address: str, *, utf8: b
     """Whether RCPT TO:<address> is taken. A client that is not listed is refused whatever the address."""
     if client is None:
         return Reply(
-            f"550 5.7.1 Client {client_address} may not send through this server: add its network to "
-            "SMTP_ALLOWED_NETWORKS or list it as an SMTP client",
+            f"550 5.7.1 Client {client_address} may not send through this server: log in, or add its network "
+            "to SMTP_ALLOWED_NETWORKS or list it as an SMTP client",
             "client",
         )
     if refused := _unreadable(address, utf8=utf8):
@@ -67,6 +67,12 @@ def rcpt_to(client: Client | None, client_address: str, address: str, *, utf8: b
         format_address(address)
     except ValueError as wrong:
         return Reply(f"553 5.1.3 <{address}> cannot be a recipient: {wrong}", "address")
+    if not client.may_reach(address):
+        return Reply(
+            f"550 5.7.1 Client {client.name} may not send to <{address}>: add the address or its domain to "
+            "the recipients of the client",
+            "client-recipient",
+        )
     return None
 
 

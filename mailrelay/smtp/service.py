@@ -6,12 +6,13 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
+from gateway.listeners import Listener
 from mailrelay.routing.directory import Directory
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.context import Acceptor, Context
 from mailrelay.smtp.options import SmtpOptions
+from mailrelay.smtp.port import Port
 from mailrelay.smtp.session import Session
 
 logger = logging.getLogger(__name__)
@@ -28,17 +29,6 @@ _REASONS = {
 }
 
 
-class Address(Protocol):
-    """One address of SMTP_LISTENERS."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-
-
 class ListenError(Exception):
     """An address could not be bound; the text is a sentence for the operator."""
 
@@ -52,7 +42,7 @@ class SmtpService:
 
     def __init__(
         self,
-        listeners: Sequence[Address],
+        listeners: Sequence[Listener],
         directory: Callable[[], Directory],
         acceptor: Acceptor,
         options: SmtpOptions,
@@ -60,6 +50,7 @@ class SmtpService:
         self._listeners = listeners
         self._context = Context(options, directory, acceptor)
         self._servers: list[asyncio.Server] = []
+        self._looking: asyncio.TimerHandle | None = None
         self.ports: tuple[int, ...] = ()
 
     @property
@@ -76,6 +67,7 @@ class SmtpService:
             for server in self._servers:
                 server.close()
             raise
+        self._look_at_certificate(loop)
         self.ports = tuple(server.sockets[0].getsockname()[1] for server in self._servers)
 
     async def drain(self, seconds: float) -> None:
@@ -84,6 +76,8 @@ class SmtpService:
         end = loop.time() + seconds
         for server in self._servers:
             server.close()
+        if self._looking is not None:
+            self._looking.cancel()
         self.connections.draining = True
         for session in tuple(self.connections.open):
             session.drain()
@@ -95,11 +89,23 @@ class SmtpService:
             session.stop()
         await asyncio.sleep(DRAIN_STEP)
         self._context.executor.shutdown(wait=False)
+        self._context.logins.close()
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Address) -> asyncio.Server:
+    def _look_at_certificate(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._context.certificates is not None:
+            self._context.certificates.refresh()
+            self._looking = loop.call_later(
+                self._context.options.tls_reload_seconds, self._look_at_certificate, loop
+            )
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> asyncio.Server:
+        context = self._context
+        port = Port(
+            listener, context.options.hostname, context.options.max_message_size, context.certificates
+        )
         try:
             server = await loop.create_server(
-                lambda: Session(self._context, loop), listener.host, listener.port, backlog=BACKLOG
+                lambda: Session(context, loop, port), listener.host, listener.port, backlog=BACKLOG
             )
         except OSError as error:
             reason = _REASONS.get(error.errno or 0, error.strerror or "the address cannot be used")

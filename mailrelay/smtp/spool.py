@@ -10,6 +10,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import IO
 
+from mailrelay.smtp.budget import Lease
+
 #: Bytes of one mail in memory before a file takes over.
 MEMORY_LIMIT = 256 * 1024
 #: Bytes that are collected for one write once it has: 50 large mails at once share a small machine.
@@ -32,12 +34,15 @@ class Spool:
     """
 
     __slots__ = (
-        "_blocks", "_buffered", "_executor", "_file", "_head", "_limit", "_prefix", "_skip", "_where",
-        "clean", "error", "header_complete", "oversize", "received",
+        "_blocks", "_buffered", "_executor", "_file", "_head", "_lease", "_limit", "_prefix", "_skip",
+        "_where", "clean", "error", "header_complete", "oversize", "put_off", "received",
     )  # fmt: skip
 
-    def __init__(self, limit: int, executor: Executor, where: Path | None) -> None:
+    def __init__(
+        self, limit: int, executor: Executor, where: Path | None, lease: Lease | None = None
+    ) -> None:
         self._limit = limit
+        self._lease = lease
         self._executor = executor
         self._where = where
         self._prefix = b""
@@ -51,6 +56,8 @@ class Spool:
         self.clean = True
         self.received = 0
         self.oversize = False
+        #: The bytes of all messages in transfer are too many just now.
+        self.put_off = False
         self.error: OSError | None = None
 
     async def write(self, data: bytes) -> None:
@@ -58,7 +65,9 @@ class Spool:
         self.received += len(data)
         if self.received > self._limit:
             self.oversize = True
-        if self.oversize or self.error is not None:
+        elif self._lease is not None and not self._lease.grow_to(self.received):
+            self.put_off = True
+        if self.oversize or self.put_off or self.error is not None:
             self._drop()
             return
         self._look_at(data)
@@ -125,8 +134,10 @@ class Spool:
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Give memory and file back."""
+        """Give memory, file and budget back."""
         self._drop()
+        if self._lease is not None:
+            self._lease.release()
         self._head = bytearray()
 
     def _stored(self, size: int) -> Iterator[bytes]:

@@ -3,6 +3,16 @@
 from dataclasses import dataclass, field
 
 from mailrelay.routing.directory import Client
+from mailrelay.smtp.data import LineEnds
+from mailrelay.smtp.spool import Spool
+
+
+@dataclass(slots=True)
+class Chunks:
+    """A message that comes by BDAT."""
+
+    spool: Spool
+    ends: LineEnds = field(default_factory=LineEnds)
 
 
 @dataclass(slots=True)
@@ -15,6 +25,14 @@ class Transaction:
     declared_size: int = 0
     recipients: list[str] = field(default_factory=list)
     refused_recipients: int = 0
+    #: What BDAT has brought so far.
+    chunks: Chunks | None = None
+
+    def close(self) -> None:
+        """Drop what BDAT has brought."""
+        if self.chunks is not None:
+            self.chunks.spool.close()
+            self.chunks = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +42,11 @@ class Peer:
     address: str
     name: str = ""
     extended: bool = False
+    secure: bool = False
+    #: The name that it logged in with.
+    login: str = ""
 
     def protocol(self, *, utf8: bool) -> str:
         """The word for `with` in Received (RFC 3848, RFC 6531 section 4.3)."""
-        return "UTF8SMTP" if utf8 else "ESMTP" if self.extended else "SMTP"
+        word = "UTF8SMTP" if utf8 else "ESMTP" if self.extended or self.secure or self.login else "SMTP"
+        return word + ("S" if self.secure else "") + ("A" if self.login else "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.listeners import Listener
 from mailrelay.routing.directory import Directory
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ServiceThread, SmtpService
@@ -17,13 +18,16 @@ def open_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     """Start listeners with options of one's own."""
     opened: list[Door] = []
 
-    def start(directory: Directory | None = None, **options: Any) -> Door:
+    def start(
+        directory: Directory | None = None, *, listener: Listener | None = None, **options: Any
+    ) -> Door:
         queue = Queue()
         options.setdefault("min_free_bytes", 0)
         options.setdefault("data_dir", tmp_path)
+        options.setdefault("login_delay_seconds", 0.0)
         door = Door(queue, directory or Directory((SENDER,), (LOOPBACK,)), None, tmp_path)  # type: ignore[arg-type]
         service = SmtpService(
-            [Address()], door.look_up, queue, SmtpOptions(hostname="relay.example.org", **options)
+            [listener or Address()], door.look_up, queue, SmtpOptions(hostname="relay.example.org", **options)
         )
         door.thread = ServiceThread(service)
         door.thread.start()

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 
+from gateway.listeners import Listener
 from mailrelay.outbox.submission import Submission
 from mailrelay.routing.directory import Client, Directory, Sender
 from mailrelay.smtp.service import ServiceThread, SmtpService
@@ -69,14 +70,8 @@ def without_trace(raw: bytes) -> bytes:
     return b"\r\n".join(lines[end:])
 
 
-@dataclass(frozen=True)
-class Address:
-    host: str = "127.0.0.1"
-    port: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"smtp://{self.host}:{self.port}"
+def Address(host="127.0.0.1", port=0, **policy):  # noqa: N802 - a listener, on a free port
+    return Listener(host, port, **policy)
 
 
 SENDER = Sender(

@@ -67,10 +67,20 @@ def test_a_commit_without_an_outcome_is_451_and_disowned(open_door):
 
 
 def test_a_stalled_queue_is_451_at_mail_before_anything_is_transferred(door):
-    door.queue.stalled = True
     with door.connect() as talk:
+        door.queue.stalled = True
         assert talk.say("EHLO x", "MAIL FROM:<a@example.org>").startswith("451 4.3.0 ")
         door.queue.stalled = False
+        assert talk.mail(MAIL).startswith("250 ")
+
+
+def test_a_stalled_queue_turns_new_connections_away_until_it_takes_mail_again(door):
+    door.queue.stalled = True
+    with door.connect(greeting=False) as talk:
+        assert talk.reply().startswith("421 4.3.2 ")
+        assert talk.at_end()
+    door.queue.stalled = False
+    with door.connect() as talk:
         assert talk.mail(MAIL).startswith("250 ")
 
 

@@ -1,0 +1,184 @@
+"""The content of a mail: DATA and BDAT (RFC 3030), from the last check before it to the reply after it."""
+
+import logging
+
+from mailrelay import metrics
+from mailrelay.routing.directory import Client
+from mailrelay.smtp import replies
+from mailrelay.smtp.authentication import Authentication
+from mailrelay.smtp.connection import Phase
+from mailrelay.smtp.data import LineEnds, receive, receive_chunk, receive_leniently
+from mailrelay.smtp.handover import hand_over
+from mailrelay.smtp.intake import Arrival
+from mailrelay.smtp.replies import Reply
+from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
+from mailrelay.smtp.transaction import Chunks, Transaction
+
+logger = logging.getLogger(__name__)
+
+#: A chunk that no message can need: swallowing it would take longer than it is worth.
+LARGEST_CHUNK = 4
+
+
+class _Nowhere:
+    """Takes a chunk that was refused: its bytes must not be read as commands."""
+
+    async def write(self, data: bytes) -> None:
+        """Forget it."""
+
+
+class Content(Authentication):
+    async def smtp_DATA(self, argument: str) -> None:  # noqa: N802 - aiosmtpd's name for it
+        if argument:
+            await self.reply(replies.NO_ARGUMENT)
+        elif self.mail is not None and self.mail.chunks is not None:
+            await self.reply(replies.DATA_IN_CHUNKS)
+        elif isinstance(begun := self._begin_content(), Reply):
+            await self.reply(begun)
+        else:
+            await self._take_data(*begun)
+
+    async def smtp_BDAT(self, argument: str) -> None:  # noqa: N802
+        size, last = _chunk(argument)
+        if size < 0 or size > LARGEST_CHUNK * self.options.max_message_size:
+            # Where the chunk ends is not known, or too far off: nothing behind it can be understood.
+            self.dismiss(replies.BDAT_SYNTAX if size < 0 else replies.BDAT_TOO_LARGE)
+            return
+        refused = self._begin_chunks()
+        if refused is not None:
+            self._set_rset_state()
+        chunks = self.mail.chunks if self.mail is not None else None
+        self.enter_data()
+        if chunks is None:
+            await receive_chunk(self._reader, size, _Nowhere(), LineEnds())
+        else:
+            await receive_chunk(self._reader, size, chunks.spool, chunks.ends)
+        self.leave_data()
+        if self.mail is None or chunks is None:
+            await self.reply(refused or replies.NEED_MAIL)
+        elif last:
+            await chunks.spool.write(chunks.ends.finish())
+            self.mail.chunks = None
+            await self._finish(self.mail, chunks.spool, bare=chunks.ends.bare)
+        elif dropped := self._dropped(chunks.spool):
+            self._set_rset_state()
+            await self.reply(dropped)
+        else:
+            await self.reply(Reply(f"250 2.0.0 {size} bytes are here"))
+
+    def _begin_chunks(self) -> Reply | None:
+        if self.mail is not None and self.mail.chunks is not None:
+            return None
+        begun = self._begin_content()
+        if isinstance(begun, Reply):
+            return begun
+        begun[0].chunks = Chunks(begun[1])
+        return None
+
+    def _begin_content(self) -> tuple[Transaction, Spool] | Reply:
+        """Check what can be known before the content comes; give what it goes into."""
+        transaction = self.mail
+        if transaction is None:
+            return replies.NEED_MAIL
+        if not transaction.recipients or transaction.client is None:
+            return replies.NO_VALID_RCPT if transaction.refused_recipients else replies.NEED_RCPT
+        size = max(transaction.declared_size, MEMORY_LIMIT)
+        if not self.context.space.has_room_for(size):
+            return replies.STORAGE_FULL
+        lease = self.context.budget.lease()
+        if not lease.grow_to(transaction.declared_size):
+            metrics.SMTP_CONNECTIONS_DENIED.labels(cap="bytes").inc()
+            return replies.PUT_OFF
+        if refused := self._use_rate(transaction.client):
+            lease.release()
+            return refused
+        limit = self.largest(transaction.client)
+        return transaction, Spool(limit, self.context.executor, self.context.spool_directory, lease)
+
+    def largest(self, client: Client | None) -> int:
+        """Bytes that a message of `client` may have."""
+        listener = self.options.max_message_size
+        own = client.max_message_size if client else 0
+        return min(listener, own) if own else listener
+
+    def _use_rate(self, client: Client) -> Reply | None:
+        if client.id is None or self.context.rates.take(client.id, client.messages_per_minute):
+            return None
+        return too_many_messages(client)
+
+    async def _take_data(self, transaction: Transaction, spool: Spool) -> None:
+        bare = False
+        try:
+            self.enter_data()
+            await self.reply(replies.START_DATA)
+            if self.port.listener.barelf == "accept":
+                await receive_leniently(self._reader, spool)
+            else:
+                bare = await receive(self._reader, spool)
+        except BaseException:
+            spool.close()
+            raise
+        await self._finish(transaction, spool, bare=bare)
+
+    async def _finish(self, transaction: Transaction, spool: Spool, *, bare: bool) -> None:
+        """Hand a mail over and reply, whatever the client's side of the connection does after it."""
+        assert transaction.client is not None
+        self.enter_commit()
+        arrival = Arrival(
+            self.peer, transaction.client, transaction, spool, self.hostname, self.options.loop_token
+        )
+        try:
+            reply = self._dropped(spool) or self._refused_ends(spool, bare=bare)
+            reply = reply or await hand_over(self.context, arrival)
+        finally:
+            self.leave_commit()
+        self._set_rset_state()
+        await self.reply(reply)
+
+    def _refused_ends(self, spool: Spool, *, bare: bool) -> Reply | None:
+        if not bare or self.port.listener.barelf != "reject":
+            return None
+        spool.close()
+        metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="bare_lf").inc()
+        return replies.BARE_LF_REFUSED
+
+    def _dropped(self, spool: Spool) -> Reply | None:
+        """Why the spool holds nothing, if it had to drop the mail."""
+        if not (spool.oversize or spool.put_off or spool.error):
+            return None
+        spool.close()
+        if spool.oversize:
+            return self.oversize(self.mail.client if self.mail else None)
+        if spool.put_off:
+            metrics.SMTP_CONNECTIONS_DENIED.labels(cap="bytes").inc()
+            return replies.PUT_OFF
+        logger.error("the spool in %s failed", self.context.spool_directory, exc_info=spool.error)
+        return replies.STORAGE_FULL if spool.full else replies.TRY_LATER
+
+    def oversize(self, client: Client | None) -> Reply:
+        limit = self.largest(client)
+        whose = "this server" if limit == self.options.max_message_size or not client else client.name
+        return Reply(f"552 5.3.4 The message is larger than {limit} bytes, the maximum of {whose}", "size")
+
+    def leave_data(self) -> None:
+        """The chunk is here; whoever has waited for the end of it may end the session now."""
+        if self.phase is Phase.DATA:
+            self.phase = Phase.COMMAND
+            self._deadline.clear()
+
+
+def too_many_messages(client: Client) -> Reply:
+    return Reply(
+        f"450 4.7.1 Client {client.name} has sent its {client.messages_per_minute} messages of this minute, "
+        "try again later: the limit is in its row",
+        "client-rate",
+    )
+
+
+def _chunk(argument: str) -> tuple[int, bool]:
+    """Take `size [LAST]` apart; the size is -1 if that is not it."""
+    size, _, last = argument.partition(" ")
+    last = last.strip().upper()
+    if not (size.isascii() and size.isdigit() and len(size) <= 12) or last not in {"", "LAST"}:
+        return -1, False
+    return int(size), bool(last)
