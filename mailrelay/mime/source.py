@@ -65,7 +65,7 @@ class InMemory:
 
     def part_headers(self, start: int) -> HeaderBlock:
         """The header block of the part that begins at `start`."""
-        return _parse_part(self._data, start)[0]
+        return _parse_part(self._data, start)
 
     def delimiter(self, start: int) -> Delimiter | None:
         """The first line from `start` on that may be a delimiter (RFC 2046 section 5.1.1)."""
@@ -96,8 +96,13 @@ class Windowed:
         length = FIRST_HEADER
         while True:
             data = self._at(start, length)
-            headers, whole = _parse_part(data, 0)
-            if whole or start + len(data) >= self._size or length >= LONGEST_HEADER:
+            headers = _parse_part(data, 0)
+            # A header that ends within the last line read may go on behind it.
+            if (
+                b"\n" in data[headers.body_offset :]
+                or start + len(data) >= self._size
+                or length >= LONGEST_HEADER
+            ):
                 headers.body_offset += start
                 return headers
             length = min(length * 16, LONGEST_HEADER)
@@ -140,16 +145,15 @@ def top_headers(content: RandomAccess) -> HeaderBlock:
     while True:
         data = content.read(0, length)
         headers = HeaderBlock.parse(data)
-        # A header that ends with the data read may go on behind it.
-        if headers.body_offset + 4 < len(data) or len(data) < length or length >= LONGEST_HEADER:
+        # A header that ends within the last line read may go on behind it.
+        if b"\n" in data[headers.body_offset :] or len(data) < length or length >= LONGEST_HEADER:
             return headers
         length = LONGEST_HEADER
 
 
-def _parse_part(data: Buffer, start: int) -> tuple[HeaderBlock, bool]:
-    """The header block at `start`, and whether it surely ends within the data."""
+def _parse_part(data: Buffer, start: int) -> HeaderBlock:
     first, end = fields_end(data, start, in_part=True)
     blank = _BLANK.match(data, end)
     headers = HeaderBlock.parse(bytes(data[first:end]))
     headers.body_offset = blank.end() if blank else end
-    return headers, headers.body_offset + 4 < len(data)
+    return headers
