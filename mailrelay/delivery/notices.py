@@ -8,6 +8,7 @@ address that a sender or a client of ours owns, or to the operations address.
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -27,7 +28,7 @@ from mailrelay.outbox.reports import Letter
 from mailrelay.outbox.writer import recycle
 from mailrelay.routing import loading
 from mailrelay.routing.directory import Directory
-from mailrelay.vocabulary import BouncePolicy, Reason, Report
+from mailrelay.vocabulary import BouncePolicy, Reason, Report, State
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Reporter:
         connection.close()
 
     def _look(self) -> None:
-        while (failed := reports.failed()) and tell(Report.FAILURE, failed) and not self._ended.is_set():
+        while (failed := reports.failed()) and self._told(Report.FAILURE, failed):
             pass
         if settings.DELAY_WARNING_SECONDS:
             self._warn()
@@ -85,40 +86,58 @@ class Reporter:
         if self._look_again_at is None or now >= self._look_again_at:
             # What was in a worker's hands, or held, when its time came is found by looking at all of it.
             self._look_again_at, self._warned_up_to = now + LOOK_AGAIN, None
-        while (late := reports.waiting(self._warned_up_to)) and tell(Report.DELAY, late):
-            if self._ended.is_set():
+        while late := reports.waiting(self._warned_up_to):
+            if not self._told(Report.DELAY, late):
                 return
-        if not late:
-            self._warned_up_to = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
+            queued = [row.created_at for row in late if row.state != State.HELD]
+            self._warned_up_to = max(queued, default=self._warned_up_to)
+        self._warned_up_to = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
+
+    def _told(self, kind: Report, deliveries: list[Delivery]) -> bool:
+        """Tell of a batch, then rest for as long as that took; whether to go on with the next."""
+        started = time.monotonic()
+        return tell(kind, deliveries) > 0 and not self._ended.wait(time.monotonic() - started)
 
 
 def tell(kind: Report, deliveries: list[Delivery]) -> int:
     """Tell of `deliveries`, message by message, as each one's sender wants it; return how many are done."""
     directory = loading.load()
     ordered = sorted(deliveries, key=lambda row: (row.message_id, row.pk))
-    told = 0
+    told, silent = 0, []
     for _, parts in groupby(ordered, key=lambda row: row.message_id):
         rows = list(parts)
-        told += len(rows) if _tell_of(kind, rows, directory) else 0
-    return told
+        if _policy(rows[0]) == BouncePolicy.NONE or _too_many(kind, rows[0], directory):
+            silent += [row.pk for row in rows]
+        else:
+            told += len(rows) if _tell_of(kind, rows, directory) else 0
+    # In one transaction: a backlog must not cost one for each of its mails.
+    return told + (len(silent) if silent and reports.close(kind, silent, "") else 0)
+
+
+def _policy(row: Delivery) -> BouncePolicy:
+    return BouncePolicy(row.sender.bounce_policy or settings.BOUNCE_POLICY)
+
+
+def _too_many(kind: Report, row: Delivery, directory: Directory) -> bool:
+    """Whether whoever would be warned has had enough warnings within the hour; a failure is always told."""
+    if kind != Report.DELAY or _policy(row) == BouncePolicy.WEBHOOK:
+        return False
+    return reports.warned_lately(_addressee(row, directory)) >= MOST_WARNINGS
 
 
 def _tell_of(kind: Report, rows: list[Delivery], directory: Directory) -> bool:
     message, ids = rows[0].message, [row.pk for row in rows]
-    policy = BouncePolicy(rows[0].sender.bounce_policy or settings.BOUNCE_POLICY)
     if message.report:
         return reports.close(kind, ids, "It was a report itself: nobody is told.")
-    if policy == BouncePolicy.NONE:
-        return reports.close(kind, ids, "")
-    if policy == BouncePolicy.WEBHOOK:
+    if _policy(rows[0]) == BouncePolicy.WEBHOOK:
         return _call(kind, rows)
-    return _write_to(_addressee(policy, rows[0], directory), kind, rows)
+    return _write_to(_addressee(rows[0], directory), kind, rows)
 
 
-def _addressee(policy: BouncePolicy, row: Delivery, directory: Directory) -> str:
+def _addressee(row: Delivery, directory: Directory) -> str:
     """Choose who is written to: never a stranger, and never the empty sender of a report of others'."""
     operations: str = settings.OPERATIONS_ADDRESS or row.mailbox.address
-    own = policy == BouncePolicy.SENDER and owned(row.message.mail_from, directory)
+    own = _policy(row) == BouncePolicy.SENDER and owned(row.message.mail_from, directory)
     return row.message.mail_from if own else operations
 
 
@@ -137,8 +156,6 @@ def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
     sender = _way(rows[0], kind)
     if sender is None:
         return reports.close(kind, ids, "Nobody could be told: no mailbox of ours can carry a report now.")
-    if kind == Report.DELAY and reports.warned_lately(address) >= MOST_WARNINGS:
-        return reports.close(kind, ids, f"<{address}> had {MOST_WARNINGS} warnings within an hour: no more.")
     letter = Letter(
         about=message.pk,
         kind=kind,

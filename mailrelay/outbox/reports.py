@@ -85,7 +85,7 @@ def waiting(since: datetime | None) -> list[Delivery]:
         state__in=[State.QUEUED, State.DEFERRED], delay_warned_at__isnull=True, created_at__lte=oldest
     )
     if since is not None:
-        queued = queued.filter(created_at__gt=since)
+        queued = queued.filter(created_at__gte=since)
     found = [*_with_all(_due(queued, now).order_by("created_at"))[:BATCH]]
     return found or [*_with_all(_due(held, now).order_by("created_at"))[:BATCH]]
 

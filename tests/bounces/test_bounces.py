@@ -1,12 +1,17 @@
 """A mail that fails for good ends with somebody knowing: once, and nobody else."""
 
 import sqlite3
+from datetime import timedelta
 
 import pytest
 
+from mailrelay.delivery import notices
+from mailrelay.models import Delivery, Message
+from mailrelay.outbox import clock
 from tests.bounces.conftest import Reports
 from tests.harness.ports import eventually
 from tests.harness.processes import mail, mailq, manage, rows, send
+from tests.outbox import rows as made
 
 OURS = "gateway@contoso.test"
 OPERATIONS = "operations@contoso.test"
@@ -216,3 +221,21 @@ def test_a_report_is_made_on_a_cluster_too(on_redis):
 
     (report,) = Reports(on_redis).all()
     assert report["To"] == OURS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_backlog_is_warned_of_no_more_often_than_an_hour_bears(monkeypatch, settings):
+    settings.BOUNCE_POLICY = "operations"
+    settings.OPERATIONS_ADDRESS = OPERATIONS
+    settings.DELAY_WARNING_SECONDS = 60
+    monkeypatch.setattr(notices, "MOST_WARNINGS", 3)
+    box = made.mailbox()
+    made.sender(box)
+    made.queue(box, 70)
+    Delivery.objects.update(created_at=clock.now() - timedelta(hours=2))
+
+    notices.Reporter()._warn()
+
+    assert Message.objects.filter(report="delay").count() == 3
+    late = Delivery.objects.filter(message__report="")
+    assert not late.filter(delay_warned_at__isnull=True).exists()
