@@ -372,8 +372,10 @@ class Connection(SMTP):
                 self._close(self.transport)
 
     def _close(self, transport: asyncio.Transport) -> None:
+        # TLS has no buffer to ask for once it is closing.
+        pending = not transport.is_closing() and transport.get_write_buffer_size()
         transport.close()
-        if transport.get_write_buffer_size():
+        if pending:
             self.loop.call_later(LINGER_SECONDS, transport.abort)
 
 

@@ -1,0 +1,166 @@
+"""BDAT: chunks as they are, swallowed when they are refused, never read as commands."""
+
+import threading
+
+import pytest
+
+from tests.smtp.door import Address, eventually
+
+MAIL = b"From: a@example.org\r\n\r\n.hello\r\n.\r\nworld\r\n"
+
+
+def begin(talk):
+    talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>")
+
+
+def test_a_message_in_one_chunk_keeps_its_dots(door):
+    with door.connect() as talk:
+        begin(talk)
+        talk.send(b"BDAT %d LAST\r\n" % len(MAIL) + MAIL)
+        assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
+    assert door.queue.content == MAIL
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_chunks_of_any_size_make_the_same_message(door, size):
+    with door.connect() as talk:
+        begin(talk)
+        for start in range(0, len(MAIL), size):
+            piece = MAIL[start : start + size]
+            assert talk.say(b"BDAT %d\r\n" % len(piece) + piece).startswith("250 2.0.0 ")
+        assert talk.say("BDAT 0 LAST").startswith("250 2.0.0 Ok: queued as ")
+    assert door.queue.content == MAIL
+
+
+def test_bare_line_feeds_are_mended_across_chunks(door):
+    with door.connect() as talk:
+        begin(talk)
+        for piece in (b"From: a@example.org\r", b"\n\nhello\nworld", b"\r"):
+            assert talk.say(b"BDAT %d\r\n" % len(piece) + piece).startswith("250 ")
+        assert talk.say("BDAT 0 LAST").startswith("250 ")
+    assert door.queue.content == b"From: a@example.org\r\n\r\nhello\r\nworld\r\n"
+
+
+def test_all_may_come_in_one_segment(door):
+    with door.connect() as talk:
+        talk.say("EHLO x")
+        talk.send(
+            b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nBDAT 10\r\n" + MAIL[:10]
+            + b"BDAT %d LAST\r\n" % (len(MAIL) - 10) + MAIL[10:] + b"QUIT\r\n"
+        )  # fmt: skip
+        replies = [talk.reply() for _ in range(5)]
+    assert [reply[:3] for reply in replies] == ["250", "250", "250", "250", "221"]
+    assert door.queue.content == MAIL
+
+
+@pytest.mark.parametrize("before", [[], ["MAIL FROM:<a@example.org>"]])
+def test_a_refused_chunk_is_swallowed_and_not_read_as_commands(door, before):
+    with door.connect() as talk:
+        talk.say("EHLO x", *before)
+        text = b"MAIL FROM:<injected@example.org>\r\nQUIT\r\n"
+        talk.send(b"BDAT %d\r\n" % len(text) + text)
+        assert talk.reply().startswith("503 5.5.1 ")
+        talk.send(b"BDAT %d LAST\r\n" % len(text) + text)
+        assert talk.reply().startswith("503 5.5.1 ")
+        assert talk.say("MAIL FROM:<b@example.org>").startswith("250 2.1.0 ")
+    assert not door.queue.mails
+
+
+@pytest.mark.parametrize("argument", ["", "x", "-1", "10 FIRST", "1e3", "9999999999999"])
+def test_what_is_no_chunk_ends_the_session(door, argument):
+    with door.connect() as talk:
+        begin(talk)
+        assert talk.say(f"BDAT {argument}")[:3] in {"501", "552"}
+        assert talk.at_end()
+
+
+def test_data_does_not_mix_with_chunks(door):
+    with door.connect() as talk:
+        begin(talk)
+        assert talk.say(b"BDAT 5\r\nFrom:").startswith("250 ")
+        assert talk.say("DATA").startswith("503 5.5.1 ")
+        assert talk.say("RSET", "DATA").startswith("503 5.5.1 ")
+
+
+def test_too_large_a_message_is_refused_at_the_chunk_that_makes_it_so(open_door):
+    door = open_door(max_message_size=2000)
+    with door.connect() as talk:
+        begin(talk)
+        chunk = b"BDAT 1500\r\n" + b"x" * 1500
+        assert talk.say(chunk).startswith("250 ")
+        assert talk.say(chunk).startswith("552 5.3.4 ")
+        assert talk.say(chunk).startswith("503 5.5.1 ")
+        assert talk.mail(MAIL[:22] + b"x\r\n").startswith("250 ")
+
+
+def test_a_drain_lets_a_message_in_chunks_finish(open_door):
+    door = open_door(farewell_seconds=30)
+    with door.connect() as talk:
+        begin(talk)
+        assert talk.say(b"BDAT 10\r\n" + MAIL[:10]).startswith("250 ")
+        stopping = threading.Thread(target=door.thread.stop, args=(30.0,))
+        stopping.start()
+        eventually(lambda: door.service.connections.draining)
+        assert talk.say(b"BDAT %d LAST\r\n" % len(MAIL[10:]) + MAIL[10:]).startswith("250 2.0.0 Ok: queued")
+    stopping.join(30)
+    assert door.queue.content == MAIL
+
+
+def test_a_connection_cut_in_a_chunk_stores_nothing_and_gives_its_bytes_back(door):
+    with door.connect() as talk:
+        begin(talk)
+        talk.say(b"BDAT 10\r\n" + MAIL[:10])
+        talk.send(b"BDAT 1000 LAST\r\nabc")
+    eventually(lambda: not door.service.connections.open)
+    assert not door.queue.mails
+    assert door.service._context.budget._used == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "content", "kept"),
+    [
+        (
+            "accept",
+            b"From: a@example.org\n\n..dot\n.x\nend\n.\n",
+            b"From: a@example.org\r\n\r\n.dot\r\nx\r\nend\r\n",
+        ),
+        ("accept", b"From: a@example.org\r\n\r\nend\n.\r\n", b"From: a@example.org\r\n\r\nend\r\n"),
+        ("accept", b"From: a@example.org\r\n\r\n" + b"x" * 300_000 + b"\r\n.\r\n", None),
+        ("normalize", b"From: a@example.org\n\nend\n\r\n.\r\n", b"From: a@example.org\r\n\r\nend\r\n\r\n"),
+    ],
+)  # fmt: skip
+def test_a_listener_says_what_becomes_of_bare_line_feeds(open_door, policy, content, kept):
+    door = open_door(listener=Address(barelf=policy))
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(content)
+        assert talk.reply().startswith("250 ")
+        assert talk.say("NOOP").startswith("250 ")
+    assert door.queue.content == (content[:-3] if kept is None else kept)
+
+
+def test_a_listener_may_refuse_bare_line_feeds_in_data_and_chunks(open_door):
+    door = open_door(listener=Address(barelf="reject"))
+    with door.connect() as talk:
+        assert talk.mail(b"From: a@example.org\r\n\r\nbare\nline\r\n").startswith("550")
+        begin(talk)
+        assert talk.say(b"BDAT 24 LAST\r\nFrom: a@example.org\n\nabc").startswith("550")
+        assert talk.mail(b"From: a@example.org\r\n\r\nclean\r\n").startswith("250 ")
+    assert len(door.queue.mails) == 1
+
+
+def test_a_line_of_a_mebibyte_is_taken(door):
+    mail = b"From: a@example.org\r\n\r\n" + b"x" * 1_048_576 + b"\r\n"
+    with door.connect() as talk:
+        assert talk.mail(mail).startswith("250 ")
+    assert door.queue.content == mail
+
+
+def test_a_message_that_passed_here_three_times_goes_in_a_circle(open_door):
+    door = open_door(loop_token="0123456789abcdef")
+    with door.connect() as talk:
+        raw = b"From: a@example.org\r\n\r\nhello\r\n"
+        for _ in range(3):
+            assert talk.mail(raw).startswith("250 ")
+            raw = door.queue.mails[-1][1]
+        assert talk.mail(raw).startswith("554")
