@@ -40,13 +40,15 @@ fmt: setup  ## Format the code and mend what can be mended
 lock: setup  ## Compile requirements/*.in to *.txt with hashes; U=--upgrade takes newer versions
 	$(LOCK) requirements/run.in --output-file requirements/run.txt
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
+	$(LOCK) requirements/deploy.in --output-file requirements/deploy.txt
 
 LOCK = $(VENV)/uv pip compile $(U) --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .PHONY: docs
-docs: setup  ## Write docs/settings.md anew from the declared settings
+docs: setup  ## Write what is made from sources: docs/settings.md, and the alert rules of deploy/
 	$(VENV)/python manage.py settingsdoc
+	$(VENV)/python scripts/write_rules.py
 
 .PHONY: bench
 bench: setup  ## Measure how fast mail is taken, beside Postfix and a bare aiosmtpd; B="--help" lists the choices

@@ -56,7 +56,8 @@ def start_again() -> None:
 def _ports() -> list[str]:
     page = os.environ.get("SANDBOX_PAGE_PORT")
     port = os.environ.get("SANDBOX_PORT", "0")
-    return ["--port", port, *(["--page-port", page] if page else [])]
+    host = os.environ.get("SANDBOX_HOST", "127.0.0.1")
+    return ["--host", host, "--port", port, *(["--page-port", page] if page else [])]
 
 
 def _wait(child: "subprocess.Popen[bytes]", path: Path) -> dict[str, Any]:
