@@ -18,7 +18,7 @@ from django.db.models import Exists, F, OuterRef
 
 from mailrelay.models import Delivery, Mailbox, SendLog
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import blame, clock, counters, follow, limits
+from mailrelay.outbox import blame, clock, counters, follow, limits, stoppage
 from mailrelay.outbox.claim import RESERVATION
 from mailrelay.outbox.errors import LeaseLostError, OutboxError
 from mailrelay.outbox.failpoints import Move
@@ -109,6 +109,7 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME, *, second_co
         if not held.filter(~Exists(paused)).update(leased_until=_lease_end(now), crashes=0):
             if held.update(state=State.QUEUED, token=None, leased_until=None):
                 _refund(delivery, now)
+                stoppage.give_probe_back(delivery.mailbox.registration_id, now)
             return None
         if second_copy:
             Delivery.objects.filter(pk=delivery.pk).update(copies=F("copies") + 1)

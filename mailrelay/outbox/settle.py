@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
-from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.models import AppRegistration, Delivery, Mailbox, SendLog
 from mailrelay.outbox import (
     blame,
     claim,
@@ -249,6 +249,9 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
         counters.add(counters.SENT)
         return _succeeded(delivery.mailbox_id, result, now)
     mailbox = claim.lock(delivery.mailbox_id)
+    if _vindicates(mailbox.registration, result):
+        blame.mended(mailbox.registration, now)
+        mailbox.registration.failing = Reason.NONE
     if result.outcome == Outcome.TOO_LARGE and overflow.fall_over(delivery, mailbox, result.text, now):
         pass
     elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
@@ -265,6 +268,16 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
     else:
         _stop(delivery, mailbox, result, begun, now)
     return mailbox
+
+
+def _vindicates(registration: AppRegistration, result: Result) -> bool:
+    """Whether a failure proves that Graph was reached with a good token: it blames the message or mailbox.
+
+    Missing consent looks alike for a mailbox and for all of a registration, so that one proves nothing there.
+    """
+    answered = result.http_status is not None and result.outcome != Outcome.UNCERTAIN
+    alike = result.reason == registration.failing == Reason.CONSENT_MISSING
+    return answered and not alike and result.blame in {Blame.MESSAGE, Blame.MAILBOX}
 
 
 def _sent_under_its_lease(attempt: Attempt, now: datetime) -> bool:

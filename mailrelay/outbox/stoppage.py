@@ -87,6 +87,12 @@ def take_probe(registration_id: int, now: datetime) -> bool:
     return bool(due.update(retry_at=now + timedelta(seconds=PROBE_INTERVAL)))
 
 
+def give_probe_back(registration_id: int, now: datetime) -> None:
+    """Let another make the probe that came to nothing: no request was made."""
+    failing = AppRegistration.objects.filter(pk=registration_id).exclude(failing=Reason.NONE)
+    failing.update(retry_at=now)
+
+
 def reconcile() -> int:
     """Move one batch behind every mailbox whose mail does not yet show how it stands; return the rows."""
     return write(Move.HOLD, _reconcile)

@@ -87,6 +87,34 @@ def test_something_that_answers_in_graphs_place_is_not_taken_for_it(office, faul
     assert fresh(office.registration).failing == Reason.NONE
 
 
+def test_an_answer_that_blames_the_mailbox_proves_that_graph_is_reached(office):
+    office.sandbox.fault("sendMail", "proxy_page")
+    delivery = office.one()
+    office.work()
+    assert fresh(office.registration).failing == Reason.UNREACHABLE
+
+    office.sandbox.fault("sendMail", "throttled", retry_after="3")
+    office.later(2)
+    assert fresh(office.registration).failing == Reason.NONE
+    office.later(4)
+
+    assert_sent_once(office, delivery)
+
+
+def test_a_probe_through_a_broken_mailbox_frees_the_others(office):
+    office.one(box=office.box("blocked@contoso.test"))
+    office.sandbox.fault("sendMail", "proxy_page", times=2)
+    delivery = office.one()
+    office.work()
+    assert fresh(office.registration).failing == Reason.UNREACHABLE
+
+    for _ in range(4):
+        office.later(31)
+
+    assert fresh(delivery).state == State.SENT
+    assert fresh(office.registration).failing == Reason.NONE
+
+
 def test_nobody_listens(office):
     office.queue(1)
     office.work()  # the token is at hand
