@@ -20,6 +20,24 @@ retention.run()
 counters.fold()
 """
 
+RACE = """
+import threading
+from mailrelay.outbox import counters
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import write
+start, refused = threading.Barrier(8), []
+def run():
+    start.wait()
+    try:
+        write(Move.RETAIN, lambda: counters.add(counters.ORPHANS_SWEPT, 5))
+    except Exception as error:
+        refused.append(error)
+threads = [threading.Thread(target=run) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert not refused, refused
+"""
+
 
 class Scraper(threading.Thread):
     """Scrapes every process over and over, and remembers each number that was lower than one before."""
@@ -100,6 +118,18 @@ def test_every_process_tells_the_same_totals_and_they_never_fall(cluster, scrape
 
     assert scraper.falls == []
     assert scraper.scrapes > 20
+
+
+def test_threads_that_count_first_at_once_all_count(cluster):
+    """On PostgreSQL the second insert of a row would undo the move that it counts."""
+    before = cluster.processes["web"].metrics()["graph_smtp_orphans_swept_total"]
+
+    manage(cluster.environment, "shell", "--no-imports", "--command", RACE)
+
+    eventually(
+        lambda: cluster.processes["web"].metrics()["graph_smtp_orphans_swept_total"] == before + 40,
+        what="all eight",
+    )
 
 
 def test_the_four_names_have_their_types_and_the_expiry_is_a_time(cluster):
