@@ -28,9 +28,10 @@ READERS: dict[str, Callable[[Item], str]] = {
     "redirect_all_to": values.address_or_nothing,
     "networks": values.cidrs,
     "allowed_from": values.patterns,
+    "allowed_recipients": values.patterns,
 }
 #: Columns that hold a value a line, and are a list in the file.
-LISTS = ("addresses", "domains", "networks", "allowed_from")
+LISTS = ("addresses", "domains", "networks", "allowed_from", "allowed_recipients")
 #: Columns that a section names itself, or that nobody sets.
 OWN = ("id", "name", "address", "managed_by")
 
@@ -82,5 +83,5 @@ class Section:
 APPS = Section("apps", "app", AppRegistration, ("name", "tenant_id", "client_id"))
 MAILBOXES = Section("mailboxes", "mailbox", Mailbox, ("app", "address"))
 SENDERS = Section("senders", "sender", SenderConfig, ("name", "app", "mailbox"))
-CLIENTS = Section("clients", "client", SmtpClient, ("name", "networks"))
+CLIENTS = Section("clients", "client", SmtpClient, ("name",))
 SECTIONS = (APPS, MAILBOXES, SENDERS, CLIENTS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mailrelay.vocabulary import FromPolicy, LargeMail, Reason, Urgency
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+MailboxKey = tuple[int, str]
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -81,6 +82,14 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """Which mailboxes (by registration and address) take no more mail, and which clients of theirs."""
+
+    mailboxes: frozenset[MailboxKey] = frozenset()
+    clients: frozenset[tuple[MailboxKey, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """All that the listener has to know to say yes or no."""
 
@@ -88,6 +97,7 @@ class Directory:
     clients: tuple[Client, ...] = ()
     #: Why there is nobody to send as, for the refusal's text.
     lacking: Reason = Reason.NONE
+    backlog: Backlog = Backlog()
 
     def client_for(self, address: IPAddress) -> Client | None:
         """Find the client without a login that has the narrowest network around `address`."""

@@ -2,18 +2,23 @@
 
 import ipaddress
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
 from mailrelay.models import SenderConfig, SmtpClient
+from mailrelay.routing import backlog
 from mailrelay.routing.directory import Client, Directory, IPNetwork, Sender
-from mailrelay.vocabulary import FromPolicy, LargeMail, Reason
+from mailrelay.vocabulary import FromPolicy, LargeMail, Reason, Urgency
 
 #: Seconds between two looks at the configuration.
 INTERVAL = 2.0
+#: Seconds between two counts of what waits.
+BACKLOG_INTERVAL = 10.0
 
 
 def load() -> Directory:
@@ -52,7 +57,17 @@ def _sender(row: SenderConfig) -> Sender:
 
 def _client(row: SmtpClient) -> Client:
     return Client(
-        row.pk, row.name, tuple(_networks(row.networks.split())), frozenset(row.allowed_from.lower().split())
+        id=row.pk,
+        name=row.name,
+        networks=tuple(_networks(row.networks.split())),
+        allowed_from=frozenset(row.allowed_from.lower().split()),
+        allowed_recipients=frozenset(row.allowed_recipients.lower().split()),
+        login=row.login,
+        password_hash=row.password_hash,
+        max_message_size=row.max_message_size,
+        messages_per_minute=row.messages_per_minute,
+        max_connections=row.max_connections,
+        urgency=None if row.urgency is None else Urgency(row.urgency),
     )
 
 
@@ -66,7 +81,9 @@ class Watch:
     """Keeps the newest snapshot in memory, read by a thread of its own."""
 
     def __init__(self) -> None:
-        self._directory = load()
+        self._backlog = backlog.measure()
+        self._counted = time.monotonic()
+        self._directory = self._read()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="configuration", daemon=True)
         self._thread.start()
@@ -78,10 +95,16 @@ class Watch:
         self._ended.set()
         self._thread.join(INTERVAL)
 
+    def _read(self) -> Directory:
+        if time.monotonic() - self._counted >= BACKLOG_INTERVAL:
+            self._backlog = backlog.measure()
+            self._counted = time.monotonic()
+        return replace(load(), backlog=self._backlog)
+
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL):
             try:
-                self._directory = load()
+                self._directory = self._read()
             except DatabaseError:
                 # The last configuration stays in force; readiness says that the database is away.
                 connection.close()

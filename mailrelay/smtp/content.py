@@ -4,15 +4,16 @@ import logging
 
 from mailrelay import metrics
 from mailrelay.routing.directory import Client
-from mailrelay.smtp import replies
+from mailrelay.smtp import policy, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.connection import Phase
 from mailrelay.smtp.data import LineEnds, receive, receive_chunk, receive_leniently
 from mailrelay.smtp.handover import hand_over
-from mailrelay.smtp.intake import Arrival
+from mailrelay.smtp.intake import Arrival, key_of
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
 from mailrelay.smtp.transaction import Chunks, Transaction
+from mailrelay.vocabulary import FromPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class Content(Authentication):
             return replies.NEED_MAIL
         if not transaction.recipients or transaction.client is None:
             return replies.NO_VALID_RCPT if transaction.refused_recipients else replies.NEED_RCPT
+        if refused := self._full(transaction.client):
+            return refused
         size = max(transaction.declared_size, MEMORY_LIMIT)
         if not self.context.space.has_room_for(size):
             return replies.STORAGE_FULL
@@ -94,6 +97,14 @@ class Content(Authentication):
             return refused
         limit = self.largest(transaction.client)
         return transaction, Spool(limit, self.context.executor, self.context.spool_directory, lease)
+
+    def _full(self, client: Client) -> Reply | None:
+        """Whether all mail has to wait now; where there are several senders, the header says whose it is."""
+        directory = self.context.directory()
+        only = directory.senders[0] if len(directory.senders) == 1 else None
+        if only is None or only.from_policy is FromPolicy.OWN_MAILBOX:
+            return None
+        return policy.backlogged(directory, only, only.mailbox_address, key_of(client, self.peer))
 
     def largest(self, client: Client | None) -> int:
         """Bytes that a message of `client` may have."""

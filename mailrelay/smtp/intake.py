@@ -35,10 +35,19 @@ class Arrival:
     loop_token: str = ""
 
     @property
+    def client_key(self) -> str:
+        """What fairness between clients goes by: an address where the client is none of its own."""
+        return key_of(self.client, self.peer)
+
+    @property
     def quick(self) -> bool:
         """Whether examining it takes so little that the event loop can do it."""
         most = QUICK_SIZE if self.spool.clean else QUICK_UNCLEAN_SIZE
         return len(self.spool.header) <= QUICK_HEADER and self.spool.size <= most
+
+
+def key_of(client: Client, peer: Peer) -> str:
+    return (peer.address if client.id is None else client.name)[:200]
 
 
 def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
@@ -53,6 +62,9 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     resolved = policy.resolve(directory, arrival.client, arrival.transaction.mail_from, headers)
     if isinstance(resolved, Reply):
         return resolved
+    full = policy.backlogged(directory, resolved.sender, resolved.mailbox_address, arrival.client_key)
+    if full is not None:
+        return full
     submission = _submission(arrival, headers, resolved)
     return routed(arrival.spool, headers, submission, resolved)
 
@@ -75,7 +87,7 @@ def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) ->
         id=queue_id,
         received_at=now,
         client_id=client.id,
-        client_key=(peer.address if client.id is None else client.name)[:200],
+        client_key=arrival.client_key,
         client_address=peer.address[:64],
         client_name=peer.name[:255],
         mail_from=transaction.mail_from,

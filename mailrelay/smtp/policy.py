@@ -101,6 +101,24 @@ def resolve(directory: Directory, client: Client, mail_from: str, headers: Heade
     return Resolution(sender, identity, address, address if own else sender.mailbox_address)
 
 
+def backlogged(directory: Directory, sender: Sender, mailbox_address: str, client_key: str) -> Reply | None:
+    """Refuse for now what would wait for longer than it should live, at the rate of its mailbox."""
+    key = (sender.registration_id, mailbox_address)
+    if key in directory.backlog.mailboxes:
+        return Reply(
+            f"452 4.3.1 Too much mail of sender {sender.name} waits for its turn, try again later: its "
+            "mailbox sends so many messages a minute, and no more",
+            "backlog",
+        )
+    if (key, client_key) in directory.backlog.clients:
+        return Reply(
+            f"452 4.3.1 Too much mail of client {client_key} waits for sender {sender.name}, try later: "
+            "one client may fill half of its queue",
+            "client-backlog",
+        )
+    return None
+
+
 @lru_cache(maxsize=1024)
 def identity_of(sender: Sender) -> Identity:
     """What `mailrelay.mime` has to know of a sender."""

@@ -1,0 +1,179 @@
+"""What each client may: recipients, sizes, messages a minute, connections, urgency, its share of a queue."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from prometheus_client import REGISTRY
+
+from mailrelay.models import SmtpClient
+from mailrelay.routing import backlog, passwords
+from mailrelay.routing.directory import Backlog, Client, Directory
+from mailrelay.routing.loading import Watch
+from mailrelay.smtp.rates import Rates
+from mailrelay.vocabulary import Urgency
+from tests.outbox import rows
+from tests.smtp.door import LOOPBACK, SENDER, eventually, sender
+
+MAIL = b"From: a@example.org\r\nPriority: urgent\r\n\r\nhello\r\n"
+CLIENT = Client(5, "Monitoring", (ip_network("127.0.0.1/32"),))
+
+
+@pytest.fixture
+def client_door(open_door):
+    def start(**rules):
+        options = {name: rules.pop(name) for name in list(rules) if not hasattr(CLIENT, name)}
+        return open_door(Directory((SENDER,), (replace(CLIENT, **rules), LOOPBACK)), **options)
+
+    return start
+
+
+def begun(talk, *commands):
+    return talk.say("EHLO x", "MAIL FROM:<a@example.org>", *commands)
+
+
+def test_a_client_reaches_its_recipients_and_their_domains_alone(client_door):
+    door = client_door(allowed_recipients=frozenset({"@example.net", "boss@example.com"}))
+    with door.connect() as talk:
+        assert begun(talk, "RCPT TO:<Any@Example.NET>").startswith("250 ")
+        assert talk.say("RCPT TO:<boss@example.com>").startswith("250 ")
+        refused = talk.say("RCPT TO:<clerk@example.com>")
+    assert refused.startswith("550") and "Monitoring" in refused and "clerk@example.com" in refused
+
+
+def test_a_client_may_send_less_than_the_listener_takes(client_door):
+    door = client_door(max_message_size=1000)
+    with door.connect() as talk:
+        assert talk.say("EHLO x", "MAIL FROM:<a@example.org> SIZE=1001").startswith("552 5.3.4 ")
+        assert talk.mail(MAIL + b"x" * 998 + b"\r\n").startswith("552 5.3.4 ")
+        assert talk.mail(MAIL).startswith("250 ")
+
+
+def test_messages_a_minute_are_a_bucket(client_door):
+    door = client_door(messages_per_minute=2)
+    with door.connect() as talk:
+        assert talk.mail(MAIL).startswith("250 ")
+        assert talk.mail(MAIL).startswith("250 ")
+        refused = talk.say("MAIL FROM:<a@example.org>")
+    assert refused.startswith("450 4.7.1 Client Monitoring ")
+
+
+def test_the_bucket_fills_evenly_and_holds_a_minute_at_most():
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    assert [rates.take(1, 3) for _ in range(4)] == [True, True, True, False]
+    now[0] = 19.9
+    assert not rates.allow(1, 3)
+    now[0] = 20.1
+    assert rates.take(1, 3) and not rates.take(1, 3)
+    now[0] = 10_000.0
+    assert [rates.take(1, 3) for _ in range(4)] == [True, True, True, False]
+    assert rates.take(2, 3) and rates.take(1, 0)
+
+
+def test_a_client_may_have_so_many_connections(client_door):
+    door = client_door(max_connections=1)
+    with door.connect() as one, door.connect() as two:
+        assert begun(one).startswith("250 ")
+        assert begun(two).startswith("421 4.7.0 Client Monitoring ")
+        assert two.at_end()
+    with door.connect() as three:
+        eventually(lambda: len(door.service.connections.open) == 1)
+        assert begun(three).startswith("250 ")
+
+
+def test_a_client_may_have_more_connections_than_others(client_door):
+    door = client_door(max_connections=3, max_connections_per_client=1)
+    with door.connect(), door.connect(), door.connect(), door.connect(greeting=False) as fourth:
+        assert fourth.reply().startswith("421 4.7.0 ")
+
+
+def test_the_urgency_of_a_client_wins_over_the_headers_of_its_mail(client_door):
+    door = client_door(urgency=Urgency.BULK)
+    with door.connect() as talk:
+        talk.mail(MAIL)
+    assert door.queue.last.urgency is Urgency.BULK
+    door.directory = Directory((SENDER,), (CLIENT,))
+    with door.connect() as talk:
+        talk.mail(MAIL)
+    assert door.queue.last.urgency is Urgency.URGENT
+
+
+def test_mail_that_would_wait_too_long_is_put_off_before_it_is_transferred(open_door):
+    full = Backlog(mailboxes=frozenset({(7, "relay@example.org")}))
+    door = open_door(Directory((SENDER,), (LOOPBACK,), backlog=full))
+    with door.connect() as talk:
+        assert begun(talk, "RCPT TO:<b@example.net>", "DATA").startswith("452 4.3.1 ")
+
+
+def test_the_header_decides_whose_backlog_counts(open_door):
+    full = Backlog(mailboxes=frozenset({(7, "relay@example.org")}))
+    other = sender(id=2, name="other", mailbox_address="other@example.org", is_default=False,
+                   addresses=frozenset({"other@example.org"}), mailbox_id=4)  # fmt: skip
+    door = open_door(Directory((SENDER, other), (LOOPBACK,), backlog=full))
+    with door.connect() as talk:
+        assert talk.mail(MAIL).startswith("452 4.3.1 Too much mail of sender relay ")
+        assert talk.mail(b"From: other@example.org\r\n\r\nhello\r\n").startswith("250 ")
+
+
+def test_a_client_that_fills_half_of_a_queue_is_put_off_and_others_are_not(open_door):
+    over = Backlog(clients=frozenset({((7, "relay@example.org"), "Monitoring")}))
+    door = open_door(Directory((SENDER,), (CLIENT,), backlog=over))
+    with door.connect() as talk:
+        refused = begun(talk, "RCPT TO:<b@example.net>", "DATA")
+        assert refused.startswith("452") and "client Monitoring" in refused
+        door.directory = replace(door.directory, clients=(replace(CLIENT, name="Another"),))
+        assert talk.say("RSET").startswith("250 ")
+        assert talk.mail(MAIL).startswith("250 ")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_backlog_is_counted_by_mailbox_and_client(settings):
+    settings.DELIVERY_MAX_AGE = 240  # of which a quarter is a minute: the rate is the limit
+    crowded = rows.mailbox("crowded@contoso.test", messages_per_minute=4)
+    shared = rows.mailbox("shared@contoso.test", messages_per_minute=10)
+    unlimited = rows.mailbox("unlimited@contoso.test", messages_per_minute=0)
+    rows.queue(crowded, 5, client="a")
+    rows.queue(shared, 6, client="a")
+    rows.queue(shared, 4, client="b")
+    rows.queue(unlimited, 30, client="a")
+
+    found = backlog.measure()
+
+    app = crowded.registration_id
+    assert found.mailboxes == {(app, "crowded@contoso.test")}
+    assert found.clients == {((app, "crowded@contoso.test"), "a"), ((app, "shared@contoso.test"), "a")}
+    shown = {"mailbox": "crowded@contoso.test"}
+    assert REGISTRY.get_sample_value("graph_smtp_backlog_full", shown) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counting_reads_the_limit_and_one_rows_of_the_index_alone(django_assert_num_queries):
+    from django.db import connection
+
+    box = rows.mailbox(messages_per_minute=1)
+    rows.queue(box, 3)
+    with django_assert_num_queries(2):
+        backlog.measure()
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {backlog._SHARES}", [box.pk, 10])
+        plan = " ".join(str(row) for row in cursor.fetchall())
+    assert "SEARCH mailrelay_delivery USING" in plan and "delivery_claim (mailbox_id=?)" in plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_client_that_is_added_or_changed_counts_without_a_restart():
+    watch = Watch()
+    try:
+        row = SmtpClient.objects.create(name="Printer", login="printer", max_message_size=5000)
+        eventually(lambda: watch().client_of_login("PRINTER") is not None)
+        row.password_hash, row.urgency = passwords.make("secret"), Urgency.BULK
+        row.save()
+        eventually(lambda: watch().client_of_login("printer").urgency is Urgency.BULK)
+        found = watch().client_of_login("printer")
+        assert passwords.matches("secret", found.password_hash) and "scrypt" not in repr(found)
+        row.active = False
+        row.save()
+        eventually(lambda: watch().client_of_login("printer") is None)
+    finally:
+        watch.stop()
