@@ -44,6 +44,11 @@ class Authentication(Encryption):
             self._found = (directory, self._look_up(directory))
         return self._found[1]
 
+    def called(self) -> str:
+        """What the log calls the client: its address, and its name where it has one."""
+        known = self._found[1] if self._found else None
+        return f"{self.peer.address} ({known.name})" if known else self.peer.address
+
     def _look_up(self, directory: Directory) -> Client | None:
         if self._verified is None:
             unnamed = self.peer.address == UNNAMED

@@ -184,11 +184,15 @@ class Connection(SMTP):
     def log_refusal(self, reply: Reply) -> None:
         logger.info(
             "refused: client=%s reply=%s rule=%s: %s",
-            printable(self.peer.address),
+            printable(self.called()),
             reply.code,
             reply.rule,
             printable(reply.line[4:]),
         )
+
+    def called(self) -> str:
+        """What the log calls the client."""
+        return self.peer.address
 
     def _write(self, line: bytes, code: str) -> None:
         if self.transport is not None and not self._mute and not self.transport.is_closing():

@@ -1,0 +1,143 @@
+"""Holding under load: bytes in transfer, connections that give way, short patience under stress."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from prometheus_client import REGISTRY
+
+from mailrelay.routing.directory import Client, Directory
+from mailrelay.smtp.budget import Budget
+from tests.smtp.door import LOOPBACK, SENDER, eventually
+
+MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
+SMALL = b"From: a@example.org\r\n\r\n" + b"x" * 500 + b"\r\n"
+
+
+def begin(talk, size=None):
+    parameter = f" SIZE={size}" if size else ""
+    talk.say("EHLO x", f"MAIL FROM:<a@example.org>{parameter}", "RCPT TO:<b@example.net>")
+    return talk.say("DATA")
+
+
+def test_bytes_in_transfer_are_bounded_and_what_is_put_off_is_taken_later(open_door):
+    door = open_door(max_bytes_in_transfer=1000)
+    with door.connect() as one, door.connect() as two:
+        assert begin(one, 800).startswith("354 ")
+        refused = begin(two, 800)
+        assert refused.startswith("452") and "SMTP_MAX_BYTES_IN_TRANSFER" in refused
+        one.send(MAIL + b".\r\n")
+        assert one.reply().startswith("250 ")
+        assert two.say("RSET").startswith("250 ")
+        assert begin(two, 800).startswith("354 ")
+
+
+def test_what_was_not_declared_counts_as_it_comes(open_door):
+    door = open_door(max_bytes_in_transfer=1000)
+    with door.connect() as one, door.connect() as two:
+        assert begin(one, 800).startswith("354 ")
+        assert begin(two).startswith("354 ")
+        two.send(SMALL + b".\r\n")
+        assert two.reply().startswith("452")
+        one.send(MAIL + b".\r\n")
+        assert one.reply().startswith("250 ")
+        assert two.mail(SMALL).startswith("250 ")
+    eventually(lambda: door.service._context.budget._used == 0)
+
+
+def test_one_message_is_taken_however_small_the_budget(open_door):
+    with open_door(max_bytes_in_transfer=100).connect() as talk:
+        assert talk.mail(SMALL).startswith("250 ")
+
+
+@pytest.mark.parametrize("end", ["commit", "refusal", "cut", "rset"])
+def test_the_budget_is_given_back_however_a_message_ends(door, end):
+    with door.connect() as talk:
+        if end == "rset":
+            talk.say("EHLO x", "MAIL FROM:<a@example.org> SIZE=5000", "RCPT TO:<b@example.net>")
+            talk.say(b"BDAT 5\r\nabcde")
+            talk.say("RSET")
+        else:
+            begin(talk, 5000)
+            ends = {
+                "commit": MAIL + b".\r\n",
+                "refusal": b"Received: x\r\n" * 60 + b"\r\n.\r\n",
+                "cut": b"abc",
+            }
+            talk.send(ends[end])
+            if end != "cut":
+                talk.reply()
+    eventually(lambda: door.service._context.budget._used == 0)
+
+
+def test_leases_are_counted_once():
+    budget = Budget(100)
+    one, two = budget.lease(), budget.lease()
+    assert one.grow_to(60) and one.grow_to(50) and not two.grow_to(41) and two.grow_to(40)
+    one.release()
+    one.release()
+    assert two.grow_to(100) and budget._used == 100
+
+
+def test_at_the_cap_idle_connections_give_way_to_a_client_that_comes(open_door):
+    door = open_door(max_connections=3)
+    idle = [door.connect() for _ in range(3)]
+
+    def served():
+        with door.connect(greeting=False) as talk:
+            return talk.reply().startswith("220 ")
+
+    eventually(served)
+    assert idle[0].reply().startswith("421 4.7.0 ")
+    for talk in idle:
+        talk.close()
+
+
+def test_a_client_that_sends_a_mail_does_not_give_way(open_door, monkeypatch):
+    monkeypatch.setattr("mailrelay.smtp.connections.IDLE_SECONDS", 0.0)
+    door = open_door(max_connections=2)
+    with door.connect() as one, door.connect() as two:
+        begin(one)
+        two.say("EHLO x", "MAIL FROM:<a@example.org>")
+        with door.connect(greeting=False) as three:
+            assert three.reply().startswith("421 4.7.0 ")
+        one.send(MAIL + b".\r\n")
+        assert one.reply().startswith("250 ")
+        assert two.say("RCPT TO:<b@example.net>").startswith("250 ")
+
+
+def test_under_stress_patience_is_short(open_door):
+    door = open_door(max_connections=5, stress_seconds=0.2, stress_errors=2)
+    calm = [door.connect() for _ in range(4)]
+    with door.connect() as fifth:
+        assert REGISTRY.get_sample_value("graph_smtp_stressed") == 1
+        assert fifth.say("NONSENSE").startswith("500 ")
+        assert fifth.say("NONSENSE").startswith("500 ")
+        assert fifth.reply().startswith("421 4.7.0 ")
+    eventually(lambda: len(door.service.connections.open) == 4)
+    with door.connect() as sixth:
+        assert sixth.reply().startswith("421 4.4.2 ")
+    for talk in calm:
+        assert talk.say("NOOP").startswith("250 ")
+        talk.close()
+
+
+def test_a_full_disk_is_452_and_passes_by_itself(open_door, monkeypatch):
+    door = open_door()
+    with door.connect() as talk:
+        monkeypatch.setattr(door.service._context.space, "_floor", 1 << 60)
+        monkeypatch.setattr("mailrelay.smtp.space.Space._spare_in", lambda *_: 0)
+        eventually(lambda: talk.say("RSET", "MAIL FROM:<a@example.org> SIZE=1000").startswith("452 4.3.1 "))
+        monkeypatch.undo()
+        eventually(lambda: talk.say("RSET", "MAIL FROM:<a@example.org> SIZE=1000").startswith("250 "))
+
+
+def test_every_refusal_in_the_log_names_the_client_the_rule_and_what_to_do(open_door, caplog):
+    caplog.set_level("INFO")
+    limited = Client(5, "Monitoring", (ip_network("127.0.0.1/32"),), frozenset({"@example.org"}))
+    door = open_door(Directory((SENDER,), (limited, replace(LOOPBACK, networks=()))))
+    with door.connect() as talk:
+        assert talk.say("EHLO x", "MAIL FROM:<a@example.com>").startswith("550")
+    line = next(record.getMessage() for record in caplog.records if "client-from" in record.getMessage())
+    assert "client=127.0.0.1 (Monitoring)" in line and "rule=client-from" in line
+    assert "add the address or its domain to the client" in line
