@@ -14,13 +14,13 @@ from django.db import DatabaseError
 from mailrelay.delivery import access, tokens
 from mailrelay.delivery.answers import counted, judged
 from mailrelay.delivery.plan import Plan
+from mailrelay.delivery.refusals import again, is_about_form, refused
 from mailrelay.delivery.results import inseparable, removed, result_of
 from mailrelay.graph import drafts, uploads
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.calls import Caller, Response
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.drafts import DraftState, File
-from mailrelay.graph.error_table import CODES
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.graph.verdict import Verdict
@@ -44,17 +44,6 @@ UNSENT = "The database was out of reach, or the lease lost, before the draft was
 LONGEST_WAIT = 60.0
 #: Times that one step is tried when Graph is busy.
 TRIES = 4
-#: What Graph says of a file that is too small for a session, though too large for one request.
-TOO_SMALL = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
-
-
-#: What Graph calls a request of a kind that it does not take.
-FORM_CODES = frozenset(
-    {
-        *("errorinvalidrequest", "errorinvalidoperation", "requestbodyread", "unabletodeserializepostbody"),
-        *("errormimecontentinvalid", "notsupported", "errornotsupported"),
-    }
-)
 
 
 class _Ended(Exception):  # noqa: N818 - the end of an attempt, with what it came to
@@ -121,8 +110,8 @@ class _Attempt:
     def _fill_by_some_form(self, plan: Plan) -> None:
         try:
             self._fill(plan)
-        except _FormRefused as refused:
-            log.warning("no MIME draft here: %s", refused.sentence, extra=self._extra)
+        except _FormRefused as form:
+            log.warning("no MIME draft here: %s", form.sentence, extra=self._extra)
             self._remove()
             self.draft_id = ""
             self._fill_plain(plan)
@@ -155,7 +144,7 @@ class _Attempt:
         response = self._step(request, "create a draft")
         self.draft_id = str(response.document.get("id") or "")
         if not self.draft_id:
-            raise _Ended(_again(response.answer, "Graph made a draft and did not say which."))
+            raise _Ended(again(response.answer, "Graph made a draft and did not say which."))
         leases.note_draft(self.attempt, self.draft_id)
 
     def _add(self, leaf: Leaf, reader: LeafReader) -> None:
@@ -177,7 +166,7 @@ class _Attempt:
             log.info("an upload broke %d times", uploaded.breaks, extra=self._extra)
         if uploaded.unknown or uploaded.answer is None:
             text = "Graph did not say whether it has the end of an attachment; all is uploaded anew."
-            raise _Ended(_again(uploaded.answer, text))
+            raise _Ended(again(uploaded.answer, text))
         counted(uploaded.answer)
         if not uploaded.done:
             raise self._refused(uploaded.answer, "upload a file")
@@ -188,7 +177,7 @@ class _Attempt:
         )
         session = uploads.session_of(response)
         if session is None:
-            raise _Ended(_again(response.answer, "Graph opened an upload session and did not say where."))
+            raise _Ended(again(response.answer, "Graph opened an upload session and did not say where."))
         return session
 
     def _send(self) -> Result:
@@ -245,12 +234,12 @@ class _Attempt:
         raise self._refused(response.answer, what, fresh=fresh)
 
     def _refused(self, answer: Answer, what: str, *, fresh: bool = False) -> Exception:
-        if not self.plain and _is_about_form(answer):
+        if not self.plain and is_about_form(answer):
             self.plain = True
             return _FormRefused(answer.message or f"HTTP {answer.status}")
         if answer.status == 403:
             access.denied(self.delivery.mailbox)
-        return _Ended(_refused(answer, what, fresh=fresh))
+        return _Ended(refused(answer, what, fresh=fresh))
 
     def _rest(self, verdict: Verdict, wait: float) -> None:
         """Wait as Graph asks, and let nothing else through this mailbox meanwhile."""
@@ -297,62 +286,3 @@ class _Attempt:
     @property
     def _extra(self) -> dict[str, str]:
         return {"message_id": self.delivery.message.queue_id}
-
-
-def _is_about_form(answer: Answer) -> bool:
-    """Whether Graph refused the kind of request, not this message in it."""
-    if answer.status in (405, 415, 501):
-        return True
-    return answer.status == 400 and bool(FORM_CODES.intersection(code.lower() for code in answer.codes))
-
-
-def _refused(answer: Answer, what: str, *, fresh: bool = False) -> Result:
-    """What a refusal of a step means: the mail was not sent, in no case."""
-    verdict = judged(answer, token_is_fresh=fresh)
-    result = result_of(verdict, answer)
-    if TOO_SMALL in answer.codes:
-        return replace(
-            result,
-            outcome=Outcome.PERMANENT,
-            blame=Blame.MESSAGE,
-            reason=Reason.TOO_LARGE,
-            sentence="An attachment is a few bytes too large for one request and too small for an upload.",
-            advice="Send it compressed or in another form.",
-            enhanced_status="5.3.4",
-        )
-    if answer.status == 403:
-        # Not the mailbox's fault: whole messages still go through it.
-        return replace(
-            result,
-            outcome=Outcome.TRANSIENT,
-            blame=Blame.MESSAGE,
-            reason=Reason.CONSENT_MISSING,
-            sentence=f"The app registration may not {what} in the mailbox {answer.mailbox}.",
-            advice="Grant it Mail.ReadWrite there (a change takes up to two hours), or switch large mail off "
-            "for this sender.",
-        )
-    gone = answer.status in (404, 410) and not any(code in CODES for code in answer.codes)
-    if verdict.outcome is Outcome.UNCERTAIN or gone:  # the latter: of a session, not of a mailbox
-        return _again(answer, f"Graph gave no answer that could be used when asked to {what}.", verdict)
-    return result
-
-
-def _again(answer: Answer | None, sentence: str, verdict: Verdict | None = None) -> Result:
-    """A passing fault before the sending: all begins anew."""
-    blame = verdict.blame if verdict and verdict.blame is not Blame.NOBODY else Blame.MESSAGE
-    result = Result(
-        Outcome.TRANSIENT,
-        f"{sentence} Nothing was sent.",
-        blame,
-        Reason.UNREACHABLE if blame is Blame.ENDPOINT else Reason.SERVER_ERROR,
-    )
-    if answer is None:
-        return result
-    return replace(
-        result,
-        http_status=answer.status,
-        request_id=answer.request_id,
-        duration=answer.duration,
-        retry_after=answer.retry_after,
-        reply=answer.raw,
-    )

@@ -57,7 +57,9 @@ async def create_session(call: Call) -> Answer:
     )
     call.sandbox.store.sessions[session.id] = session
     return ok(
-        {"@odata.context": CONTEXT, "uploadUrl": _url(call, session), **_progress(session)}, 201, "applied"
+        {"@odata.context": CONTEXT, "uploadUrl": _url(call, session), **_progress(call, session)},
+        201,
+        "applied",
     )
 
 
@@ -87,9 +89,15 @@ def _origin(call: Call) -> str:
     return str(call.request.url.with_host(call.request.url.host or "localhost").with_port(port).origin())
 
 
-def _progress(session: Session) -> dict[str, Any]:
-    ranges = [f"{len(session.received)}-"]
-    return {"expirationDateTime": iso(session.expires), "nextExpectedRanges": ranges}
+def _progress(call: Call, session: Session) -> dict[str, Any]:
+    return {"expirationDateTime": iso(session.expires), **_expected(call, session, dash=True)}
+
+
+def _expected(call: Call, session: Session, *, dash: bool) -> dict[str, list[str]]:
+    """What is expected next, in the spelling of the documents' samples or in the other one."""
+    other = call.sandbox.world.behaviour.other_upload_spelling
+    name = "NextExpectedRanges" if other else "nextExpectedRanges"
+    return {name: [f"{len(session.received)}{'-' if dash != other else ''}"]}
 
 
 def identify(call: Call) -> None:
@@ -124,10 +132,7 @@ async def put_range(call: Call) -> Answer:
     session.received += block
     if len(session.received) < session.size:
         # The casing and the missing dash are what the service answers here, unlike in the creation.
-        expected = {
-            "ExpirationDateTime": iso(session.expires),
-            "nextExpectedRanges": [str(len(session.received))],
-        }
+        expected = {"ExpirationDateTime": iso(session.expires), **_expected(call, session, dash=False)}
         return ok({"@odata.context": CONTEXT, **expected}, 200, "applied")
     return _finish(call, session)
 
@@ -173,7 +178,7 @@ def _finish(call: Call, session: Session) -> Answer:
 
 
 async def progress(call: Call) -> Answer:
-    return ok({"@odata.context": CONTEXT, **_progress(_session(call))})
+    return ok({"@odata.context": CONTEXT, **_progress(call, _session(call))})
 
 
 async def cancel(call: Call) -> Answer:

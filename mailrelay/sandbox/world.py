@@ -108,6 +108,7 @@ class Behaviour:
     keep_unknown_headers: bool = False
     mime_drafts: bool = True  # False: POST messages with MIME is refused
     upload_to_mime_drafts: bool = True  # False: no upload session on a draft made from MIME
+    other_upload_spelling: bool = False  # "NextExpectedRanges", and the dash where it otherwise is not
     rbac_delay: float = 0  # until a change of App.rbac is seen by Exchange
     sent_items_delay: float = 0  # until the copy in Sent Items can be found
     undeliverable_domains: list[str] = field(default_factory=lambda: ["undeliverable.test"])

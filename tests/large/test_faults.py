@@ -54,6 +54,19 @@ def test_only_what_graph_does_not_have_is_uploaded_again(writer, queued):
     assert all(line["decision"] in ("applied", "faulted") for line in ranges)
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_an_upload_is_resumed_in_either_spelling_of_what_is_expected(writer, queued, other):
+    writer.sandbox.world(behaviour={"other_upload_spelling": other})
+    writer.sandbox.fault("upload", "reset_after_accept")
+    delivery = queued(with_files([9 * MEBIBYTE]))
+
+    writer.work()
+
+    assert fresh(delivery).state == State.SENT
+    puts = [line for line in writer.requests("upload") if line["method"] == "PUT"]
+    assert len(puts) == 3
+
+
 def test_the_end_of_a_file_without_an_answer_begins_all_anew(writer, queued):
     message = with_files([4 * MEBIBYTE])
     writer.sandbox.fault("upload", "reset_after_accept", skip=1)
