@@ -61,14 +61,17 @@ COLUMNS = ("tokens", "tokens_at", "cooling", *(sliding.entries for sliding in SL
 
 
 def refill(mailbox: Mailbox, now: datetime) -> None:
-    """Put into the bucket what the time since its last look has earned; time run backwards earns nothing."""
+    """Put into the bucket what the time since its last look has earned; time run backwards earns nothing.
+
+    A mailbox without the limit keeps no count, so that one that is given it starts with a full bucket.
+    """
     capacity = float(mailbox.messages_per_minute)
     if mailbox.tokens_at is None:
         mailbox.tokens = capacity
     else:
         elapsed = max(0.0, (now - mailbox.tokens_at).total_seconds())
         mailbox.tokens = min(capacity, mailbox.tokens + elapsed * capacity / MINUTE)
-    mailbox.tokens_at = now
+    mailbox.tokens_at = now if capacity else None
     mailbox.cooling = [until for until in mailbox.cooling if until > now.timestamp()]
 
 

@@ -248,3 +248,14 @@ def test_a_claim_costs_the_same_with_a_hundred_times_the_backlog():
     few, many = steps_of_a_claim(small), steps_of_a_claim(large)
 
     assert many <= few * 1.2
+
+
+def test_a_limit_set_after_much_mail_without_one_starts_with_a_full_bucket():
+    box = rows.mailbox(concurrency=0, messages_per_minute=0)
+    rows.queue(box, 90)
+    while claimed(box):
+        pass
+    Mailbox.objects.filter(pk=box.pk).update(messages_per_minute=10)
+    rows.queue(box, 20)
+
+    assert len(claimed(box)) == 10
