@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from aiosmtpd.smtp import SMTP
 from prometheus_client import Counter
 
-from gateway.listeners import Network
 from mailrelay import metrics
+from mailrelay.routing.directory import IPNetwork
 from mailrelay.smtp import data, replies
 from mailrelay.smtp.commands import parse_command
 from mailrelay.smtp.context import Context
@@ -383,6 +383,6 @@ class Connection(SMTP):
             self.loop.call_later(LINGER_SECONDS, transport.abort)
 
 
-def _among(address: str, networks: tuple[Network, ...]) -> bool:
+def _among(address: str, networks: tuple[IPNetwork, ...]) -> bool:
     found = ip_address(address)
     return any(found.version == network.version and found in network for network in networks)

@@ -1,8 +1,9 @@
 """What sessions of one address share: its policy, and what EHLO says there."""
 
 import ssl
+from typing import Protocol
 
-from gateway.listeners import Listener
+from mailrelay.routing.directory import IPNetwork
 from mailrelay.smtp.tls import Certificates
 
 #: What every session is offered (RFC 2920, 1870, 6152, 6531, 3030, 2034).
@@ -10,6 +11,31 @@ EXTENSIONS = "250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\
 #: PLAIN first: some clients take the first that they know, and all know it. No CRAM-MD5, which needs
 #: passwords in clear.
 LOGINS = "250-AUTH PLAIN LOGIN\r\n"
+
+
+class Listener(Protocol):
+    """An address of SMTP_LISTENERS and its policy; `gateway.listeners` says what each word means."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def implicit_tls(self) -> bool: ...
+    @property
+    def starttls(self) -> str: ...
+    @property
+    def auth(self) -> str: ...
+    @property
+    def cleartext_auth(self) -> bool: ...
+    @property
+    def tls(self) -> str: ...
+    @property
+    def barelf(self) -> str: ...
+    @property
+    def proxies(self) -> tuple[IPNetwork, ...]: ...
 
 
 class Port:

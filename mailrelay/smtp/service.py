@@ -7,12 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from gateway.listeners import Listener
 from mailrelay.routing.directory import Directory
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.context import Acceptor, Context
 from mailrelay.smtp.options import SmtpOptions
-from mailrelay.smtp.port import Port
+from mailrelay.smtp.port import Listener, Port
 from mailrelay.smtp.session import Session
 
 logger = logging.getLogger(__name__)

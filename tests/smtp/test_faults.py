@@ -175,7 +175,7 @@ def test_refusals_are_logged_with_client_code_rule_and_address(door, caplog):
     lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert len(lines) == 1
     assert lines[0].startswith(
-        "refused: client=127.0.0.1 reply=553 rule=address: 5.1.3 <nobody> has no domain"
+        "refused: client=127.0.0.1 (SMTP_ALLOWED_NETWORKS) reply=553 rule=address: 5.1.3 <nobody> has no"
     )
 
 
