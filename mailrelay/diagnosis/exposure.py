@@ -23,8 +23,12 @@ def reach() -> Iterator[Finding]:
     if all(listener.loopback for listener in settings.SMTP_LISTENERS):
         yield CHECK.ok(f"{shown} takes mail from this machine alone.")
         return
-    clients = load().clients
-    if all(network.is_loopback for client in clients for network in client.networks):
+    # Who logs in is known by its password.
+    clients = [client for client in load().clients if not client.login]
+    logins = len(load().clients) - len(clients)
+    if logins:
+        yield CHECK.ok(f"{logins} clients may log in on {shown}.")
+    if not logins and all(network.is_loopback for client in clients for network in client.networks):
         yield CHECK.problem(
             f"{shown} listens beyond this machine, but nobody there may send: the listener does not start.",
             "Set SMTP_ALLOWED_NETWORKS to the networks of your clients, or add an SMTP client in the admin.",

@@ -3,6 +3,7 @@
 import ipaddress
 import smtplib
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ class Door:
     host: str
     port: int
     source: str = ""
+    #: Whether TLS comes first, and whether STARTTLS has to.
+    implicit_tls: bool = False
+    starttls: bool = False
 
     @property
     def name(self) -> str:
@@ -31,7 +35,9 @@ class Door:
 
 
 def first_listener() -> Listener:
-    return settings.SMTP_LISTENERS[0]
+    """Choose a listener that takes mail without a login or a proxy's header, the first if all want them."""
+    plain = (one for one in settings.SMTP_LISTENERS if one.auth != "required" and not one.proxies)
+    return next(plain, settings.SMTP_LISTENERS[0])
 
 
 def door(directory: Directory) -> Door:
@@ -41,13 +47,14 @@ def door(directory: Directory) -> Door:
     address in that network is used. Where none is let in, the plain way is taken, and the refusal tells why.
     """
     listener = first_listener()
+    encryption = (listener.implicit_tls, listener.starttls == "required")
     if listener.host not in WILDCARDS:
-        return Door(listener.host, listener.port)
+        return Door(listener.host, listener.port, "", *encryption)
     loopback = WILDCARDS[listener.host]
     own = [loopback, *_own_addresses(socket.AF_INET6 if ":" in loopback else socket.AF_INET)]
     allowed = (address for address in own if directory.client_for(ipaddress.ip_address(address)))
     address = next(allowed, loopback)
-    return Door(address, listener.port, address)
+    return Door(address, listener.port, address, *encryption)
 
 
 def _own_addresses(family: socket.AddressFamily) -> list[str]:
@@ -62,11 +69,21 @@ def _own_addresses(family: socket.AddressFamily) -> list[str]:
 def connect(way: Door, timeout: float) -> smtplib.SMTP:
     """Connect and say EHLO. `timeout` is seconds for each step. Raises PostmasterError."""
     source = (way.source, 0) if way.source else None
-    client = smtplib.SMTP(timeout=timeout, local_hostname=settings.SMTP_HOSTNAME, source_address=source)
+    # To ourselves: the name in the certificate is what others call us.
+    context = ssl._create_unverified_context()  # noqa: S323, SLF001
+    client: smtplib.SMTP = (
+        smtplib.SMTP_SSL(
+            timeout=timeout, local_hostname=settings.SMTP_HOSTNAME, source_address=source, context=context
+        )
+        if way.implicit_tls
+        else smtplib.SMTP(timeout=timeout, local_hostname=settings.SMTP_HOSTNAME, source_address=source)
+    )
     try:
         code, text = client.connect(way.host, way.port)
         if code != 220:
             raise PostmasterError(f"The listener on {way.name} answered {code} {_text(text)}")
+        if way.starttls:
+            client.starttls(context=context)
         client.ehlo_or_helo_if_needed()
     except (OSError, smtplib.SMTPException) as error:
         client.close()

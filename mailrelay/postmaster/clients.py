@@ -1,0 +1,111 @@
+"""SMTP clients for people: a line each, the settings to copy, and what the door would say to a mail."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from django.conf import settings
+
+from gateway.listeners import Listener
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.models import SmtpClient
+from mailrelay.postmaster.errors import PostmasterError
+from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.loading import environment_client
+from mailrelay.smtp import policy
+from mailrelay.smtp.replies import Reply
+from mailrelay.vocabulary import Urgency
+
+
+def listed() -> Iterator[str]:
+    """One line a client, with what it is known by and what it may do."""
+    for row in SmtpClient.objects.order_by("name"):
+        by = [f"login {row.login}{'' if row.password_hash else ' (no password yet)'}"] if row.login else []
+        by += [f"from {', '.join(row.networks.split())}"] if row.networks else []
+        yield f"{row.name}: {' '.join(by) or 'known by nothing'}{'' if row.active else ', off'}{_rules(row)}"
+    known = environment_client()
+    yield f"{known.name}: from {', '.join(map(str, known.networks)) or 'nowhere'}"
+
+
+def _rules(row: SmtpClient) -> str:
+    rules = {
+        "From": ", ".join(row.allowed_from.split()),
+        "to": ", ".join(row.allowed_recipients.split()),
+        "bytes": row.max_message_size,
+        "a minute": row.messages_per_minute,
+        "connections": row.max_connections,
+        "urgency": "" if row.urgency is None else Urgency(row.urgency).name.lower(),
+    }
+    told = "; ".join(f"{name} {value}" for name, value in rules.items() if value)
+    return f" | {told}" if told else ""
+
+
+def settings_to_copy(row: SmtpClient, password: str) -> Iterator[str]:
+    """What somebody enters into the device or application, once for each listener that serves it."""
+    for listener in settings.SMTP_LISTENERS:
+        encryption = _encryption(listener)
+        if row.login and (listener.auth == "off" or (encryption == "none" and not listener.cleartext_auth)):
+            continue
+        host = settings.SMTP_HOSTNAME if listener.host in {"0.0.0.0", "::"} else listener.host  # noqa: S104
+        login = f"user name {row.login}, password {password}" if row.login else "no user name, no password"
+        yield f"server {host}, port {listener.port}, encryption {encryption}, {login}"
+
+
+def _encryption(listener: Listener) -> str:
+    if listener.implicit_tls:
+        return "SSL/TLS"
+    offered = listener.starttls in {"optional", "required"} or (
+        not listener.starttls and bool(settings.SMTP_TLS_CERT_FILE)
+    )
+    return "STARTTLS" if offered else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A mail that nobody sends, to learn whether it would be taken."""
+
+    client: str | None
+    address: str | None
+    mail_from: str
+    recipient: str
+
+
+def test(directory: Directory, question: Question) -> Iterator[str]:
+    """Say step by step what the door would answer. Raises PostmasterError with the refusal."""
+    client = _client(directory, question)
+    yield f"client: {client.name}"
+    _refused(policy.mail_from(directory, client, question.mail_from, utf8=True))
+    yield f"MAIL FROM:<{question.mail_from}>: taken"
+    _refused(policy.rcpt_to(client, question.address or "", question.recipient, utf8=True))
+    yield f"RCPT TO:<{question.recipient}>: taken"
+    headers = HeaderBlock.parse(f"From: {question.mail_from}\r\n\r\n".encode())
+    resolved = policy.resolve(directory, client, question.mail_from, headers)
+    if isinstance(resolved, Reply):
+        _refused(resolved)
+    else:
+        yield f"sender: {resolved.sender.name}, through the mailbox {resolved.mailbox_address}"
+
+
+def _client(directory: Directory, question: Question) -> Client:
+    """Find who the question is about: by name, or as the door would by address."""
+    if question.client is not None:
+        found = next((client for client in directory.clients if client.name == question.client), None)
+        if found is None:
+            raise PostmasterError(
+                f"There is no active client {question.client}: see manage.py smtpclient list."
+            )
+        if question.address is not None and not found.may_come_from(ip_address(question.address)):
+            raise PostmasterError(f"{question.client} may not come from {question.address}: add its network.")
+        return found
+    known = directory.client_for(ip_address(question.address or "127.0.0.1"))
+    if known is None:
+        raise PostmasterError(
+            f"No client is known by the address {question.address}: add its network to "
+            "SMTP_ALLOWED_NETWORKS, or by manage.py smtpclient add NAME --network."
+        )
+    return known
+
+
+def _refused(reply: Reply | None) -> None:
+    if reply is not None:
+        raise PostmasterError(f"refused by the rule {reply.rule}: {reply.line}")
