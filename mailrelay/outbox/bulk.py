@@ -1,13 +1,18 @@
 """Many rows of one table at once, with SQL that is made once from the model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from django.db import connection, models
 
-#: Fields whose values the database's driver does not take as they are.
-_ADAPTED = (models.DateTimeField, models.UUIDField)
+
+def _adapting(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
+    # A batch has one time, and each id is in several rows.
+    return lru_cache(maxsize=1024)(partial(field.get_db_prep_save, connection=connection))
+
+
+_ADAPT = {type(field): _adapting(field) for field in (models.DateTimeField(), models.UUIDField())}
 
 
 class Insert:
@@ -21,20 +26,20 @@ class Insert:
         self._meta = model._meta  # noqa: SLF001 - Django documents it
         self._names = names
 
-    def __call__(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert `rows`, whose values stand in the order of the names, in the caller's transaction."""
-        if not rows:
-            return
-        adapt, defaults = self._adapt, self._defaults
-        values = [
-            (
-                *[value if take is None else take(value) for take, value in zip(adapt, row, strict=True)],
-                *defaults,
-            )
-            for row in rows
-        ]
-        with connection.cursor() as cursor:
-            cursor.executemany(self._sql, values)
+    def __call__(self, rows: Iterable[list[Any]]) -> None:
+        """Insert `rows`, whose values stand in the order of the names, in the caller's transaction.
+
+        The rows are used up: values are adapted to the database where they stand.
+        """
+        adapted = self._adapted
+        values = []
+        for row in rows:
+            for position, adapt in adapted:
+                row[position] = adapt(row[position])
+            values.append(row + self._defaults)
+        if values:
+            with connection.cursor() as cursor:
+                cursor.executemany(self._sql, values)
 
     @cached_property
     def _given(self) -> "list[models.Field[Any, Any]]":
@@ -54,14 +59,10 @@ class Insert:
         return f"INSERT INTO {quote(self._meta.db_table)} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names of our own
 
     @cached_property
-    def _adapt(self) -> list[Callable[[Any], Any] | None]:
-        # A batch has one time, and each id in several rows.
-        return [
-            lru_cache(maxsize=1024)(partial(field.get_db_prep_save, connection=connection))
-            if isinstance(getattr(field, "target_field", field), _ADAPTED)
-            else None
-            for field in self._given
-        ]
+    def _adapted(self) -> list[tuple[int, Callable[[Any], Any]]]:
+        """List the positions whose values the driver does not take as they are, each with what adapts it."""
+        kinds = [type(getattr(field, "target_field", field)) for field in self._given]
+        return [(position, _ADAPT[kind]) for position, kind in enumerate(kinds) if kind in _ADAPT]
 
     @cached_property
     def _defaults(self) -> list[Any]:

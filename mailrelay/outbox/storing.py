@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
@@ -35,11 +36,14 @@ _deliveries = Insert(
 _recipients = Insert(Recipient, "message_id", "delivery_id", "address", "address_key")
 
 
-class Arrived(NamedTuple):
+@dataclass(slots=True)
+class Arrived:
     """A mail to store; `data` is its content, or None where that is stored already."""
 
     submission: Submission
     data: bytes | None
+    #: Whether it was tried before, with an outcome that is not known.
+    tried: bool = False
 
 
 class Box(NamedTuple):
@@ -59,33 +63,36 @@ class Store:
     def insert(self, mails: list[Arrived]) -> dict[UUID, int]:
         """Insert the rows of `mails` in the caller's transaction; return the mailbox id of each mail's.
 
-        A mail by itself may be one whose commit had no outcome: it is looked for first, and nothing that
-        was remembered is relied on.
+        What was tried before may have been stored then: it is looked for first, and nothing that was
+        remembered is relied on.
         """
-        if len(mails) == 1:
+        again = [mail.submission.id for mail in mails if mail.tried]
+        if again:
             self._boxes_until = 0.0
-        now = clock.now()
         boxes = self._boxes_of(mail.submission for mail in mails)
-        if len(mails) != 1 or not Message.objects.filter(pk=mails[0].submission.id).exists():
-            self._insert(mails, boxes, now)
+        stored = set(Message.objects.filter(pk__in=again).values_list("pk", flat=True)) if again else ()
+        new = [pair for pair in zip(mails, boxes, strict=True) if pair[0].submission.id not in stored]
+        if new:
+            self._insert(new)
         return {mail.submission.id: box.id for mail, box in zip(mails, boxes, strict=True)}
 
-    def _insert(self, mails: list[Arrived], boxes: list[Box], now: datetime) -> None:
-        _messages([_message(submission, now) for submission, _ in mails])
-        _chunks([(mail.submission.id, 0, mail.data, now) for mail in mails if mail.data is not None])
+    def _insert(self, mails: list[tuple[Arrived, Box]]) -> None:
+        now = clock.now()
+        for mail, _ in mails:
+            mail.tried = True
+        _messages(_message(mail.submission, now) for mail, _ in mails)
+        _chunks([mail.submission.id, 0, mail.data, now] for mail, _ in mails if mail.data is not None)
         parts = [
-            (submission, part, box.id)
-            for (submission, _), box in zip(mails, boxes, strict=True)
-            for part in _parts(submission.recipients, box.recipients_per_message)
+            (mail.submission, part, box.id)
+            for mail, box in mails
+            for part in _parts(mail.submission.recipients, box.recipients_per_message)
         ]
         numbered = list(zip(_delivery_ids(len(parts)), parts, strict=True))
-        _deliveries([_delivery(number, mail, box, part, now) for number, (mail, part, box) in numbered])
+        _deliveries(_delivery(number, mail, box, part, now) for number, (mail, part, box) in numbered)
         _recipients(
-            [
-                (mail.id, number, address, address.lower())
-                for number, (mail, part, _) in numbered
-                for address in part
-            ]
+            [mail.id, number, address, address.lower()]
+            for number, (mail, part, _) in numbered
+            for address in part
         )
         counters.add(counters.ACCEPTED, len(mails))
 
@@ -102,7 +109,7 @@ class Store:
 
 def store_chunk(content: UUID, number: int, data: bytes, now: datetime) -> None:
     """Store a piece of a large content ahead of its message."""
-    _chunks([(content, number, data, now)])
+    _chunks([[content, number, data, now]])
 
 
 def _box(registration_id: int, address: str) -> Box:
@@ -110,8 +117,8 @@ def _box(registration_id: int, address: str) -> Box:
     return Box(row.pk, row.recipients_per_message)
 
 
-def _message(mail: Submission, now: datetime) -> tuple[object, ...]:
-    return (
+def _message(mail: Submission, now: datetime) -> list[object]:
+    return [
         mail.id,
         now,
         now,
@@ -127,13 +134,13 @@ def _message(mail: Submission, now: datetime) -> tuple[object, ...]:
         mail.sender_id,
         mail.content.size,
         len(mail.recipients),
-    )
+    ]
 
 
 def _delivery(
     number: int, mail: Submission, mailbox_id: int, recipients: tuple[str, ...], now: datetime
-) -> tuple[object, ...]:
-    return (
+) -> list[object]:
+    return [
         number,
         mail.id,
         mail.sender_id,
@@ -144,7 +151,7 @@ def _delivery(
         mail.urgency,
         mail.route,
         mail.client_key,
-    )
+    ]
 
 
 def _parts(recipients: tuple[str, ...], most: int) -> Iterator[tuple[str, ...]]:
