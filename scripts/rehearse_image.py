@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CAPABILITIES = (
     "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setfcap,setpcap,net_bind_service,"
     "sys_chroot,kill,audit_write"
-)ADDRESS = "10.9.8.7"  # a private network, as the pods' is
+)
+ADDRESS = "10.9.8.7"  # a private network, as the pods' is
 PATIENCE = 120.0  # seconds
 
 
