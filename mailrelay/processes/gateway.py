@@ -24,7 +24,7 @@ class Gateway:
     """The whole gateway in this process. Start it after the tables are there."""
 
     def __init__(self) -> None:
-        if settings.CELERY_BROKER_URL.startswith("memory:"):
+        if settings.EMBEDDED and settings.CELERY_BROKER_URL.startswith("memory:"):
             # Tasks of a predecessor died with its memory, and the lock on DATA_DIR says that it is gone.
             leases.recover()
         self._relay = Relay()
