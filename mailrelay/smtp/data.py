@@ -9,6 +9,9 @@ END = b"\r\n.\r\n"
 READ_LIMIT = 64 * 1024
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+#: The same within DATA. Where two dots follow, the client has stuffed one (Python's smtplib does, given bytes
+#: with LF); a single dot is text of a client that stuffs none there.
+_BARE_LF_STUFFED = re.compile(rb"(?<!\r)\n(?:\.(?=\.))?")
 #: A lone dot between line ends of which at least one is wrong, and perhaps a QUIT that waits behind it.
 #: What may still become the right end does not match.
 _WRONG_END = re.compile(rb"(?:(?<!\r)\n|\r(?!\n)|\r\n(?=\.\n))\.(?:\r\n|\n|\r)(?:QUIT\s*)?\Z", re.IGNORECASE)
@@ -94,8 +97,9 @@ class Lines:
     def feed(self, data: bytes) -> bytes:
         """Return the text that `data`, which begins with a CR LF of no meaning, adds."""
         data = self._held + data
-        # A line end stays here until it is known whether a dot follows it.
-        keep = 2 if data.endswith(b"\r\n") else 1 if data.endswith(b"\r") else 0
+        # A line end stays here until it is known which dots follow it.
+        keep = 2 if data.endswith((b"\r\n", b"\n.")) else 1 if data.endswith((b"\r", b"\n")) else 0
+        keep += data.endswith(b"\r\n.")
         self._held = data[len(data) - keep :]
         return self._cleaned(data[: len(data) - keep])
 
@@ -110,7 +114,7 @@ class Lines:
             data = data[2:]
         if data.count(b"\n") != data.count(b"\r\n"):
             self.bare = True
-            data = _BARE_LF.sub(b"\r\n", data)
+            data = _BARE_LF_STUFFED.sub(b"\r\n", data)
         return data
 
 
