@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from mailrelay.mime.mailbox import (
@@ -35,6 +36,8 @@ _ADDR = rf"{_ATOM}++(?:\.{_ATOM}++)*+@[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-
 _WORD = rf'(?:{_ATOM}|\.)++|"(?:[^"\\<>\x00-\x08\x0a-\x1f\x7f-\U0010ffff]|\\[ -~])*+"'
 _PHRASE = rf"(?:(?:{_WORD})[ \t]*+)*+"
 _COMMENT = r'[^()\\<>@,;:"\x00-\x08\x0a-\x1f\x7f-\U0010ffff]*+'
+#: Characters of a field that is remembered together with what was read from it.
+REMEMBERED_LENGTH = 500
 
 
 def _entry(group: str) -> str:
@@ -97,6 +100,12 @@ def parse_addresses(value: str) -> list[Mailbox]:
 
 def read_list(value: str) -> AddressList:
     """`value` with its groups. Takes anything, raises nothing, in time linear in its length."""
+    return _read_again(value) if len(value) <= REMEMBERED_LENGTH else _Scanner(value).run()
+
+
+@lru_cache(maxsize=256)
+def _read_again(value: str) -> AddressList:
+    """Applications write the same From and To into mail after mail."""
     return _Scanner(value).run()
 
 
