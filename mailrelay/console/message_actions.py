@@ -32,10 +32,10 @@ ACTIONS = {
         Action(
             "requeue",
             "Try again now",
-            "What is waiting to be tried again, held or failed goes back to the queue and is sent at the "
-            "mailbox's pace. What was sent stays sent.",
+            "What is deferred, held, failed or uncertain goes back to the queue and is sent at the mailbox's "
+            "pace. What was sent stays sent.",
             "queued again",
-            (State.DEFERRED, State.HELD, State.FAILED),
+            (State.DEFERRED, State.HELD, State.FAILED, State.UNCERTAIN),
             True,
             hand.ACTIONS["requeue"],
         ),
@@ -53,7 +53,7 @@ ACTIONS = {
             "Hold",
             "What waits is not sent until somebody releases it. What a worker has in hand goes on.",
             "held",
-            (State.QUEUED, State.DEFERRED),
+            hand.WAITING,
             False,
             hand.ACTIONS["hold"],
         ),
@@ -62,7 +62,7 @@ ACTIONS = {
             "Cancel sending",
             "What has not been sent never will be. What a worker has in hand goes on. This cannot be undone.",
             "cancelled",
-            (State.QUEUED, State.DEFERRED, State.HELD, State.UNCERTAIN),
+            (*hand.WAITING, State.HELD),
             False,
             hand.ACTIONS["cancel"],
         ),

@@ -8,6 +8,7 @@ from mailrelay.console.outlook import Outlook
 from mailrelay.console.registrations import WITHOUT_SECRETS
 from mailrelay.console.words import state_words
 from mailrelay.models import Delivery, Message, Recipient, Worker
+from mailrelay.models.messages import task_id
 from mailrelay.outbox import capacity, clock
 from mailrelay.vocabulary import State
 
@@ -53,8 +54,8 @@ class MessagePage:
     @property
     def tasks(self) -> list[str]:
         """The newest task of each part, as Flower and the logs know it."""
-        claims = {part.delivery.claims for part in self.parts} - {0}
-        return [f"{self.message.queue_id}.{number}" for number in sorted(claims)]
+        claimed = [part.delivery for part in self.parts if part.delivery.claims]
+        return [task_id(self.message.pk, each.part, each.claims) for each in claimed]
 
     @property
     def has_content(self) -> bool:

@@ -89,7 +89,7 @@ class Reporter:
         while late := reports.waiting(self._warned_up_to):
             if not self._told(Report.DELAY, late):
                 return
-            queued = [row.created_at for row in late if row.state != State.HELD]
+            queued = [row.aged_from for row in late if row.state != State.HELD]
             self._warned_up_to = max(queued, default=self._warned_up_to)
         self._warned_up_to = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
 
@@ -209,7 +209,7 @@ def _fates(rows: list[Delivery], kind: Report) -> Iterator[Fate]:
                 sentence=row.last_error or (attempt.sentence if attempt else ""),
                 graph_code=attempt.graph_code if attempt else "",
                 last_attempt=attempt.started_at if attempt else None,
-                retried_until=row.created_at + until if kind == Report.DELAY else None,
+                retried_until=row.aged_from + until if kind == Report.DELAY else None,
             )
 
 
@@ -241,7 +241,7 @@ def _call(kind: Report, rows: list[Delivery]) -> bool:
 
 
 def _given_up(row: Delivery) -> bool:
-    return clock.now() - row.created_at > timedelta(seconds=settings.DELIVERY_MAX_AGE) + timedelta(days=2)
+    return clock.now() - row.aged_from > timedelta(seconds=settings.DELIVERY_MAX_AGE) + timedelta(days=2)
 
 
 def notice(kind: Report, rows: list[Delivery]) -> dict[str, Any]:

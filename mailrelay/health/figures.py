@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db.models import Min
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig, Worker
+from mailrelay.models.messages import AGED_FROM
 from mailrelay.outbox import clock, counters
 from mailrelay.vocabulary import OPEN_STATES, Reason, State
 
@@ -30,7 +31,7 @@ class Figures:
 def gather() -> Figures:
     """Read the figures. Raises django.db.DatabaseError."""
     now = clock.now()
-    oldest = Delivery.objects.filter(state=State.QUEUED).aggregate(at=Min("created_at"))["at"]
+    oldest = Delivery.objects.filter(state=State.QUEUED).aggregate(at=Min(AGED_FROM))["at"]
     return Figures(
         totals=counters.totals(),
         depth={state.value: Delivery.objects.filter(state=state).count() for state in OPEN_STATES},

@@ -1,7 +1,11 @@
 """What was accepted, for whom, its bytes, and its units of work."""
 
+from datetime import datetime
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from mailrelay.models.choices import choices
 from mailrelay.models.clients import SmtpClient
@@ -103,12 +107,16 @@ class Delivery(models.Model):
     urgency = models.PositiveSmallIntegerField(default=Urgency.NORMAL)
     client_key = models.CharField(max_length=200)
     next_attempt_at = models.DateTimeField(null=True)
+    #: When a person or a mended configuration last set it free: its age counts from there.
+    released_at = models.DateTimeField(null=True, editable=False)
     #: Failures that are the message's own fault; they alone lengthen its wait.
     attempts = models.PositiveIntegerField(default=0)
     #: Leases begun without a settled attempt: what three crashed workers leave behind.
     crashes = models.PositiveIntegerField(default=0)
     #: Times that it was reserved; the number in the task id.
     claims = models.PositiveIntegerField(default=0)
+    #: Its number among the parts of a split message, from 1; 0 when it began as the whole.
+    part = models.PositiveIntegerField(default=0, editable=False)
     #: Requests that may have been a second copy.
     copies = models.PositiveIntegerField(default=0)
     #: Fences the reservation and the lease: only its holder moves the row.
@@ -141,7 +149,7 @@ class Delivery(models.Model):
                 fields=["mailbox", "reason", "id"], condition=Q(state=State.HELD), name="delivery_held"
             ),
             models.Index(
-                fields=["created_at"],
+                Coalesce("released_at", "created_at"),
                 condition=Q(state__in=[State.QUEUED, State.DEFERRED]),
                 name="delivery_age",
             ),
@@ -159,6 +167,23 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.message_id.hex}/{self.pk}"
+
+    @property
+    def aged_from(self) -> datetime:
+        """When its age begins: `AGED_FROM` as a value."""
+        return self.released_at or self.created_at
+
+
+#: When the age of a delivery begins: at its acceptance, or when it was set free after that.
+AGED_FROM = Coalesce("released_at", "created_at")
+
+
+def task_id(message_id: UUID, part: int, number: int) -> str:
+    """Name the Celery task of a delivery's claim `number`; Flower finds it by the queue id.
+
+    `<message id>.<number>`, and of a split message `<message id>.<part>.<number>`.
+    """
+    return f"{message_id.hex}.{part}.{number}" if part else f"{message_id.hex}.{number}"
 
 
 class Recipient(models.Model):

@@ -43,7 +43,7 @@ def defer(delivery: Delivery, reason: Reason, text: str, now: datetime, retry_af
     """Let the message wait for its own fault; or fail it when it is too old to try again."""
     wait = backoff(settings.DELIVERY_RETRY_MIN, settings.DELIVERY_RETRY_MAX, delivery.attempts + 1)
     next_attempt = now + timedelta(seconds=max(wait, min(retry_after or 0.0, LONGEST_PAUSE)))
-    if next_attempt > delivery.created_at + timedelta(seconds=settings.DELIVERY_MAX_AGE):
+    if next_attempt > delivery.aged_from + timedelta(seconds=settings.DELIVERY_MAX_AGE):
         fail(delivery, Reason.TOO_OLD, f"{text} No time is left to try again.", now)
         return
     counters.add(counters.DEFERRED)

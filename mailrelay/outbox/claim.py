@@ -10,10 +10,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from mailrelay.models import AppRegistration, Mailbox
+from mailrelay.models.messages import task_id
 from mailrelay.outbox import capacity, clock, limits, statements, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Route
+from mailrelay.vocabulary import Route, State
 
 #: Seconds for which a reservation waits for a worker to begin.
 RESERVATION = 30.0
@@ -24,7 +25,7 @@ MOST_AT_ONCE = 32
 
 CLAIM_FIELDS = (*limits.COLUMNS, "served_client", "wake_at", "probe_at", "succeeded_at")
 
-_COLUMNS = "id, message_id, state, route, urgency, client_key, claims, size, recipient_count"
+_COLUMNS = "id, message_id, state, route, urgency, client_key, claims, size, recipient_count, part"
 NEXT = f"SELECT {_COLUMNS} FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' AND route = %s"  # noqa: S608 - columns of our own
 HELD = f"SELECT {_COLUMNS} FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'held'"  # noqa: S608 - likewise
 WAITS = "SELECT 1 FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' LIMIT 1"
@@ -33,7 +34,7 @@ LARGE_WAITS = """
 """
 RESERVE = """
     UPDATE mailrelay_delivery SET state = 'reserved', reason = '', token = %s, claims = claims + 1,
-        leased_until = %s, lease_owner = '', next_attempt_at = NULL
+        leased_until = %s, lease_owner = '', next_attempt_at = NULL, released_at = COALESCE(%s, released_at)
     WHERE id = %s AND state = %s
 """
 
@@ -45,13 +46,13 @@ class Reservation:
     delivery_id: int
     message_id: UUID
     token: UUID
+    part: int
     number: int
     queue: str
 
     @property
     def task_id(self) -> str:
-        """`<message id>.<n>`, so that Flower finds a task by the queue id."""
-        return f"{self.message_id.hex}.{self.number}"
+        return task_id(self.message_id, self.part, self.number)
 
 
 def claim(mailbox_id: int, most: int = MOST_AT_ONCE) -> list[Reservation]:
@@ -75,6 +76,9 @@ def claim_in(mailbox: Mailbox, now: datetime, most: int = MOST_AT_ONCE) -> list[
     reserved: list[Reservation] = []
     if not _stopped(mailbox, now):
         reserved = _reserve(mailbox, now, most)
+        if mailbox.registration.failing and not reserved:
+            # The probe was won for nothing: another mailbox may have what this one lacks.
+            stoppage.give_probe_back(mailbox.registration_id, now)
     mailbox.save(update_fields=CLAIM_FIELDS)
     return reserved
 
@@ -102,10 +106,7 @@ def _registration_stops(mailbox: Mailbox, now: datetime) -> bool:
     The scheduler looks after failing registrations by themselves: their mailboxes need not wake.
     """
     registration = mailbox.registration
-    if not registration.failing:
-        return False
-    due = AppRegistration.objects.filter(pk=registration.pk, retry_at__lte=now)
-    if due.update(retry_at=now + timedelta(seconds=stoppage.PROBE_INTERVAL)):
+    if not registration.failing or stoppage.take_probe(registration.pk, now):
         return False
     stoppage.hold_behind(mailbox, now)
     return True
@@ -115,6 +116,9 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
     """Take one after the other, as long as every limit admits the next."""
     if not anything_waits(mailbox.pk) and not stoppage.of(mailbox):
         return []
+    if mailbox.registration.concurrency:
+        # One after the other: two that count at once would both find the last slot free.
+        AppRegistration.objects.select_for_update(no_key=True).only("pk").get(pk=mailbox.registration_id)
     use = capacity.in_use(mailbox, capacity.queue_of(mailbox.registration.managed_by))
     slots = limits.free_slots(mailbox, use.mailbox)
     probing = bool(mailbox.blocked or mailbox.registration.failing)
@@ -198,6 +202,7 @@ class Candidate:
     claims: int
     size: int
     recipient_count: int
+    part: int
 
     @classmethod
     def of(cls, row: tuple[Any, ...] | None) -> "Candidate | None":
@@ -214,6 +219,9 @@ def _probe(mailbox: Mailbox) -> Candidate | None:
 
 
 def _reserve_one(row: Candidate, queue: str, now: datetime) -> Reservation | None:
-    token = uuid4()
-    moved = statements.changed(RESERVE, token, now + timedelta(seconds=RESERVATION), row.pk, row.state)
-    return Reservation(row.pk, row.message_id, token, row.claims + 1, queue) if moved else None
+    token, end = uuid4(), now + timedelta(seconds=RESERVATION)
+    # What was held is a probe now: time that it lay held is not held against it.
+    released_at = now if row.state == State.HELD else None
+    if not statements.changed(RESERVE, token, end, released_at, row.pk, row.state):
+        return None
+    return Reservation(row.pk, row.message_id, token, row.part, row.claims + 1, queue)

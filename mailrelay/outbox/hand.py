@@ -66,6 +66,7 @@ def _move(
     rows = Delivery.objects.filter(message_id=message_id, state__in=states).order_by("pk")
     if columns["state"] == State.QUEUED:
         _refuse_without_content(message_id)
+        columns = {**columns, "released_at": now}
     moved = 0
     for row in rows.select_for_update(of=("self",), no_key=True):
         if _move_one(row, columns):

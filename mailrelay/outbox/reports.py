@@ -21,6 +21,7 @@ from mailrelay.models import (
     Recipient,
     SenderConfig,
 )
+from mailrelay.models.messages import AGED_FROM
 from mailrelay.outbox import clock, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.submission import new_queue_id
@@ -81,12 +82,11 @@ def waiting(since: datetime | None) -> list[Delivery]:
     now = clock.now()
     oldest = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
     held = Delivery.objects.filter(state=State.HELD, delay_warned_at__isnull=True, created_at__lte=oldest)
-    queued = Delivery.objects.filter(
-        state__in=[State.QUEUED, State.DEFERRED], delay_warned_at__isnull=True, created_at__lte=oldest
-    )
+    waiting = Delivery.objects.filter(state__in=[State.QUEUED, State.DEFERRED], delay_warned_at__isnull=True)
+    queued = waiting.alias(aged_since=AGED_FROM).filter(aged_since__lte=oldest).order_by("aged_since")
     if since is not None:
-        queued = queued.filter(created_at__gte=since)
-    found = [*_with_all(_due(queued, now).order_by("created_at"))[:BATCH]]
+        queued = queued.filter(aged_since__gte=since)
+    found = [*_with_all(_due(queued, now))[:BATCH]]
     return found or [*_with_all(_due(held, now).order_by("created_at"))[:BATCH]]
 
 
@@ -97,7 +97,8 @@ def _due(rows: QuerySet[Delivery], now: datetime) -> QuerySet[Delivery]:
 def _with_all(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
     # The credential's columns are nobody's business here, and may be under a key that is gone.
     return rows.select_related("message", "sender", "mailbox__registration").only(
-        *("pk", "state", "reason", "last_error", "created_at", "next_attempt_at", "sender", "message"),
+        *("pk", "state", "reason", "last_error", "created_at", "released_at", "next_attempt_at"),
+        *("sender", "message"),
         *("message__" + name for name in _MESSAGE),
         *("sender__name", "sender__bounce_policy", "sender__active"),
         *("mailbox__address", "mailbox__registration__tenant_id"),

@@ -102,9 +102,14 @@ class Scheduler:
 
     def _look(self) -> float:
         """Do all that is due; return the seconds until something may be."""
-        for step, rhythm in self._rhythm.items():
-            if rhythm.is_due():
-                step()
+        more = [rhythm for step, rhythm in self._rhythm.items() if rhythm.is_due() and step()]
+        for rhythm in more:
+            rhythm.hurry()
+        wait = self._serve()
+        return min(wait, GLANCE_INTERVAL) if more else wait
+
+    def _serve(self) -> float:
+        """Claim for all that is due; return the seconds until something may be."""
         if publish.broker_rests() or not capacity.free_at_all():
             # Whoever was just queued for is remembered until a worker comes free.
             return LONGEST_SLEEP
@@ -131,21 +136,25 @@ class Rhythm:
         self._last = time.monotonic()
         return True
 
+    def hurry(self) -> None:
+        """Say so the next time that it is asked."""
+        self._last = -self._interval
+
 
 def tick() -> None:
     """Do once, in this thread, all that a scheduler does."""
     clockwork()
-    sweep.run()
+    while sweep.run():
+        pass
     serve(_due(clock.now()))
 
 
-def clockwork() -> None:
-    """Move what only time moves: leases that are over, waits that have ended."""
+def clockwork() -> bool:
+    """Move what only time moves: leases that are over, waits that have ended; True: there may be more."""
     now = clock.now()
-    if statements.found(LEASES_OVER, now):
-        leases.expire()
-    if statements.found(WAITS_OVER, now):
-        promote()
+    expired = leases.expire() if statements.found(LEASES_OVER, now) else 0
+    promoted = promote() if statements.found(WAITS_OVER, now) else 0
+    return expired >= leases.BATCH or promoted >= BATCH
 
 
 def serve(mailboxes: Iterable[int]) -> int:
@@ -183,6 +192,8 @@ def _probes(boxes: QuerySet[Mailbox], now: datetime) -> list[int]:
     waiting = Delivery.objects.filter(mailbox=OuterRef("pk")).filter(
         Q(state=State.QUEUED) | Q(state=State.HELD, reason__in=stoppage.REASONS)
     )
+    # What waits for something of its own, a bucket or a pause, has nothing to probe with yet.
+    boxes = boxes.filter(Q(wake_at__isnull=True) | Q(wake_at__lte=now))
     chosen = (
         boxes.filter(registration=registration).filter(Exists(waiting)).values_list("pk", flat=True).first()
         for registration in _failing(now)[:BATCH]

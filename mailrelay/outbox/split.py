@@ -28,6 +28,7 @@ def part(delivery: Delivery, refused: Iterable[str], text: str, now: datetime) -
     apart = Delivery.objects.get(pk=delivery.pk)
     apart.pk, apart.token, apart.leased_until = None, None, None
     apart.recipient_count = len(addresses)
+    apart.part = 1 + max(Delivery.objects.filter(message=delivery.message_id).values_list("part", flat=True))
     apart.save(force_insert=True)
     named.update(delivery=apart)
     Delivery.objects.filter(pk=delivery.pk).update(recipient_count=F("recipient_count") - len(addresses))

@@ -69,7 +69,7 @@ def hold_behind(mailbox: Mailbox, now: datetime) -> int:
 def release_behind(mailbox: Mailbox, now: datetime) -> int:
     """Move a batch of what was held for the configuration back to the queue, in the caller's transaction."""
     held = Delivery.objects.filter(mailbox=mailbox, state=State.HELD, reason__in=REASONS)
-    return _move(held, now, state=State.QUEUED, reason=Reason.NONE)
+    return _move(held, now, state=State.QUEUED, reason=Reason.NONE, released_at=now)
 
 
 def release_registration(registration_id: int, now: datetime) -> None:
@@ -117,14 +117,15 @@ def _senders(now: datetime) -> int:
     """Hold the mail of senders that were switched off, and release that of those switched on again."""
     moved = 0
     queued = Delivery.objects.filter(sender=OuterRef("pk"), state=State.QUEUED)
-    held = Delivery.objects.filter(sender=OuterRef("pk"), state=State.HELD, reason=Reason.SENDER_INACTIVE)
+    # Of all that is held, not of all that a sender has sent: that is far more, and grows.
+    held = Delivery.objects.filter(state=State.HELD, reason=Reason.SENDER_INACTIVE)
     for sender in SenderConfig.objects.filter(active=False).filter(Exists(queued))[:MAILBOXES]:
         text = f"The sender {sender.name} is switched off. Switch it on to send this mail, or cancel it."
         waiting = Delivery.objects.filter(sender=sender, state=State.QUEUED)
         moved += _move(waiting, now, state=State.HELD, reason=Reason.SENDER_INACTIVE, last_error=text)
-    for sender in SenderConfig.objects.filter(active=True).filter(Exists(held))[:MAILBOXES]:
+    for sender in SenderConfig.objects.filter(active=True, pk__in=held.values("sender"))[:MAILBOXES]:
         waiting = Delivery.objects.filter(sender=sender, state=State.HELD, reason=Reason.SENDER_INACTIVE)
-        moved += _move(waiting, now, state=State.QUEUED, reason=Reason.NONE)
+        moved += _move(waiting, now, state=State.QUEUED, reason=Reason.NONE, released_at=now)
         Mailbox.objects.filter(senders=sender).update(wake_at=now)
     return moved
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice
 from typing import NamedTuple
 from uuid import UUID
 
@@ -31,7 +31,7 @@ _chunks = Insert(ContentChunk, "content", "number", "data", "created_at")
 _deliveries = Insert(
     Delivery,
     *("id", "message_id", "sender_id", "mailbox_id", "created_at", "size", "recipient_count", "urgency"),
-    *("route", "client_key"),
+    *("route", "client_key", "part"),
 )
 _recipients = Insert(Recipient, "message_id", "delivery_id", "address", "address_key")
 
@@ -51,6 +51,13 @@ class Box(NamedTuple):
 
     id: int
     recipients_per_message: int
+
+
+class Part(NamedTuple):
+    """Recipients that one delivery takes, numbered from 1; 0 where that is all of them."""
+
+    number: int
+    recipients: tuple[str, ...]
 
 
 class Store:
@@ -88,11 +95,11 @@ class Store:
             for part in _parts(mail.submission.recipients, box.recipients_per_message)
         ]
         numbered = list(zip(_delivery_ids(len(parts)), parts, strict=True))
-        _deliveries(_delivery(number, mail, box, part, now) for number, (mail, part, box) in numbered)
+        _deliveries(_delivery(pk, mail, box, part, now) for pk, (mail, part, box) in numbered)
         _recipients(
-            [mail.id, number, address, address.lower()]
-            for number, (mail, part, _) in numbered
-            for address in part
+            [mail.id, pk, address, address.lower()]
+            for pk, (mail, part, _) in numbered
+            for address in part.recipients
         )
         counters.add(counters.ACCEPTED, len(mails))
 
@@ -137,28 +144,31 @@ def _message(mail: Submission, now: datetime) -> list[object]:
     ]
 
 
-def _delivery(
-    number: int, mail: Submission, mailbox_id: int, recipients: tuple[str, ...], now: datetime
-) -> list[object]:
+def _delivery(pk: int, mail: Submission, mailbox_id: int, part: Part, now: datetime) -> list[object]:
     return [
-        number,
+        pk,
         mail.id,
         mail.sender_id,
         mailbox_id,
         now,
         mail.content.size,
-        len(recipients),
+        len(part.recipients),
         mail.urgency,
         mail.route,
         mail.client_key,
+        part.number,
     ]
 
 
-def _parts(recipients: tuple[str, ...], most: int) -> Iterator[tuple[str, ...]]:
+def _parts(recipients: tuple[str, ...], most: int) -> Iterator[Part]:
     """Split recipients into what one message through the mailbox may have."""
+    first = 1 if most and len(recipients) > most else 0
     rest = iter(recipients)
-    while part := tuple(islice(rest, most)):
-        yield part
+    for number in count(first):
+        taken = tuple(islice(rest, most or None))
+        if not taken:
+            return
+        yield Part(number, taken)
 
 
 def _delivery_ids(count: int) -> Iterable[int]:

@@ -28,6 +28,11 @@ def state_of(message) -> str:
         ("hold", State.QUEUED, State.HELD, "1 message held."),
         ("release", State.HELD, State.QUEUED, "1 message released."),
         ("cancel", State.HELD, State.CANCELLED, "1 message cancelled."),
+        ("requeue", State.UNCERTAIN, State.QUEUED, "1 message queued again."),
+        ("hold", State.UNCERTAIN, State.HELD, "1 message held."),
+        ("cancel", State.UNCERTAIN, State.CANCELLED, "1 message cancelled."),
+        ("hold", State.RESERVED, State.HELD, "1 message held."),
+        ("cancel", State.RESERVED, State.CANCELLED, "1 message cancelled."),
     ],
 )
 def test_one_message_is_acted_on_and_the_actor_is_on_record(browser, sender, name, before, after, said):
@@ -64,13 +69,17 @@ def test_a_page_offers_what_makes_sense(browser, sender):
     assert offers(State.HELD) == {"release", "cancel"}
     assert offers(State.FAILED) == {"requeue"}
     assert offers(State.SENT) == set()
-    assert offers(State.UNCERTAIN) == {"cancel"}
+    assert offers(State.UNCERTAIN) == {"requeue", "hold", "cancel"}
+    assert offers(State.RESERVED) == {"hold", "cancel"}
+    assert offers(State.SENDING) == set()
 
 
 def test_what_may_have_been_sent_is_warned_about(browser, sender):
     doubtful = make_message(sender, state=State.HELD, delivery={"reason": Reason.UNCERTAIN})
     plain = make_message(sender, state=State.HELD, delivery={"reason": Reason.BY_HAND})
+    waiting = make_message(sender, state=State.UNCERTAIN, delivery={"reason": Reason.UNCERTAIN})
     assert "may get it twice" in browser.get(f"{LIST}{doubtful.pk}/do/release/").content.decode()
+    assert "may get it twice" in browser.get(f"{LIST}{waiting.pk}/do/requeue/").content.decode()
     assert "may get it twice" not in browser.get(f"{LIST}{plain.pk}/do/release/").content.decode()
 
 

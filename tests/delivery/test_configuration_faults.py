@@ -179,6 +179,22 @@ def test_a_refused_secret_stays_the_reason_while_entra_is_away(office):
     assert fresh(office.registration).failing == Reason.SECRET_WRONG
 
 
+def test_mail_that_was_held_for_longer_than_mail_may_wait_is_sent_when_it_is_mended(office, settings):
+    settings.DELIVERY_MAX_AGE = 600
+    box = office.box("blocked@contoso.test")
+    deliveries = office.queue(3, box)
+    office.work()
+    office.later(1200)
+    assert_held(deliveries, Reason.MAILBOX_BLOCKED)
+
+    office.sandbox.world(mailboxes={box.address: {"tenant": box.registration.tenant_id} | NORMAL})
+    office.sandbox.fault("sendMail", "status", status=500)
+    office.later(PROBE_INTERVAL + 1)
+    office.later(60)
+
+    assert_all_sent_once(office, deliveries)
+
+
 def test_mail_that_arrives_behind_a_broken_mailbox_is_held_without_a_try(office):
     box = office.box("blocked@contoso.test")
     office.queue(1, box)

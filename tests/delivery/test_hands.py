@@ -165,3 +165,21 @@ def test_releasing_what_a_broken_mailbox_holds_holds_it_again_without_a_request(
 
     assert (fresh(delivery).state, delivery.reason) == (State.HELD, Reason.MAILBOX_BLOCKED)
     assert len(office.requests()) == asked
+
+
+@pytest.mark.parametrize(
+    ("action", "before"),
+    [(hand.release, State.HELD), (hand.requeue, State.FAILED), (hand.requeue, State.HELD)],
+)
+def test_mail_that_is_set_free_has_its_whole_time_again(office, settings, action, before):
+    settings.DELIVERY_MAX_AGE = 60
+    delivery = office.one(state=before)
+    office.later(120)
+    office.sandbox.fault("sendMail", "status", status=500, times=None)
+
+    action(delivery.message_id, "ann")
+    office.work()
+    assert (fresh(delivery).state, delivery.attempts) == (State.DEFERRED, 1)
+
+    office.later(61)
+    assert (fresh(delivery).state, delivery.reason) == (State.FAILED, Reason.TOO_OLD)

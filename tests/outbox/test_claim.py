@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
-from mailrelay.outbox import capacity, claim, clock, leases, settle
+from mailrelay.outbox import capacity, claim, clock, leases, scheduler, settle
 from mailrelay.outbox.settle import Result
 from mailrelay.vocabulary import Outcome, State, Urgency
 from tests.outbox import rows
@@ -208,6 +208,18 @@ def test_a_failing_registration_gives_one_probe_for_all_its_mailboxes():
     assert app.retry_at > clock.now() + timedelta(seconds=20)
 
 
+def test_a_probe_that_is_won_for_nothing_is_anothers_at_once():
+    app = rows.registration(failing="unreachable", retry_at=clock.now() - timedelta(seconds=1))
+    empty = rows.mailbox("empty@x.test", app, messages_per_minute=1, tokens=0, tokens_at=clock.now())
+    able = rows.mailbox("able@x.test", app)
+    rows.queue(empty, 1)
+    rows.queue(able, 1)
+
+    assert claimed(empty) == []
+    assert scheduler._probes(Mailbox.objects.all(), clock.now()) == [able.pk]
+    assert len(claimed(able)) == 1
+
+
 def test_an_inactive_registration_sends_nothing():
     box = rows.mailbox()
     AppRegistration.objects.update(active=False)
@@ -259,3 +271,15 @@ def test_a_limit_set_after_much_mail_without_one_starts_with_a_full_bucket():
     rows.queue(box, 20)
 
     assert len(claimed(box)) == 10
+
+
+def test_parts_of_a_split_message_have_tasks_of_different_names():
+    box = rows.mailbox()
+    (whole,) = rows.queue(box, 1)
+    parts = [rows.queue(box, 1, part=number)[0] for number in (1, 2)]
+    Delivery.objects.filter(pk__in=[part.pk for part in parts]).update(message=parts[0].message_id)
+
+    names = [reservation.task_id for reservation in claim.claim(box.pk)]
+
+    split = parts[0].message_id.hex
+    assert names == [f"{whole.message_id.hex}.1", f"{split}.1.1", f"{split}.2.1"]
