@@ -343,6 +343,23 @@ CSRF_TRUSTED_ORIGINS = ENV.parsed(
     help="Origins such as https://mail.example.org when a proxy ends TLS",
     fallback=[],
 )
+WEB_HTTPS = ENV.flag(
+    "WEB_HTTPS",
+    not EMBEDDED,
+    help="People reach the admin over https: cookies are marked Secure, and browsers are told to stay with "
+    "https (HSTS); true with DATABASE_URL, false with the embedded default",
+)
+WEB_TRUSTED_PROXIES: tuple[Network, ...] = ENV.parsed(
+    "WEB_TRUSTED_PROXIES",
+    "",
+    networks,
+    kind="networks",
+    help="Proxies whose X-Forwarded-For is believed, so that failed logins count by the browser's address",
+    fallback=(),
+)
+WEB_SESSION_HOURS = ENV.integer(
+    "WEB_SESSION_HOURS", 12, help="Hours after which a person has to sign in again", at_least=1
+)
 LOG_LEVEL = ENV.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), help="How much is logged")
 LOG_FORMAT = ENV.choice("LOG_FORMAT", "text", ("text", "json"), help="Shape of the log lines on stderr")
 DJANGO_SUPERUSER_USERNAME = ENV.text(
@@ -379,6 +396,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "mailrelay.console.protection.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -389,6 +407,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
+SESSION_COOKIE_AGE = WEB_SESSION_HOURS * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = WEB_HTTPS
 # Files are served from the applications' own folders where nobody ran collectstatic (make run, make demo).
 WHITENOISE_USE_FINDERS = True
 warnings.filterwarnings("ignore", message="No directory at")
