@@ -15,6 +15,8 @@ from gateway.settings import ENV
 TAG = "gateway"
 MOUNTS = Path("/proc/mounts")
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "fuse.sshfs", "afs"}
+#: The mark that `migrate_queue` leaves in DATA_DIR.
+MOVED = "moved-to-another-database"
 MISSION = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "SENDER_EMAIL")
 CREDENTIALS = (
     "AZURE_CLIENT_SECRET",
@@ -161,6 +163,34 @@ def sqlite_is_local(**_: Any) -> list[CheckMessage]:
             f"The SQLite database would lie on a network file system ({kind}), where it can be damaged.",
             hint="Point DATA_DIR at a disk of this machine, or set DATABASE_URL to PostgreSQL.",
             id="gateway.E009",
+        )
+    ]
+
+
+@register(TAG)
+def volume(**_: Any) -> list[CheckMessage]:
+    """Warn of a queue on a container's own layer, which ends with the container."""
+    if not settings.EMBEDDED or _file_system(settings.DATA_DIR) != "overlay":
+        return []
+    return [
+        Warning(
+            f"DATA_DIR={settings.DATA_DIR} IS NOT A VOLUME: ACKNOWLEDGED MAIL IS LOST WITH THIS CONTAINER.",
+            hint=f"Mount a volume at {settings.DATA_DIR}; deploy/overlays/single has one.",
+            id="gateway.W020",
+        )
+    ]
+
+
+@register(TAG)
+def moved(**_: Any) -> list[CheckMessage]:
+    """Refuse a queue that went to another database: sending from it would send everything twice."""
+    if not settings.EMBEDDED or not (settings.DATA_DIR / MOVED).exists():
+        return []
+    return [
+        Error(
+            f"The queue of {settings.DATA_DIR} was moved to another database.",
+            hint=f"Set DATABASE_URL. To go back, with nothing running there: remove {MOVED} from DATA_DIR.",
+            id="gateway.E030",
         )
     ]
 

@@ -49,6 +49,12 @@ def refuse_wrong_field_key() -> None:
         )
 
 
+def refuse_foreign_database(instead: str) -> None:
+    """Raise CommandError where the database is not the embedded one; `instead` is what does it there."""
+    if not settings.EMBEDDED:
+        raise CommandError(f"This is for the embedded SQLite database. With PostgreSQL: {instead}")
+
+
 def refuse_unmigrated() -> None:
     """Raise CommandError unless the database is there and has this version's tables."""
     try:

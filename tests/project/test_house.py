@@ -8,7 +8,7 @@ from tests.project.files import ROOT, files, imports, name_of
 ROWS = (
     {"management", "apps"},
     {"processes"},
-    {"console", "configuration", "diagnosis", "postmaster"},
+    {"console", "configuration", "diagnosis", "postmaster", "upkeep"},
     {"health"},
     {"smtp"},
     {"delivery"},

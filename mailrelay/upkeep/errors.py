@@ -1,0 +1,5 @@
+"""What upkeep refuses, in sentences for the person who asked."""
+
+
+class UpkeepError(Exception):
+    """Nothing was changed; the text says why and what to do."""
