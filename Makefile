@@ -61,4 +61,35 @@ soak: setup  ## Run the long tests: kills, floods and hours of traffic
 .PHONY: services-test
 services-test: setup  ## Run the tests that need Redis, RabbitMQ and PostgreSQL programs, or say what to install
 	@scripts/services.sh
+	@scripts/install-test-clients.sh
 	REQUIRE_SERVICES=1 $(VENV)/pytest -m "services and not soak" $(T)
+
+.PHONY: ci
+ci:  ## All that must hold before a change counts: on Debian as root it installs the programs that tests start
+	bash .ci/run
+
+.PHONY: deploy-tools
+deploy-tools: setup  ## Install what tests/deploy checks docker/ and deploy/ with, into .venv/tools
+	@scripts/deploy-tools.sh
+
+.PHONY: image
+image:  ## Build the container image; I="--load --tag NAME" are arguments of docker buildx build
+	docker/build.sh $(I)
+
+.PHONY: image-scan
+image-scan:  ## Look for known weaknesses in IMAGE; fails for those that are serious and have a fix
+	docker run --rm --volume /var/run/docker.sock:/var/run/docker.sock aquasec/trivy:0.66.0 image \
+		--exit-code 1 --severity HIGH,CRITICAL --ignore-unfixed $(IMAGE)
+
+.PHONY: image-sbom
+image-sbom:  ## Write what is inside IMAGE to sbom.cdx.json (CycloneDX); needs syft
+	syft scan $(IMAGE) --output cyclonedx-json=sbom.cdx.json
+
+.PHONY: image-sign
+image-sign:  ## Sign IMAGE and attach its list of parts, by the identity of the workflow; needs cosign
+	cosign sign --yes --recursive $(IMAGE)
+	cosign attest --yes --type cyclonedx --predicate sbom.cdx.json $(IMAGE)
+
+.PHONY: release-notes
+release-notes:  ## Print the section of CHANGELOG.md for VERSION
+	@python3 scripts/release_notes.py $(VERSION)

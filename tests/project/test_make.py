@@ -11,7 +11,8 @@ from tests.project.files import ROOT
 
 CONTRACT = {
     *("help", "setup", "demo", "test", "run", "lint", "fmt", "lock", "docs"),
-    *("bench", "soak", "services-test"),
+    *("bench", "soak", "services-test", "ci", "deploy-tools"),
+    *("image", "image-scan", "image-sbom", "image-sign", "release-notes"),
 }
 
 
