@@ -28,7 +28,6 @@ class Move(StrEnum):
     PROMOTE = "promote"
     PAUSE = "pause"
     HOLD = "hold"
-    RELEASE = "release"
     AGE = "age"
     BY_HAND = "by_hand"
     RETAIN = "retain"

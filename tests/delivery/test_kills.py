@@ -12,8 +12,9 @@ BEFORE_THE_COMMIT = ["accept.before"]
 #: Killed here, the mail is stored, and the client has no 250: it may send again, which is its right.
 BEFORE_THE_REPLY = ["accept.after", "reply.before"]
 #: Killed here, Graph was certainly not asked.
-#: The first claim of a new process finds nothing: the start wakes the environment's mailbox.
-BEFORE_THE_REQUEST = ["claim.before:2", "claim.after:2", "lease.before", "lease.after", "begin.before"]
+BEFORE_THE_REQUEST = ["lease.before", "lease.after", "begin.before"]
+#: Killed here too, at the claim that finds mail: of a process that starts with some, it is the first.
+AT_THE_CLAIM = ["claim.before", "claim.after"]
 #: Killed here, the record cannot tell whether Graph was asked; it was not.
 ATTEMPT_OPEN = ["begin.after", "graph.before"]
 #: Killed here, the record cannot tell either; Graph had taken the mail.
@@ -74,6 +75,20 @@ def test_a_kill_before_the_request_sends_once(embedded, point):
 
     assert copies(embedded) == 1
     assert rows(embedded.environment, "SELECT copies FROM mailrelay_delivery") == [(0,)]
+
+
+@pytest.mark.parametrize("point", AT_THE_CLAIM)
+def test_a_kill_at_the_claim_sends_once(embedded, point):
+    listener = kill_at(embedded, "accept.after")
+    listener.start(wait=False, FAILPOINT=point)
+    listener.wait_until_killed()
+    ((state, claims),) = rows(embedded.environment, "SELECT state, claims FROM mailrelay_delivery")
+    assert (state, claims) == (("reserved", 1) if point == "claim.after" else ("queued", 0))
+
+    listener.start()
+    embedded.wait_for(sent=1)
+
+    assert copies(embedded) == 1
 
 
 @pytest.mark.parametrize("point", [*ATTEMPT_OPEN, *ANSWER_UNRECORDED])
