@@ -2,7 +2,7 @@
 
 from mailrelay.models.attempts import SendLog, TimelineEntry
 from mailrelay.models.clients import SmtpClient
-from mailrelay.models.counters import Counter, Worker
+from mailrelay.models.counters import Counter, HourlyTotal, Worker
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
 from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
 
@@ -11,6 +11,7 @@ __all__ = [
     "ContentChunk",
     "Counter",
     "Delivery",
+    "HourlyTotal",
     "Mailbox",
     "Message",
     "Recipient",

@@ -22,6 +22,20 @@ class Counter(models.Model):
         return f"{self.name}={self.value}"
 
 
+class HourlyTotal(models.Model):
+    """What a total had come to when it was last looked at in an hour: two of them make the hour's number."""
+
+    hour = models.DateTimeField()
+    name = models.CharField(max_length=100)
+    total = models.BigIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["hour", "name"], name="total_of_hour"),)
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.total} at {self.hour:%Y-%m-%d %H}"
+
+
 class Worker(models.Model):
     """A process that delivers, seen alive at `seen_at`."""
 

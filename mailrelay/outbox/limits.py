@@ -60,6 +60,12 @@ SLIDING = (
 COLUMNS = ("tokens", "tokens_at", "cooling", *(sliding.entries for sliding in SLIDING))
 
 
+def recipients_today(mailbox: Mailbox, now: datetime) -> int:
+    """Return the recipients of the last 24 hours that count against the mailbox's limit."""
+    daily = next(sliding for sliding in SLIDING if sliding.limit == "recipients_per_day")
+    return daily.window.used(mailbox.recipient_window, now)
+
+
 def refill(mailbox: Mailbox, now: datetime) -> None:
     """Put into the bucket what the time since its last look has earned; time run backwards earns nothing.
 

@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef
 
 from mailrelay.models import Delivery, Mailbox
 from mailrelay.models.messages import AGED_FROM
-from mailrelay.outbox import blame, clock, counters, follow, statements, stoppage
+from mailrelay.outbox import blame, clock, counters, follow, rollups, statements, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Reason, State
@@ -34,6 +34,7 @@ def run() -> bool:
     moved = stoppage.reconcile()
     aged = statements.found(PAST_ITS_TIME, _oldest(clock.now())) and write(Move.AGE, _age_batch)
     counters.fold()
+    rollups.keep()
     return bool(moved or aged)
 
 

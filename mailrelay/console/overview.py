@@ -1,0 +1,262 @@
+"""The first page: what waits, what went out, who sends, what expires, and what of the machinery is alive.
+
+Nothing here counts what has been sent: history comes from the roll-ups, and what waits is counted on the
+partial indexes of the queue, as far as COUNTED.
+"""
+
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from celery import current_app
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Min
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from mailrelay.console import cells
+from mailrelay.console.charts import Series, stacked
+from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.words import state_words
+from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, Worker
+from mailrelay.models.messages import AGED_FROM, IN_FLIGHT
+from mailrelay.outbox import capacity, clock, counters, limits, rollups
+from mailrelay.vocabulary import State
+
+#: The states that the page counts, in the order of what wants a person most.
+WAITING = (State.HELD, State.UNCERTAIN, State.DEFERRED, State.QUEUED)
+#: Messages that are counted at most for a number on the page.
+COUNTED = 10_000
+#: Senders that the page lists.
+LISTED = 100
+HOURS, DAYS = 24, 30
+#: Days before the end of a secret at which it is shown as a warning, and as a fault.
+SOON, PRESSING = 30, 14
+#: Seconds for which a look at the broker counts, and that it may take.
+BROKER_REMEMBERED, BROKER_BUDGET = 15.0, 1
+_SERIES = ((counters.SENT, "sent", "good"), (counters.DEFERRED, "put off", "waiting"))
+_FAILED = (counters.FAILED, "failed", "bad")
+_broker: tuple[float, bool] = (0.0, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number with the list behind it."""
+
+    title: str
+    value: str
+    tone: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class SenderHealth:
+    name: str
+    link: str
+    mailbox: str
+    mailbox_link: str
+    badge: SafeString
+    why: str
+    in_flight: str
+    recipients: str
+    last_success: SafeString
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line of the machinery: its name, a badge, and what is said of it."""
+
+    name: str
+    badge: SafeString
+    text: str
+    link: str = ""
+
+
+def context() -> dict[str, Any]:
+    """Gather what the page shows, in a number of queries that does not grow with what is on record."""
+    now = clock.now()
+    return {
+        "numbers": _numbers(now),
+        "charts": _charts(),
+        "senders": _senders(now),
+        "endings": _endings(now),
+        "machinery": [*_workers(now), _broker_fact(), _database(), _spool()],
+    }
+
+
+def _messages(**filters: str) -> str:
+    query = f"?{urlencode(filters)}" if filters else ""
+    return reverse("admin:mailrelay_message_changelist") + query
+
+
+# --- Numbers and charts --------------------------------------------------------------------------------
+
+
+def _numbers(now: datetime) -> list[Number]:
+    waiting = [_waiting(state) for state in WAITING]
+    oldest = Delivery.objects.filter(state=State.QUEUED).aggregate(at=Min(AGED_FROM))["at"]
+    age = (now - oldest).total_seconds() if oldest else 0
+    tone = "bad" if age > 3600 else "waiting" if age > 300 else "quiet"
+    failed = Message.objects.filter(state=State.FAILED, created_at__gte=now - timedelta(days=1))
+    lost = _capped(failed.order_by()[: COUNTED + 1].count())
+    return [
+        *waiting,
+        Number("Oldest due", cells.span(age) if oldest else "–", tone, _messages(state="queued")),
+        Number(
+            "Failed, of the last 24 h",
+            lost,
+            "quiet" if lost == "0" else "bad",
+            _messages(state="failed", since="24h"),
+        ),
+    ]
+
+
+def _waiting(state: State) -> Number:
+    words = state_words(state)
+    count = Message.objects.filter(state=state).order_by()[: COUNTED + 1].count()
+    return Number(words.title, _capped(count), words.tone if count else "quiet", _messages(state=state.value))
+
+
+def _capped(count: int) -> str:
+    return f"{COUNTED:,}+" if count > COUNTED else f"{count:,}"
+
+
+def _charts() -> list[tuple[str, list[Series], SafeString]]:
+    hourly = rollups.hourly(DAYS * 24)
+    day = [Series(title, tone, hourly[name][-HOURS:]) for name, title, tone in (*_SERIES, _FAILED)]
+    month = [Series(title, tone, _daily(hourly[name])) for name, title, tone in (*_SERIES, _FAILED)]
+    return [
+        ("Last 24 hours", day, stacked("By the hour", day, "%d %b, %H:00 UTC")),
+        ("Last 30 days", month, stacked("By the day", month, "%d %b")),
+    ]
+
+
+def _daily(points: Iterable[tuple[datetime, int]]) -> list[tuple[datetime, int]]:
+    days: dict[datetime, int] = {}
+    for at, value in points:
+        day = at.replace(hour=0)
+        days[day] = days.get(day, 0) + value
+    return list(days.items())
+
+
+# --- Senders -------------------------------------------------------------------------------------------
+
+
+def _senders(now: datetime) -> list[SenderHealth]:
+    rows = SenderConfig.objects.filter(active=True).select_related("mailbox__registration").order_by("name")
+    hidden = (f"mailbox__registration__{name}" for name in WITHOUT_SECRETS)
+    listed = list(rows.defer(*hidden)[:LISTED])
+    boxes = [row.mailbox_id for row in listed]
+    counts = Delivery.objects.filter(IN_FLIGHT, mailbox__in=boxes).order_by().values_list("mailbox")
+    running = dict(counts.annotate(n=Count("pk")))
+    return [_health(row, running.get(row.mailbox_id, 0), now) for row in listed]
+
+
+def _health(row: SenderConfig, running: int, now: datetime) -> SenderHealth:
+    box = row.mailbox
+    label, tone, why = _standing(box, now)
+    used = limits.recipients_today(box, now)
+    return SenderHealth(
+        name=row.name,
+        link=reverse("admin:mailrelay_senderconfig_change", args=[row.pk]),
+        mailbox=box.address,
+        mailbox_link=reverse("admin:mailrelay_mailbox_change", args=[box.pk]),
+        badge=cells.badge(label, tone),
+        why=why,
+        in_flight=f"{running} of {box.concurrency}" if box.concurrency else str(running),
+        recipients=f"{used:,} of {box.recipients_per_day:,}" if box.recipients_per_day else f"{used:,}",
+        last_success=cells.moment(box.succeeded_at, now),
+        error=_error(box),
+    )
+
+
+def _standing(box: Mailbox, now: datetime) -> tuple[str, str, str]:
+    if not box.registration.active:
+        return "App registration off", "bad", ""
+    if box.registration.failing:
+        return "No token", "bad", ""
+    if box.blocked:
+        return "Held", "bad", ""
+    if box.paused_until is not None and box.paused_until > now:
+        return "Paused", "waiting", f"goes on {cells.relative(box.paused_until, now)}"
+    return "Open", "good", ""
+
+
+def _error(box: Mailbox) -> str:
+    return box.registration.failing_text or box.blocked_text or (box.pause_text if box.failures else "")
+
+
+# --- What ends, and what is alive ----------------------------------------------------------------------
+
+
+def _endings(now: datetime) -> list[Fact]:
+    names = {"secret": "client secret", "next_secret": "newer client secret", "certificate": "certificate"}
+    rows = AppRegistration.objects.filter(active=True).defer(*WITHOUT_SECRETS)
+    ends = [(end, row, proof) for row in rows for proof, end in row.endings().items()]
+    return [
+        Fact(
+            row.name,
+            _days_left((end - now).days),
+            f"{names[proof]}, until {end:%d %b %Y}",
+            reverse("admin:mailrelay_appregistration_change", args=[row.pk]),
+        )
+        for end, row, proof in sorted(ends, key=lambda item: item[0])
+    ]
+
+
+def _days_left(days: int) -> SafeString:
+    tone = "bad" if days < PRESSING else "waiting" if days < SOON else "good"
+    return cells.badge("expired" if days < 0 else f"{days} days left", tone)
+
+
+def _workers(now: datetime) -> Sequence[Fact]:
+    alive = Worker.objects.filter(seen_at__gte=now - timedelta(seconds=capacity.HEARTBEAT * capacity.MISSED))
+    count = alive.count()
+    link = reverse("admin:mailrelay_worker_changelist")
+    if count:
+        return [Fact("Workers", cells.badge(f"{count} alive", "good"), "", link)]
+    text = "Nobody delivers: mail is accepted and waits until a worker is started."
+    return [Fact("Workers", cells.badge("none seen", "bad"), text, link)]
+
+
+def _broker_fact() -> Fact:
+    if settings.CELERY_BROKER_URL.startswith("memory:"):
+        return Fact("Broker", cells.badge("in this process", "good"), "")
+    if _broker_answers():
+        return Fact("Broker", cells.badge("answers", "good"), "")
+    text = "It cannot be reached: mail is accepted and waits. manage.py doctor says more."
+    return Fact("Broker", cells.badge("not seen", "bad"), text)
+
+
+def _broker_answers() -> bool:
+    """Connect as publishing does, at most once in BROKER_REMEMBERED seconds."""
+    global _broker  # noqa: PLW0603 - one look for every page of this process
+    at, answered = _broker
+    if at and time.monotonic() - at < BROKER_REMEMBERED:
+        return answered
+    with current_app.connection_for_write(connect_timeout=BROKER_BUDGET) as link:
+        try:
+            link.ensure_connection(max_retries=1, timeout=BROKER_BUDGET)
+            answered = True
+        except Exception:  # noqa: BLE001 - kombu and its transports raise what they like
+            answered = False
+    _broker = (time.monotonic(), answered)
+    return answered
+
+
+def _database() -> Fact:
+    name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(connection.vendor, connection.vendor)
+    return Fact("Database", cells.badge("answers", "good"), name)
+
+
+def _spool() -> Fact:
+    usage = shutil.disk_usage(settings.DATA_DIR)
+    free = usage.free / usage.total
+    tone = "bad" if free < 0.05 else "waiting" if free < 0.15 else "good"
+    return Fact("Disk", cells.badge(f"{free:.0%} free", tone), f"{cells.size(usage.free)} in DATA_DIR")
