@@ -47,6 +47,16 @@ class Listener:
     def loopback(self) -> bool:
         return self.host in {"localhost", "::1"} or self.host.startswith("127.")
 
+    def offers_starttls(self, *, certificate: bool) -> bool:
+        return self.starttls in {"optional", "required"} or (
+            not self.starttls and not self.implicit_tls and certificate
+        )
+
+    def takes_logins(self, *, certificate: bool) -> bool:
+        """Whether a client can come to where AUTH is offered, given whether there is a certificate."""
+        encrypted = self.implicit_tls or self.offers_starttls(certificate=certificate)
+        return self.auth != "off" and (encrypted or self.cleartext_auth)
+
     @property
     def needs_certificate(self) -> bool:
         return self.implicit_tls or self.starttls in {"optional", "required"}

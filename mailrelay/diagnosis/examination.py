@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mailrelay.diagnosis import (
     broker,
+    certificate,
     credentials,
     exposure,
     mailboxes,
@@ -22,6 +23,7 @@ def findings() -> Iterator[Finding]:
     yield from setup.environment()
     yield from storage.data_dir()
     yield from storage.room()
+    yield from certificate.of_listener()
     yield from broker.reachable()
     database = list(records.reachable())
     yield from database

@@ -25,9 +25,10 @@ def reach() -> Iterator[Finding]:
         return
     # Who logs in is known by its password.
     clients = [client for client in load().clients if not client.login]
-    logins = len(load().clients) - len(clients)
+    certificate = bool(settings.SMTP_TLS_CERT_FILE)
+    logins = [one.name for one in settings.SMTP_LISTENERS if one.takes_logins(certificate=certificate)]
     if logins:
-        yield CHECK.ok(f"{logins} clients may log in on {shown}.")
+        yield CHECK.ok(f"{len(load().clients) - len(clients)} clients may log in on {', '.join(logins)}.")
     if not logins and all(network.is_loopback for client in clients for network in client.networks):
         yield CHECK.problem(
             f"{shown} listens beyond this machine, but nobody there may send: the listener does not start.",

@@ -6,7 +6,6 @@ from ipaddress import ip_address
 
 from django.conf import settings
 
-from gateway.listeners import Listener
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.models import SmtpClient
 from mailrelay.postmaster.errors import PostmasterError
@@ -43,21 +42,16 @@ def _rules(row: SmtpClient) -> str:
 def settings_to_copy(row: SmtpClient, password: str) -> Iterator[str]:
     """What somebody enters into the device or application, once for each listener that serves it."""
     for listener in settings.SMTP_LISTENERS:
-        encryption = _encryption(listener)
-        if row.login and (listener.auth == "off" or (encryption == "none" and not listener.cleartext_auth)):
+        certificate = bool(settings.SMTP_TLS_CERT_FILE)
+        logins = listener.takes_logins(certificate=certificate)
+        if (row.login and not logins) or (not row.login and listener.auth == "required"):
             continue
+        encryption = "none"
+        if listener.implicit_tls or listener.offers_starttls(certificate=certificate):
+            encryption = "SSL/TLS" if listener.implicit_tls else "STARTTLS"
         host = settings.SMTP_HOSTNAME if listener.host in {"0.0.0.0", "::"} else listener.host  # noqa: S104
         login = f"user name {row.login}, password {password}" if row.login else "no user name, no password"
         yield f"server {host}, port {listener.port}, encryption {encryption}, {login}"
-
-
-def _encryption(listener: Listener) -> str:
-    if listener.implicit_tls:
-        return "SSL/TLS"
-    offered = listener.starttls in {"optional", "required"} or (
-        not listener.starttls and bool(settings.SMTP_TLS_CERT_FILE)
-    )
-    return "STARTTLS" if offered else "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,23 @@
 """The listener with what it needs: the configuration in memory, the acceptor, and the scheduler's ear."""
 
 import hashlib
+import logging
+import resource
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from gateway.listeners import Listener
 from mailrelay.outbox import environment, scheduler
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.routing.loading import Watch
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
+
+logger = logging.getLogger(__name__)
+
+#: Files that a process has open beside one connection and one spool file for each client.
+OTHER_FILES = 200
 
 
 class Relay:
@@ -19,6 +25,7 @@ class Relay:
 
     def __init__(self) -> None:
         environment.upsert()
+        _allow_files(2 * settings.SMTP_MAX_CONNECTIONS + OTHER_FILES)
         self._watch = Watch()
         self._refuse_open_relay()
         self._acceptor = Acceptor(accepted=scheduler.poke)
@@ -44,7 +51,10 @@ class Relay:
         networks = [
             network for client in self._watch().clients if not client.login for network in client.networks
         ]
-        if any(not network.is_loopback for network in networks) or any(map(_takes_logins, beyond)):
+        certificate = bool(settings.SMTP_TLS_CERT_FILE)
+        if any(listener.takes_logins(certificate=certificate) for listener in beyond):
+            return
+        if any(not network.is_loopback for network in networks):
             return
         if beyond:
             raise CommandError(
@@ -55,9 +65,19 @@ class Relay:
             )
 
 
-def _takes_logins(listener: Listener) -> bool:
-    encrypted = listener.implicit_tls or (listener.starttls != "off" and bool(settings.SMTP_TLS_CERT_FILE))
-    return listener.auth != "off" and (encrypted or listener.cleartext_auth)
+def _allow_files(count: int) -> None:
+    """Let this process have `count` files and connections open, as far as the system lets it ask for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < count:
+        logger.warning(
+            "only %d files may be open, fewer than SMTP_MAX_CONNECTIONS may need (%d): raise the limit of "
+            "the service (ulimit -n, LimitNOFILE=)",
+            wanted,
+            count,
+        )
 
 
 def _options() -> SmtpOptions:

@@ -125,7 +125,7 @@ class Authentication(Encryption):
             return
         known = directory.client_of_login(login)
         logger.info(
-            "login refused: client=%s login=%s rule=%s",
+            "login refused: client=%s login=%s rule=%s: manage.py smtpclient password NAME sets another",
             printable(self.peer.address),
             # What nobody is called may be a password that was typed in the wrong place.
             printable(known.login) if known else "of nobody",

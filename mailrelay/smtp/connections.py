@@ -18,7 +18,9 @@ IDLE_SECONDS = 1.0
 MAKE_ROOM = 20
 
 SHUTTING_DOWN = Reply("421 4.3.2 The server is shutting down, try again later", "drain")
-TOO_MANY = Reply("421 4.7.0 Too many connections, try again later", "connections")
+TOO_MANY = Reply(
+    "421 4.7.0 Too many connections, try again later: the limit is SMTP_MAX_CONNECTIONS", "connections"
+)
 
 
 class Connections:
@@ -66,7 +68,12 @@ class Connections:
         if count <= self._limit_per_client or count <= (self._limit_of(client) or 0):
             return None
         return self._denied(
-            Reply(f"421 4.7.0 Too many connections from {client}, try again later", "connections"), "client"
+            Reply(
+                f"421 4.7.0 Too many connections from {client}, try again later: the limit is "
+                "SMTP_MAX_CONNECTIONS_PER_CLIENT",
+                "connections",
+            ),
+            "client",
         )
 
     def known(self, connection: "Connection", client: int, limit: int) -> bool:

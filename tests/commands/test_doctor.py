@@ -8,7 +8,16 @@ from django.db import connection
 
 from gateway.env import networks
 from gateway.listeners import Listener
-from mailrelay.diagnosis import broker, credentials, examination, exposure, microsoft, records, workers
+from mailrelay.diagnosis import (
+    broker,
+    certificate,
+    credentials,
+    examination,
+    exposure,
+    microsoft,
+    records,
+    workers,
+)
 from mailrelay.diagnosis.findings import Level
 from mailrelay.graph.http import GraphSession
 from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
@@ -16,6 +25,7 @@ from mailrelay.outbox import capacity, clock
 from mailrelay.vocabulary import ManagedBy, State
 from tests.harness.ports import eventually, free_port
 from tests.harness.processes import manage
+from tests.smtp.certificates import write_certificate
 
 
 @pytest.fixture
@@ -324,3 +334,24 @@ def test_candidates_come_without_those_that_are_switched_off(registration):
     AppRegistration.objects.update(active=False)
 
     assert credentials.candidates() == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("days", "level"), [(60, Level.OK), (5, Level.WARNING), (-1, Level.PROBLEM), (None, Level.PROBLEM)]
+)
+def test_it_says_how_long_the_listeners_certificate_lasts(settings, tmp_path, days, level):
+    settings.SMTP_TLS_CERT_FILE = str(tmp_path / "certificate.pem")
+    if days is not None:
+        write_certificate(tmp_path, days=days)
+
+    (found,) = certificate.of_listener()
+
+    assert found.level is level
+
+
+def test_a_listener_that_takes_logins_alone_is_well(db, settings, tmp_path):
+    settings.SMTP_TLS_CERT_FILE = str(write_certificate(tmp_path)[0])
+    settings.SMTP_LISTENERS = (Listener("0.0.0.0", 587, starttls="required", auth="required"),)
+    settings.SMTP_ALLOWED_NETWORKS = networks("loopback")
+
+    assert {found.level for found in exposure.reach()} == {Level.OK}

@@ -136,6 +136,19 @@ def test_a_listener_beyond_loopback_that_serves_nobody_there_is_refused(migrated
     assert "gateway.E011" in said and "Set SMTP_ALLOWED_NETWORKS" in said
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"SMTP_LISTENERS": "smtps://127.0.0.1:4465"}, "gateway.E022"),
+        ({"SMTP_TLS_KEY_FILE": "/nowhere/key.pem"}, "gateway.E022"),
+        ({"SMTP_TLS_CERT_FILE": "/nowhere/certificate.pem"}, "cannot be used: No such file or directory"),
+        ({"SMTP_TLS_CERT_FILE": __file__}, "gateway.E023"),
+    ],
+)
+def test_tls_without_a_certificate_that_can_be_used_is_a_sentence(migrated, wrong, said):
+    assert said in refusal(RUNSMTP, migrated, **wrong)
+
+
 @pytest.mark.parametrize("command", [RUNGATEWAY, RUNSMTP, WORKER], ids=["rungateway", "runsmtp", "worker"])
 def test_a_taken_http_port_is_a_sentence(migrated, command):
     with socket.create_server(("127.0.0.1", 0)) as other:

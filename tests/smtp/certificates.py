@@ -15,7 +15,7 @@ DAYS = 30
 
 
 def write_certificate(
-    folder: Path, name: str = "relay.example.org", *, old: bool = False
+    folder: Path, name: str = "relay.example.org", *, old: bool = False, days: int = DAYS
 ) -> tuple[Path, Path]:
     """Write `certificate.pem` and `key.pem` into `folder`; RSA for devices that know nothing else."""
     key = rsa.generate_private_key(65537, 2048) if old else ec.generate_private_key(ec.SECP256R1())
@@ -28,8 +28,8 @@ def write_certificate(
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=DAYS))
+        .not_valid_before(now - dt.timedelta(days=2))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from ipaddress import ip_network
 
 import pytest
 
@@ -131,3 +132,24 @@ def test_several_listeners_serve_at_once(open_door, tmp_path):
                 assert peer.recv(100).startswith(b"220 ")
     finally:
         thread.stop(1)
+
+
+@pytest.mark.parametrize("lines", [["AUTH LOGIN"], ["AUTH LOGIN", "cHJpbnRlcg=="], ["AUTH PLAIN"]])
+def test_a_drain_in_the_middle_of_a_login_does_not_wait_for_it(open_door, lines):
+    door = open_door(listener=Address(cleartext_auth=True))
+    with door.connect() as talk:
+        assert talk.say("EHLO x", *lines).startswith("334 ")
+        stopping = drain(door)
+        assert talk.reply().startswith("421 4.3.2 ")
+        stopping.join(30)
+    assert not stopping.is_alive()
+
+
+def test_a_drain_does_not_wait_for_the_header_of_a_proxy(open_door):
+    door = open_door(listener=Address(proxies=(ip_network("127.0.0.0/8"),)))
+    with door.connect(greeting=False) as talk:
+        eventually(lambda: len(door.service.connections.open) == 1)
+        stopping = drain(door)
+        assert talk.at_end()
+        stopping.join(30)
+    assert not stopping.is_alive()
