@@ -188,28 +188,21 @@ SMTP_MAX_RECIPIENTS = ENV.integer(
     "SMTP_MAX_RECIPIENTS", 1000, help="Recipients a transaction may name; more get 452 4.5.3", at_least=1
 )
 SMTP_TLS_CERT_FILE = ENV.text(
-    "SMTP_TLS_CERT_FILE",
-    help="PEM file with the listener's certificate and its chain; read again when it changes",
+    "SMTP_TLS_CERT_FILE", help="PEM file of the listener's certificate with its chain; read again on change"
 )
 SMTP_TLS_KEY_FILE = ENV.text(
-    "SMTP_TLS_KEY_FILE",
-    help="PEM file with the private key of that certificate",
-    shown="the file of the certificate",
+    "SMTP_TLS_KEY_FILE", help="PEM file of its private key", shown="the file of the certificate"
 )
 SMTP_MAX_CONNECTIONS = ENV.integer(
     "SMTP_MAX_CONNECTIONS", 1000, help="Connections at a time; more are told 421 4.7.0", at_least=1
 )
 SMTP_MAX_CONNECTIONS_PER_CLIENT = ENV.integer(
-    "SMTP_MAX_CONNECTIONS_PER_CLIENT",
-    50,
-    help="Connections at a time from one address, unless an SMTP client says otherwise",
-    at_least=1,
+    "SMTP_MAX_CONNECTIONS_PER_CLIENT", 50, help="The same from one address; an SMTP client's own wins"
 )
 SMTP_MAX_BYTES_IN_TRANSFER = ENV.integer(
     "SMTP_MAX_BYTES_IN_TRANSFER",
     268_435_456,
     help="Bytes of all messages that are being received at a time; more are told 452 4.3.1 and come again",
-    at_least=1024,
 )
 SMTP_IDLE_SECONDS = ENV.integer(
     "SMTP_IDLE_SECONDS", 300, help="How long a session may take for a command; 10 under stress", at_least=1
