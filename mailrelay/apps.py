@@ -11,6 +11,8 @@ class MailRelayConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         import gateway.checks  # noqa: F401 - registers the checks
+        from mailrelay.console import roles
         from mailrelay.outbox import environment
 
         post_migrate.connect(environment.after_migrate, sender=self, dispatch_uid="environment-sender")
+        post_migrate.connect(roles.ensure, sender=self, dispatch_uid="roles")

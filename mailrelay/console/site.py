@@ -5,7 +5,9 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, path, reverse
+
+from mailrelay.console import second_factor
 
 #: The screens in the order in which people need them, with what each is for.
 SCREENS = {
@@ -17,6 +19,7 @@ SCREENS = {
     "Worker": "Processes that deliver, and whether they are alive.",
     "User": "People who may log in.",
     "Group": "What people may do, by role.",
+    "AuditEvent": "Who changed what, and who looked at whose mail.",
 }
 
 
@@ -38,6 +41,10 @@ class GatewayAdminSite(AdminSite):
         figures = overview.context() if request.user.has_perm("mailrelay.view_message") else None
         more = {"overview": figures, **(extra_context or {})}
         return super().index(request, more)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        own = path("second-factor/", self.admin_view(second_factor.page), name="second_factor")
+        return [own, *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Put the screens into one list, in the order of SCREENS, each with its description."""

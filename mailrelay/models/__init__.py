@@ -4,17 +4,21 @@ from mailrelay.models.attempts import SendLog, TimelineEntry
 from mailrelay.models.clients import SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
+from mailrelay.models.people import AuditEvent, LoginBucket, SecondFactor
 from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
 
 __all__ = [
     "AppRegistration",
+    "AuditEvent",
     "ContentChunk",
     "Counter",
     "Delivery",
     "HourlyTotal",
+    "LoginBucket",
     "Mailbox",
     "Message",
     "Recipient",
+    "SecondFactor",
     "SendLog",
     "SenderConfig",
     "SmtpClient",

@@ -153,7 +153,7 @@ def test_the_page_costs_the_same_with_many_attempts_and_recipients(browser, send
             page(browser, message)
         return len(queries)
 
-    assert cost(large) == cost(small) <= 8
+    assert cost(large) == cost(small) <= 9, "one of them puts the look on record"
 
 
 def test_the_page_never_reads_a_secret(browser, sender):
