@@ -65,7 +65,9 @@ class Connections:
         connection.counted_for = client
         self._of_client[client] += 1
         count = self._of_client[client]
-        if count <= self._limit_per_client or count <= (self._limit_of(client) or 0):
+        if count <= self._limit_per_client or not self._limit_per_client:
+            return None
+        if count <= (self._limit_of(client) or 0):
             return None
         return self._denied(
             Reply(
