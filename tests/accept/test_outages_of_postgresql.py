@@ -61,6 +61,29 @@ def test_a_frozen_server_is_451_in_time_and_what_follows_is_turned_away_at_once(
         talk.close()
 
 
+def test_a_lock_that_lasts_is_451_in_time_and_probes_answer_all_the_while(on_postgresql):
+    relay = on_postgresql.relay().start()
+    queue_id_of(deliver(relay.smtp_port, sent(1)))
+
+    with on_postgresql.locked(), hand_in(relay.smtp_port, sent(2)) as talk:
+        assert reply_in_time(talk).startswith("451 4.3.0 ")
+        assert relay.get("/health") == 200
+
+    wait_until_mail_is_taken(relay)
+    eventually(lambda: on_postgresql.count("message") == 2, 30, "the disowned being gone")
+
+
+def test_a_server_without_a_free_connection_is_451_and_recovers_alone(on_postgresql):
+    relay = on_postgresql.relay().start()
+    queue_id_of(deliver(relay.smtp_port, sent(1)))
+
+    with on_postgresql.full(), hand_in(relay.smtp_port, sent(2)) as talk:
+        assert reply_in_time(talk).startswith("451 4.3.0 ")
+
+    wait_until_mail_is_taken(relay)
+    assert on_postgresql.count("message") == 2
+
+
 @contextmanager
 def commits_waiting(installation):
     """Let commits be written, but not be answered: they wait for a standby that there is not."""
