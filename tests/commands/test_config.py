@@ -407,6 +407,6 @@ def test_a_fault_of_the_database_is_a_sentence(apply, monkeypatch):
 
     monkeypatch.setattr(applying, "_client", fail)
 
-    with pytest.raises(CommandError, match=r"did not take the write: OperationalError Nothing was changed\."):
+    with pytest.raises(CommandError, match=r"takes no writes: OperationalError Nothing was changed\."):
         apply(WHOLE)
     assert not AppRegistration.objects.exists()
