@@ -15,7 +15,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mailrelay.console import cells, message_actions, outlook
+from mailrelay.console import cells, message_actions, message_preview, message_trace, outlook
 from mailrelay.console.generic import ModelAdmin
 from mailrelay.console.message_actions import ACTIONS, Action
 from mailrelay.console.message_content import download
@@ -26,6 +26,7 @@ from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, Recipient
 from mailrelay.outbox import clock
 from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.vocabulary import State
 
 #: The lookup by which the list goes on beyond its reach.
 BEFORE = "created_at__lte"
@@ -148,6 +149,13 @@ class MessageAdmin(ModelAdmin[Message]):
         protect = self.admin_site.admin_view
         return [
             path("<uuid:pk>/raw/", protect(self.raw_view), name="mailrelay_message_raw"),
+            path("<uuid:pk>/content/", protect(self.content_view), name="mailrelay_message_content"),
+            path("<uuid:pk>/html/", protect(self.html_view), name="mailrelay_message_html"),
+            path(
+                "<uuid:pk>/file/<int:number>/",
+                protect(self.attachment_view),
+                name="mailrelay_message_attachment",
+            ),
             path("<uuid:pk>/do/<slug:name>/", protect(self.action_view), name="mailrelay_message_action"),
             *super().get_urls(),
         ]
@@ -176,18 +184,57 @@ class MessageAdmin(ModelAdmin[Message]):
             actions=message_actions.offered(message, states) if may_act else [],
             may_read=request.user.has_perm("mailrelay.view_content"),
             several=len(page.parts) > 1,
+            trace=message_trace.of(message) if State.SENT in states else None,
         )
 
     def raw_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         """Hand out the raw message to whoever may read content."""
-        if not self.has_view_permission(request) or not request.user.has_perm("mailrelay.view_content"):
-            raise PermissionDenied
-        message = self._find(pk)
+        message = self._readable(request, pk)
         try:
             return download(request, message)
         except ContentRemovedError as removed:
             messages.error(request, str(removed))
             return self._to_page(pk)
+
+    def content_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        """Show what is in a message to whoever may read content."""
+        message = self._readable(request, pk)
+        try:
+            preview = message_preview.of(message)
+        except ContentRemovedError as removed:
+            messages.error(request, str(removed))
+            return self._to_page(pk)
+        kept, at = outlook.content_line(message)
+        answer = self._render(
+            request,
+            "console/message_content.html",
+            message.subject or "(no subject)",
+            message=message,
+            preview=preview,
+            kept=kept,
+            kept_when=cells.moment(at, clock.now()) if at else "",
+        )
+        answer.headers["Content-Security-Policy"] = message_preview.PAGE_POLICY
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    def html_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        """Answer the HTML for the frame of the page."""
+        message = self._readable(request, pk)
+        try:
+            return message_preview.html(request, message)
+        except ContentRemovedError as removed:
+            raise Http404(str(removed)) from None
+
+    def attachment_view(self, request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
+        message = self._readable(request, pk)
+        try:
+            answer = message_preview.attachment(message, number)
+        except ContentRemovedError as removed:
+            raise Http404(str(removed)) from None
+        if answer is None:
+            raise Http404("The message has no such file.")
+        return answer
 
     def action_view(self, request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
         """Ask on GET, act on POST."""
@@ -231,6 +278,12 @@ class MessageAdmin(ModelAdmin[Message]):
     def _render(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         common = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, {**common, **context})
+
+    def _readable(self, request: HttpRequest, pk: UUID) -> Message:
+        """Find a message for somebody who may read its content."""
+        if not self.has_view_permission(request) or not request.user.has_perm("mailrelay.view_content"):
+            raise PermissionDenied
+        return self._find(pk)
 
     def _find(self, pk: UUID) -> Message:
         message = Message.objects.filter(pk=pk).first()

@@ -259,4 +259,4 @@ def _spool() -> Fact:
     usage = shutil.disk_usage(settings.DATA_DIR)
     free = usage.free / usage.total
     tone = "bad" if free < 0.05 else "waiting" if free < 0.15 else "good"
-    return Fact("Disk", cells.badge(f"{free:.0%} free", tone), f"{cells.size(usage.free)} in DATA_DIR")
+    return Fact("Disk", cells.badge(f"{free:.0%} free", tone), f"{usage.free / 2**30:,.1f} GiB in DATA_DIR")

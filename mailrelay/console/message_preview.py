@@ -1,0 +1,188 @@
+"""A look into the content of a message: headers, text, HTML, attachments and source, all of it untrusted.
+
+HTML is an answer of its own whose policy lets nothing run and nothing be fetched; the page shows it in a
+sandboxed frame. Everything else is text that the template escapes, or a file that browsers only save.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesHeaderParser, BytesParser
+from itertools import islice
+from typing import cast
+
+from django.http import HttpResponse
+from django.utils.http import content_disposition_header
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+
+from mailrelay.console import cells
+from mailrelay.console.protection import CONTENT_SECURITY_POLICY
+from mailrelay.models import Message
+from mailrelay.outbox import content
+from mailrelay.outbox.errors import ContentRemovedError
+
+#: Bytes of a mail that is taken apart in memory; of a larger one the page shows the headers.
+LARGEST = 5 * 1024 * 1024
+#: Characters of the text and of the source that the page shows.
+SHOWN = 100_000
+#: The page may frame what this site answers, and nothing else.
+PAGE_POLICY = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
+#: No script, no form, no request: pictures are those that the mail itself carries as data.
+HTML_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'; sandbox"
+)
+FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    number: int
+    name: str
+    kind: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the page shows; `whole` is false for a mail that is too large to take apart here."""
+
+    headers: list[tuple[str, str]]
+    text: str
+    has_html: bool
+    attachments: list[Attachment]
+    source: str
+    whole: bool
+
+
+def of(message: Message) -> Preview:
+    """Read `message`. Raises ContentRemovedError when its content is not kept any more."""
+    if message.size > LARGEST:
+        return _headers_only(_first_piece(message))
+    raw = _raw(message)
+    mail = _parsed(raw)
+    files = [
+        Attachment(number, _name(part), part.get_content_type(), cells.size(len(_bytes(part))))
+        for number, part in enumerate(_files(mail))
+    ]
+    has_html = _body(mail, "html") is not None
+    return Preview(_headers(mail), _text(_body(mail, "plain"))[:SHOWN], has_html, files, _source(raw), True)
+
+
+@xframe_options_sameorigin
+def html(_request: object, message: Message) -> HttpResponse:
+    """Answer the HTML of `message` for the sandboxed frame. Raises ContentRemovedError, as `of` does."""
+    part = _body(_parsed(_raw(message)), "html") if message.size <= LARGEST else None
+    return HttpResponse(
+        _text(part),
+        content_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": HTML_POLICY, **_PRIVATE, "Referrer-Policy": "no-referrer"},
+    )
+
+
+def attachment(message: Message, number: int) -> HttpResponse | None:
+    """Answer a file of `message` to save, or None when it has no such file."""
+    files = _files(_parsed(_raw(message))) if message.size <= LARGEST else iter(())
+    part = next(islice(files, number, None), None)
+    if part is None:
+        return None
+    disposition = content_disposition_header(as_attachment=True, filename=_name(part)) or "attachment"
+    return HttpResponse(
+        _bytes(part),
+        content_type="application/octet-stream",
+        headers={
+            "Content-Disposition": disposition,
+            "Content-Security-Policy": FILE_POLICY,
+            **_PRIVATE,
+        },
+    )
+
+
+_PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def _raw(message: Message) -> bytes:
+    if message.content_removed_at is not None:
+        raise ContentRemovedError("The content of this message has been removed.")
+    return content.read(message.pk)
+
+
+def _first_piece(message: Message) -> bytes:
+    first = None if message.content_removed_at else next(content.stream(message.pk), None)
+    if first is None:
+        raise ContentRemovedError("The content of this message has been removed.")
+    return first
+
+
+def _parsed(raw: bytes) -> EmailMessage:
+    return BytesParser(policy=policy.default).parsebytes(raw)
+
+
+def _headers_only(first: bytes) -> Preview:
+    mail = BytesHeaderParser(policy=policy.default).parsebytes(first)
+    return Preview(_headers(mail), "", False, [], _source(first), False)
+
+
+def _headers(mail: EmailMessage) -> list[tuple[str, str]]:
+    # As they were sent: what a header means is the reader's business, and parsing a broken one may fail.
+    return [(name, _readable(str(value))) for name, value in mail.raw_items()]
+
+
+def _body(mail: EmailMessage, kind: str) -> EmailMessage | None:
+    wanted = f"text/{kind}"
+    parts = (part for part in _leaves(mail) if part.get_content_type() == wanted)
+    return next((part for part in parts if not _is_file(part)), None)
+
+
+def _files(mail: EmailMessage) -> Iterator[EmailMessage]:
+    bodies = (_body(mail, "plain"), _body(mail, "html"))
+    return (part for part in _leaves(mail) if all(part is not body for body in bodies))
+
+
+def _leaves(mail: EmailMessage) -> Iterator[EmailMessage]:
+    """List the parts that hold bytes; a mail inside the mail is one file."""
+    if mail.get_content_type() == "message/rfc822" or not mail.is_multipart():
+        yield mail
+        return
+    for part in mail.iter_parts():
+        yield from _leaves(cast("EmailMessage", part))
+
+
+def _is_file(part: EmailMessage) -> bool:
+    return part.get_content_disposition() == "attachment" or bool(part.get_filename())
+
+
+def _name(part: EmailMessage) -> str:
+    """Return the name of a file without what would lead elsewhere on somebody's disk."""
+    name = _readable(part.get_filename() or "").replace("\\", "/").rpartition("/")[2]
+    clean = "".join(letter for letter in name if letter.isprintable()).strip(". ")
+    return clean[:150] or ("message.eml" if part.get_content_type() == "message/rfc822" else "attachment")
+
+
+def _bytes(part: EmailMessage) -> bytes:
+    if part.get_content_type() == "message/rfc822":
+        return b"".join(
+            cast("EmailMessage", inner).as_bytes(policy=policy.compat32) for inner in part.iter_parts()
+        )
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _text(part: EmailMessage | None) -> str:
+    if part is None:
+        return ""
+    data = _bytes(part)
+    try:
+        return data.decode(part.get_content_charset("utf-8"), errors="replace")
+    except LookupError:
+        return data.decode("utf-8", errors="replace")
+
+
+def _source(raw: bytes) -> str:
+    return raw[:SHOWN].decode("utf-8", errors="replace")
+
+
+def _readable(text: str) -> str:
+    """Replace what UTF-8 cannot carry: the bytes of a header that are none (lone surrogates)."""
+    return text.encode("utf-8", errors="replace").decode()
