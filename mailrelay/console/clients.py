@@ -3,11 +3,15 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from mailrelay.console.cells import badge, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
+from mailrelay.console.devices import DeviceForm, refuse_taken, ways_in
 from mailrelay.console.fields import NetworksField, PatternsField
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
@@ -30,17 +34,16 @@ class ClientForm(ModelForm[SmtpClient]):
         model = SmtpClient
         fields = ("name", "active", "networks", "allowed_from", "urgency")
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        others = SmtpClient.objects.exclude(pk=self.instance.pk).filter(active=True)
-        taken = {word: name for name, text in others.values_list("name", "networks") for word in text.split()}
-        for word in cleaned.get("networks", "").split():
-            if word in taken:
-                self.add_error(
-                    "networks",
-                    f"The network {word} belongs to the client “{taken[word]}”: take it off there first.",
-                )
-        return cleaned
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Whoever logs in may come from anywhere.
+        self.fields["networks"].required = not self.instance.login
+
+    def clean_networks(self) -> str:
+        text = str(self.cleaned_data["networks"])
+        if not self.instance.login:
+            refuse_taken(text, self.instance)
+        return text
 
 
 @admin.register(SmtpClient, site=site)
@@ -54,6 +57,25 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
 
     def in_use(self, row: SmtpClient) -> str:  # noqa: ARG002 - its messages stay on record without it
         return ""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.device_view)
+        return [path("device/", view, name="smtpclient_device"), *super().get_urls()]
+
+    def device_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask for two fields; answer with the settings to copy, the password among them for this once."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = DeviceForm(request.POST or None)
+        made: dict[str, Any] = {}
+        if form.is_valid():
+            client, password = form.create()
+            self.log_addition(request, client, [{"added": {}}])
+            ways = list(ways_in(login=bool(password)))
+            made = {"client": client, "password": password, "ways": ways}
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "New device"}
+        page = {**context, "form": form, **made}
+        return TemplateResponse(request, "console/device.html", page, headers={"Cache-Control": "no-store"})
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -71,6 +93,8 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
 
     @admin.display(description="connects from")
     def connects_from(self, row: SmtpClient) -> SafeString:
+        if row.login:
+            return two_lines(f"logs in as {row.login}", ", ".join(row.networks.split()[:3]))
         return _some(row.networks.split(), "nowhere")
 
     @admin.display(description="may send from")
