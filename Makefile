@@ -44,6 +44,7 @@ lock: setup  ## Compile requirements/*.in to *.txt with hashes; U=--upgrade take
 	$(LOCK) requirements/run.in --output-file requirements/run.txt
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) requirements/deploy.in --output-file requirements/deploy.txt
+	$(LOCK) requirements/tracing.in --output-file requirements/tracing.txt
 
 LOCK = $(VENV)/uv pip compile $(U) --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

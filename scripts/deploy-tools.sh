@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 tools=.venv/tools
 stamp=$tools/.installed
-wanted="$(cat requirements/deploy.txt tests/deploy/schemas/package-lock.json | cksum) $PWD"
+wanted="$(cat requirements/deploy.txt requirements/tracing.txt tests/deploy/schemas/package-lock.json | cksum) $PWD"
 if [ "$(cat $stamp 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
@@ -12,6 +12,10 @@ scripts/setup.sh
 echo "Installing the checkers of docker/ and deploy/ into $tools …"
 [ -x $tools/bin/python ] || .venv/bin/python -m venv $tools
 $tools/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/deploy.txt
+# What traces need, apart from .venv: tests start processes with it and without.
+rm -rf $tools/tracing
+$tools/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --target $tools/tracing \
+    -r requirements/tracing.txt
 if command -v npm >/dev/null; then
     mkdir -p $tools/node
     cp tests/deploy/schemas/package.json tests/deploy/schemas/package-lock.json $tools/node/

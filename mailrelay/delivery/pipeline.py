@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError
 
+from mailrelay import tracing
 from mailrelay.delivery import large, reconcile, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
@@ -60,7 +61,13 @@ def deliver(delivery_id: int, token: UUID) -> None:
     if delivery is None:
         log.info("delivery %d is not this task's any more", delivery_id)
         return
-    with leases.keeper.holding(delivery):
+    message = delivery.message
+    about = {"message_id": message.queue_id, "sender": delivery.sender.name, "client": message.client_address}
+    with (
+        leases.keeper.holding(delivery),
+        tracing.about(**about),
+        tracing.span("deliver", message.pk, delivery=delivery.pk, sender=delivery.sender.name),
+    ):
         reservations = _guarded(delivery)
     if reservations:
         publish.publish(reservations)

@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from celery import shared_task
+from celery import current_task, shared_task
 
+from mailrelay import tracing
 from mailrelay.delivery import pipeline
 from mailrelay.outbox import publish
 
@@ -11,4 +12,5 @@ from mailrelay.outbox import publish
 @shared_task(name=publish.TASK, ignore_result=True)
 def deliver(delivery_id: int, token: str) -> None:
     """Deliver what `token` reserved."""
-    pipeline.deliver(delivery_id, UUID(token))
+    with tracing.about(task_id=str(current_task.request.id)):
+        pipeline.deliver(delivery_id, UUID(token))

@@ -18,6 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from mailrelay import tracing
 from mailrelay.graph.connections import (
     IDLE_LIMIT,
     Phase,
@@ -239,7 +240,7 @@ class GraphSession:
         handed = _Handed(_Bytes(body) if isinstance(body, bytes) else body)
         trip = Trip(timeouts.stall)
         begun = time.monotonic()
-        request = _prepared(method, url, headers, handed)
+        request = _prepared(method, url, {**headers, **tracing.headers()}, handed)
         watch = self._watchdog.watch(begun + timeouts.total, trip.abort)
         current.trip = trip
         try:

@@ -5,7 +5,7 @@ import logging
 import time
 from concurrent.futures import CancelledError
 
-from mailrelay import metrics
+from mailrelay import metrics, tracing
 from mailrelay.outbox import failpoints
 from mailrelay.outbox.errors import DisownedError, StorageFullError
 from mailrelay.outbox.submission import Submission
@@ -44,6 +44,7 @@ async def hand_over(context: Context, arrival: Arrival) -> Reply:
     )
     metrics.ACCEPT_SECONDS.observe(time.monotonic() - started)
     if reply.positive:
+        tracing.accepted(examined.id, time.monotonic() - started, size=spool.size)
         logger.info(
             "accepted: id=%s client=%s reply=250 rule=queued size=%d recipients=%d sender=%d",
             examined.id.hex,
@@ -51,6 +52,7 @@ async def hand_over(context: Context, arrival: Arrival) -> Reply:
             spool.size,
             len(examined.recipients),
             examined.sender_id,
+            extra={"message_id": examined.id.hex, "client": examined.client_address},
         )
     return reply
 

@@ -17,7 +17,7 @@ ROWS = (
     {"routing"},
     {"models"},
     {"clouds"},
-    {"vocabulary", "metrics"},
+    {"vocabulary", "metrics", "tracing"},
 )
 #: Words without logic: settings take their choices from them.
 WORDS = ("mailrelay.vocabulary", "mailrelay.clouds")
