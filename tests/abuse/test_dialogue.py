@@ -25,8 +25,8 @@ TAILS = st.sampled_from(
     [b"\r\n.\r\n", b"\r\n.\r\n", b"\r\n.\r\n", b"\n.\n", b"\r\n.\n", b".\r\n", b"", b"\r\n..\r\n"]
 )
 LINES = st.sampled_from(
-    b"NOOP|RSET|HELP|VRFY x|EXPN x|AUTH|AUTH PLAIN =|AUTH LOGIN|*|QUIT|BDAT|BDAT x|BDAT -1|BDAT 0|BDAT 0 LAST|"
-    b"DATA x|HELO|XCLIENT|STARTTLS x|".split(b"|")
+    b"NOOP|RSET|HELP|VRFY x|EXPN x|AUTH|AUTH PLAIN =|AUTH LOGIN|*|QUIT|BDAT|BDAT x|BDAT -1|BDAT 0|"
+    b"BDAT 0 LAST|DATA x|HELO|XCLIENT|STARTTLS x|".split(b"|")
 )
 CONTENT = st.one_of(
     st.binary(max_size=200),
