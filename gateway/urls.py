@@ -1,11 +1,13 @@
-"""The web's addresses: the admin; health and metrics are served before Django (gateway.wsgi)."""
+"""The web's addresses: the admin and the API; health and metrics are served before Django (gateway.wsgi)."""
 
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
+from mailrelay.console import api
 from mailrelay.console.screens import site
 
 urlpatterns = [
     path("admin/", site.urls),
+    path("api/v1/", include(api.urlpatterns)),
     path("", RedirectView.as_view(url="/admin/")),
 ]

@@ -1,6 +1,7 @@
 """All screens, registered by being imported. Only the web imports this: other processes need no admin."""
 
 from mailrelay.console import (
+    api_tokens,
     audit_list,
     clients,
     mailboxes,
@@ -13,6 +14,7 @@ from mailrelay.console import (
 from mailrelay.console.site import site
 
 __all__ = [
+    "api_tokens",
     "audit_list",
     "clients",
     "mailboxes",

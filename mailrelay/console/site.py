@@ -19,6 +19,7 @@ SCREENS = {
     "Worker": "Processes that deliver, and whether they are alive.",
     "User": "People who may log in.",
     "Group": "What people may do, by role.",
+    "ApiToken": "Scripts that read or act through the API.",
     "AuditEvent": "Who changed what, and who looked at whose mail.",
 }
 

@@ -4,10 +4,11 @@ from mailrelay.models.attempts import SendLog, TimelineEntry
 from mailrelay.models.clients import SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
-from mailrelay.models.people import AuditEvent, LoginBucket, SecondFactor
+from mailrelay.models.people import ApiToken, AuditEvent, LoginBucket, SecondFactor
 from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
 
 __all__ = [
+    "ApiToken",
     "AppRegistration",
     "AuditEvent",
     "ContentChunk",

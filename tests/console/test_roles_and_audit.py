@@ -26,6 +26,8 @@ MATRIX = {
     "admin:mailrelay_appregistration_add": ADMINISTRATORS,
     "admin:mailrelay_smtpclient_add": ADMINISTRATORS,
     "admin:mailrelay_auditevent_changelist": ADMINISTRATORS,
+    "admin:mailrelay_apitoken_changelist": ADMINISTRATORS,
+    "admin:mailrelay_apitoken_add": ADMINISTRATORS,
     "admin:auth_user_changelist": ADMINISTRATORS,
     "admin:auth_user_add": ADMINISTRATORS,
     "admin:auth_group_changelist": ADMINISTRATORS,
