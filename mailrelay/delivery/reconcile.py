@@ -61,7 +61,7 @@ def look(delivery: Delivery, credential: Credential) -> Found:
     last = SendLog.objects.filter(delivery=delivery).order_by("-number").first()
     if last is None or last.outcome != Outcome.UNCERTAIN:
         return Found(Finding.CLEAR)
-    attempt = leases.reopened(last, delivery)
+    attempt = leases.attempt_of(last, delivery)
     if not (last.draft_id or delivery.mailbox.can_read):
         return Found(Finding.UNKNOWN, attempt)
     caller = _caller(delivery, credential)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
 from mailrelay.models.choices import choices
@@ -174,6 +175,10 @@ class Delivery(models.Model):
         return self.released_at or self.created_at
 
 
+#: What waits to be sent, with constants: without them SQLite does not use the index of its age.
+WAITS = RawSQL(
+    "mailrelay_delivery.state IN ('queued', 'deferred')", (), output_field=models.BooleanField()
+)
 #: When the age of a delivery begins: at its acceptance, or when it was set free after that.
 AGED_FROM = Coalesce("released_at", "created_at")
 

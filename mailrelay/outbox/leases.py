@@ -129,17 +129,7 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME, *, second_co
     row = write(Move.BEGIN, run)
     if row is None:
         raise LeaseLostError("The lease or the mailbox's turn ended before the request began.")
-    return Attempt(
-        id=row.pk,
-        delivery_id=delivery.pk,
-        message_id=delivery.message_id,
-        mailbox_id=delivery.mailbox_id,
-        number=row.number,
-        client_request_id=client_request_id,
-        started_at=row.started_at,
-        token=delivery.token,
-        alone=delivery.recipient_count == delivery.message.recipient_count,
-    )
+    return attempt_of(row, delivery)
 
 
 def note_draft(attempt: Attempt, draft_id: str, *, complete: bool = False) -> None:
@@ -164,8 +154,8 @@ def forget_draft(log_id: int) -> None:
     write(Move.DRAFT, lambda: SendLog.objects.filter(pk=log_id).update(draft_id=""), durable=False)
 
 
-def reopened(row: SendLog, delivery: Delivery) -> Attempt:
-    """Give an attempt whose outcome is uncertain to who holds the delivery now, to settle it."""
+def attempt_of(row: SendLog, delivery: Delivery) -> Attempt:
+    """Give an attempt on record to who holds the delivery now, to settle it."""
     return Attempt(
         id=row.pk,
         delivery_id=delivery.pk,

@@ -21,7 +21,7 @@ from mailrelay.models import (
     Recipient,
     SenderConfig,
 )
-from mailrelay.models.messages import AGED_FROM
+from mailrelay.models.messages import AGED_FROM, WAITS
 from mailrelay.outbox import clock, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.submission import new_queue_id
@@ -82,7 +82,7 @@ def waiting(since: datetime | None) -> list[Delivery]:
     now = clock.now()
     oldest = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
     held = Delivery.objects.filter(state=State.HELD, delay_warned_at__isnull=True, created_at__lte=oldest)
-    waiting = Delivery.objects.filter(state__in=[State.QUEUED, State.DEFERRED], delay_warned_at__isnull=True)
+    waiting = Delivery.objects.filter(WAITS, delay_warned_at__isnull=True)
     queued = waiting.alias(aged_since=AGED_FROM).filter(aged_since__lte=oldest).order_by("aged_since")
     if since is not None:
         queued = queued.filter(aged_since__gte=since)

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from mailrelay.models import Delivery, Mailbox
-from mailrelay.models.messages import AGED_FROM
+from mailrelay.models.messages import AGED_FROM, WAITS
 from mailrelay.outbox import blame, clock, counters, follow, rollups, statements, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
@@ -54,9 +54,9 @@ def _wake_the_forgotten() -> None:
 def _age_batch() -> int:
     """Fail what has waited longer than mail may."""
     now = clock.now()
-    waiting = Delivery.objects.filter(state__in=[State.QUEUED, State.DEFERRED])
-    rows = waiting.alias(aged_since=AGED_FROM).filter(aged_since__lt=_oldest(now)).order_by("aged_since")
-    batch = list(rows.select_for_update(skip_locked=True, no_key=True)[:BATCH])
+    rows = Delivery.objects.filter(WAITS).alias(aged_since=AGED_FROM).filter(aged_since__lt=_oldest(now))
+    rows = rows.order_by("aged_since").select_for_update(skip_locked=True, no_key=True)
+    batch = list(rows[:BATCH])
     for row in batch:
         text = f"Too old: not delivered within {settings.DELIVERY_MAX_AGE // 3600} hours. {row.last_error}"
         blame.fail(row, Reason.TOO_OLD, text.strip(), now)
