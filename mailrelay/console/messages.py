@@ -15,7 +15,15 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mailrelay.console import cells, message_actions, message_preview, message_trace, outlook
+from mailrelay.console import (
+    cells,
+    message_actions,
+    message_again,
+    message_export,
+    message_preview,
+    message_trace,
+    outlook,
+)
 from mailrelay.console.generic import ModelAdmin
 from mailrelay.console.message_actions import ACTIONS, Action
 from mailrelay.console.message_content import download
@@ -73,7 +81,7 @@ class MessageAdmin(ModelAdmin[Message]):
     paginator = ReachPaginator
     ordering = ("-created_at",)
     sortable_by = ()
-    actions = tuple(_bulk(action) for action in ACTIONS.values())
+    actions = (*(_bulk(action) for action in ACTIONS.values()), "export")
 
     # --- Who may what ----------------------------------------------------------------------------------
 
@@ -143,6 +151,10 @@ class MessageAdmin(ModelAdmin[Message]):
     def sent_by(self, row: Message) -> SafeString:
         return cells.two_lines(row.sender.name, cells.size(row.size))
 
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export(self, request: HttpRequest, rows: QuerySet[Message]) -> HttpResponseBase:  # noqa: ARG002
+        return message_export.export(rows)
+
     # --- One message -----------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
@@ -156,6 +168,7 @@ class MessageAdmin(ModelAdmin[Message]):
                 protect(self.attachment_view),
                 name="mailrelay_message_attachment",
             ),
+            path("<uuid:pk>/again/<slug:name>/", protect(self.again_view), name="mailrelay_message_again"),
             path("<uuid:pk>/do/<slug:name>/", protect(self.action_view), name="mailrelay_message_action"),
             *super().get_urls(),
         ]
@@ -175,6 +188,7 @@ class MessageAdmin(ModelAdmin[Message]):
         page = page_of(message)
         states = [part.delivery.state for part in page.parts]
         may_act = self.has_operate_permission(request)
+        may_read = request.user.has_perm("mailrelay.view_content")
         return self._render(
             request,
             "console/message.html",
@@ -182,7 +196,8 @@ class MessageAdmin(ModelAdmin[Message]):
             page=page,
             message=message,
             actions=message_actions.offered(message, states) if may_act else [],
-            may_read=request.user.has_perm("mailrelay.view_content"),
+            again=message_again.offered(message, states, may_read=may_read) if may_act else [],
+            may_read=may_read,
             several=len(page.parts) > 1,
             trace=message_trace.of(message) if State.SENT in states else None,
         )
@@ -249,6 +264,21 @@ class MessageAdmin(ModelAdmin[Message]):
             return self._to_page(pk)
         context = message_actions.confirmation(action, [message])
         return self._ask(request, context, back=self._page_address(pk))
+
+    def again_view(self, request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
+        """Ask on GET, send anew on POST."""
+        if name not in message_again.FORMS:
+            raise Http404("There is no such action.")
+        if not (self.has_view_permission(request) and self.has_operate_permission(request)):
+            raise PermissionDenied
+        message = self._readable(request, pk) if name == "forward" else self._find(pk)
+        posted = request.method == "POST"
+        form = message_again.FORMS[name](request.POST) if posted else message_again.blank(name, pk)
+        if posted and form.is_valid():
+            message_again.act(request, form, message)
+            return self._to_page(pk)
+        context = {"form": form, "message": message, "back": self._page_address(pk)}
+        return self._render(request, "console/again.html", form.title, **context)
 
     def act_on_many(
         self, request: HttpRequest, action: Action, rows: QuerySet[Message]

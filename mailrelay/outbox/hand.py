@@ -65,7 +65,7 @@ def _move(
 ) -> int:
     rows = Delivery.objects.filter(message_id=message_id, state__in=states).order_by("pk")
     if columns["state"] == State.QUEUED:
-        _refuse_without_content(message_id)
+        refuse_without_content(message_id)
         columns = {**columns, "released_at": now}
     moved = 0
     for row in rows.select_for_update(of=("self",), no_key=True):
@@ -82,7 +82,7 @@ def _move(
     return moved
 
 
-def _refuse_without_content(message_id: UUID) -> None:
+def refuse_without_content(message_id: UUID) -> None:
     """Raise ContentRemovedError where there is nothing left to send."""
     message = Message.objects.filter(pk=message_id, content_removed_at__isnull=False).first()
     if message is not None:

@@ -1,0 +1,146 @@
+"""What a person has sent anew: the same mail once more, through another sender, or to somebody else.
+
+Each is safe to press twice: a resend names how many attempts were on record when it was asked for, a forward
+the queue id of the mail that it makes, and a mail whose sender was changed is queued already.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from django.db.models import F
+
+from mailrelay.models import Delivery, Mailbox, Message, SenderConfig, SendLog, TimelineEntry
+from mailrelay.outbox import clock, content, follow, hand
+from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.storing import Arrived, Store, store_chunk
+from mailrelay.outbox.submission import Submission
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import Route, State, Urgency
+
+#: What may leave its sender for another: certainly not sent, and in nobody's hand.
+MOVABLE = (State.FAILED, State.HELD, State.DEFERRED)
+
+
+def attempts_of(message_id: UUID) -> int:
+    """Return how many attempts are on record: what `resend` is told, to know a second press from a wish."""
+    return SendLog.objects.filter(message_id=message_id).count()
+
+
+def resend(message_id: UUID, actor: str, seen: int) -> int:
+    """Send once more what was sent of a message; return the deliveries that were queued.
+
+    Nothing moves when more than `seen` attempts are on record. Raises ContentRemovedError.
+    """
+
+    def run() -> int:
+        now = clock.now()
+        hand.refuse_without_content(message_id)
+        if attempts_of(message_id) != seen:
+            return 0
+        rows = Delivery.objects.filter(message_id=message_id, state=State.SENT).order_by("pk")
+        moved = 0
+        for row in rows.select_for_update(of=("self",), no_key=True):
+            mine = Delivery.objects.filter(pk=row.pk, state=State.SENT)
+            if mine.update(**hand.QUEUED, attempts=0, released_at=now, copies=F("copies") + 1):
+                moved += 1
+                follow.note(row, f"Sent once more by {actor}: recipients get a second copy.", now, actor)
+                Mailbox.objects.filter(pk=row.mailbox_id).update(wake_at=now)
+        follow.message(message_id, now)
+        return moved
+
+    return write(Move.BY_HAND, run)
+
+
+def change_sender(message_id: UUID, actor: str, sender: SenderConfig) -> int:
+    """Queue what is failed, held or deferred of a message for `sender`; return the deliveries that moved.
+
+    Raises ContentRemovedError.
+    """
+
+    def run() -> int:
+        now = clock.now()
+        hand.refuse_without_content(message_id)
+        rows = Delivery.objects.filter(message_id=message_id, state__in=MOVABLE).order_by("pk")
+        moved = 0
+        for row in rows.select_for_update(of=("self",), no_key=True):
+            mine = Delivery.objects.filter(pk=row.pk, state=row.state, token=row.token)
+            columns = {**hand.QUEUED, "attempts": 0, "released_at": now, "next_attempt_at": None}
+            if mine.update(**columns, sender=sender, mailbox=sender.mailbox):
+                moved += 1
+                text = f"Given to the sender “{sender.name}” ({sender.mailbox.address}) by {actor}."
+                follow.note(row, text, now, actor)
+        if moved:
+            Message.objects.filter(pk=message_id).update(sender=sender)
+            Mailbox.objects.filter(pk=sender.mailbox_id).update(wake_at=now)
+        follow.message(message_id, now)
+        return moved
+
+    return write(Move.BY_HAND, run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Content that is in its rows already."""
+
+    id: UUID
+    size: int
+
+    def chunks(self, size: int) -> Iterator[bytes]:  # noqa: ARG002 - the rows are short enough
+        """Yield the rows as they are."""
+        return content.stream(self.id)
+
+
+def forward(message: Message, actor: str, recipient: str, new_id: UUID) -> bool:
+    """Accept the content of `message` as a new one for `recipient` alone, under the queue id `new_id`.
+
+    False when that id has been accepted already. Raises ContentRemovedError.
+    """
+    if Message.objects.filter(pk=new_id).exists():
+        return False
+    hand.refuse_without_content(message.pk)
+    count = 0
+    for count, data in enumerate(content.stream(message.pk), start=1):
+        write(Move.STORE_CHUNK, partial(store_chunk, new_id, count - 1, data, clock.now()), durable=False)
+    if not count:
+        raise ContentRemovedError(f"{message.queue_id} cannot be forwarded: its content was removed.")
+    write(Move.ACCEPT, partial(_accept, message, actor, recipient, new_id))
+    return True
+
+
+def _accept(message: Message, actor: str, recipient: str, new_id: UUID) -> None:
+    now = clock.now()
+    submission = _submission(message, recipient, new_id)
+    box = Store().insert([Arrived(submission, None)])[new_id]
+    Mailbox.objects.filter(pk=box).update(wake_at=now)
+    for pk, text in (
+        (new_id, f"Made by {actor}, who forwarded {message.queue_id}."),
+        (message.pk, f"Forwarded to {recipient} by {actor} as {new_id.hex}."),
+    ):
+        TimelineEntry.objects.create(message_id=pk, at=now, actor=actor, text=text)
+
+
+def _submission(message: Message, recipient: str, new_id: UUID) -> Submission:
+    mailbox = message.sender.mailbox
+    last = message.deliveries.order_by("pk").first()
+    return Submission(
+        id=new_id,
+        received_at=clock.now(),
+        client_id=message.client_id,
+        client_key=last.client_key if last else message.client_address,
+        client_address=message.client_address,
+        client_name=message.client_name,
+        mail_from=message.mail_from,
+        recipients=(recipient,),
+        header_from=message.header_from,
+        subject=message.subject,
+        message_id=message.message_id,
+        sender_id=message.sender_id,
+        registration_id=mailbox.registration_id,
+        mailbox_address=mailbox.address,
+        content=_Kept(message.pk, message.size),
+        urgency=Urgency(last.urgency) if last else Urgency.NORMAL,
+        route=Route(last.route) if last else Route.MIME,
+    )
