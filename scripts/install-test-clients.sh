@@ -1,17 +1,21 @@
 #!/bin/sh
-# Puts the mail programs that tests/clients starts, and that no package installs beside the others, into
-# .venv/tools/clients: nodemailer (npm), and Exim, unpacked because Debian installs one mail server only.
+# Puts into .venv/tools/clients what tests/clients and tests/upstream need and no package installs beside the
+# others: nodemailer (npm), a plugin of pytest, and Exim, unpacked because Debian installs one mail server only.
 # Does nothing when that is done; says what stays away, which the tests then skip with the same reason.
 set -eu
 cd "$(dirname "$0")/.."
 folder=.venv/tools/clients
 stamp=$folder/.installed
-wanted="$(cksum <tests/clients/programs/package-lock.json) 2 $PWD"
+wanted="$(cat tests/clients/programs/package-lock.json tests/upstream/requirements.txt | cksum) 2 $PWD"
 if [ "$(cat $stamp 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
 mkdir -p $folder/node $folder/exim
 complete=yes
+
+scripts/setup.sh
+.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --upgrade \
+    --target $folder/python -r tests/upstream/requirements.txt
 
 if command -v npm >/dev/null; then
     cp tests/clients/programs/package.json tests/clients/programs/package-lock.json $folder/node/

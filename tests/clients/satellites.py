@@ -42,7 +42,7 @@ def _only_root(name: str) -> None:
 
 @contextmanager
 def _folder_for_others(entrance: Entrance) -> Iterator[tuple[Path, Entrance]]:
-    """Give a folder that other users may enter, as they may not enter those of pytest, and `entrance` in it."""
+    """Give a folder that other users may enter (those of pytest they may not), and `entrance` in it."""
     folder = Path(tempfile.mkdtemp(prefix="satellite-"))
     folder.chmod(0o755)
     try:
