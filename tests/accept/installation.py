@@ -235,16 +235,20 @@ def reply_in_time(talk) -> str:
     return talk.reply()
 
 
+def greeting_of(relay) -> str:
+    """What a client that connects now is told first."""
+    with Talk(relay.smtp_port, greeting=False) as talk:
+        return talk.reply()
+
+
 def wait_until_mail_is_taken(relay) -> str:
     """Send until a mail is taken, as clients do; return its queue id."""
-    replies = []
 
     def taken() -> bool:
         with Talk(relay.smtp_port, greeting=False) as talk:
             reply = talk.reply()
             if reply.startswith("220"):
                 reply = talk.say("EHLO client.test", "MAIL FROM:<app@contoso.test>")
-        replies.append(reply)
         assert reply[0] in "24", reply
         return reply.startswith("250")
 

@@ -10,6 +10,7 @@ import pytest
 from tests.accept.installation import (
     deliver,
     frozen,
+    greeting_of,
     hand_in,
     queue_id_of,
     reply_in_time,
@@ -51,6 +52,7 @@ def test_a_frozen_server_is_451_in_time_and_what_follows_is_turned_away_at_once(
         assert reply_in_time(large).startswith("451 4.3.0 ")
         assert relay.metrics()["graph_smtp_storage_stalled"] == 1
         assert small.say("MAIL FROM:<app@contoso.test>").startswith("451 4.3.0 ")
+        assert greeting_of(relay).startswith("421 4.3.2 ")
         eventually(lambda: relay.get("/ready") == 503, 60, "readiness seeing it")
 
     wait_until_mail_is_taken(relay)

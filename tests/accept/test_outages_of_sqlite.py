@@ -11,6 +11,7 @@ import pytest
 from tests.accept.installation import (
     OnSQLite,
     deliver,
+    greeting_of,
     hand_in,
     on_sqlite,
     queue_id_of,
@@ -45,14 +46,12 @@ def test_a_file_that_cannot_be_written_is_451_until_a_write_succeeds(on_sqlite_a
 
     # Every write beyond the first byte fails with EFBIG, which to SQLite is an error of the disk.
     resource.prlimit(relay.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
-    replies = [deliver(relay.smtp_port, sent(2))]
-    with Talk(relay.smtp_port) as talk:
-        replies.append(talk.say("EHLO client.test", "MAIL FROM:<app@contoso.test>"))
+    replies = [deliver(relay.smtp_port, sent(2)), greeting_of(relay)]
     resource.prlimit(
         relay.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     )
 
-    assert [reply[:9] for reply in replies] == ["451 4.3.0", "451 4.3.0"]
+    assert [reply[:9] for reply in replies] == ["451 4.3.0", "421 4.3.2"]
     wait_until_mail_is_taken(relay)
     assert on_sqlite_alone.count("message") == on_sqlite_alone.count("contentchunk") == 2
 
