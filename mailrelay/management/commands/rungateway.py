@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.core.wsgi import get_wsgi_application
 
 from gateway.checks import TAG
-from mailrelay.processes import preflight, probes, with_sandbox
+from mailrelay.processes import memory, preflight, probes, with_sandbox
 from mailrelay.processes.gateway import Gateway
 from mailrelay.processes.stopping import end_within, until_stopped
 
@@ -25,6 +25,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, sandbox: bool, **__: Any) -> None:
         if sandbox:
             with_sandbox.start_again()
+        memory.one_arena()
         self.check(tags=[TAG])
         stopped = until_stopped()
         lock = preflight.lock_data_dir(stopped)
