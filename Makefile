@@ -55,8 +55,10 @@ docs: setup  ## Write what is made from sources: docs/settings.md, and the alert
 	$(VENV)/python scripts/write_rules.py
 
 .PHONY: bench
-bench: setup  ## Measure how fast mail is taken, beside Postfix and a bare aiosmtpd; B="--help" lists the choices
-	$(VENV)/python -m scripts.bench.accept $(B)
+bench: setup  ## Measure taking mail (beside Postfix and aiosmtpd), sending it, and large mail, each beside its bar
+	$(VENV)/python -m scripts.bench.accept
+	$(VENV)/python -m scripts.bench.delivery
+	$(VENV)/python -m scripts.bench.large
 
 .PHONY: soak
 soak: setup  ## Run the long tests: kills, floods and hours of traffic

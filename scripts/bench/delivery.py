@@ -1,0 +1,214 @@
+"""How fast mail goes out: end to end beside a bare loop of requests, at Graph's pace, and from an idle queue.
+
+    python -m scripts.bench.delivery [--only end-to-end,drain,idle,claim] [--stacks embedded,redis,rabbitmq]
+
+Every number stands beside its bar (docs/benchmarks.md). The ceiling is four threads that post the same mail
+to the same sandbox with `requests` and nothing around it, measured in the same run.
+"""
+
+import argparse
+import base64
+import os
+import smtplib
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import requests
+
+from mailrelay.sandbox.client import SandboxProcess
+from scripts.bench.measuring import median
+from tests.harness.processes import as_sent, mail
+from tests.harness.services import PostgreSQL, RabbitMQ, Redis
+from tests.harness.stacks import EMBEDDED, RABBITMQ, REDIS, Stack, environment_of
+
+BARS = {EMBEDDED: 0.25, REDIS: 0.4, RABBITMQ: 0.4}
+BROKERS = {REDIS: Redis, RABBITMQ: RabbitMQ}
+NAMES = {"embedded": EMBEDDED, "redis": REDIS, "rabbitmq": RABBITMQ}
+UNLIMITED = {
+    "requests": 0,
+    "upload_bytes": 0,
+    "messages_per_minute": 0,
+    "recipients_per_day": 0,
+    "external_recipients_per_day": 0,
+}
+TOKEN_FORM = {
+    "client_id": "22222222-2222-2222-2222-222222222222",
+    "client_secret": "sandbox-secret",
+    "grant_type": "client_credentials",
+    "scope": "https://graph.microsoft.com/.default",
+}
+MAILBOX = "gateway@contoso.test"
+
+
+@contextmanager
+def installation(kind: str, **environment: str) -> Iterator[Stack]:
+    """Give one installation with a sandbox of its own, both gone afterwards."""
+    with ExitStack() as entered:
+        folder = Path(entered.enter_context(tempfile.TemporaryDirectory(prefix="gateway-bench-")))
+        sandbox = entered.enter_context(SandboxProcess(folder / "sandbox"))
+        sandbox.world(limits=UNLIMITED)
+        database = broker = None
+        if kind != EMBEDDED:
+            database, broker = PostgreSQL(), BROKERS[kind]()
+            entered.callback(database.close)
+            entered.callback(broker.close)
+        urls = (database.database(), broker.url) if database and broker else ("", "")
+        variables = environment_of(folder / "data", sandbox, *urls, LOG_LEVEL="WARNING", **environment)
+        stack = Stack(kind, variables, sandbox, broker, database)
+        entered.enter_context(stack.entered)
+        yield stack
+
+
+def send_many(port: int, count: int, first: int) -> None:
+    with smtplib.SMTP("127.0.0.1", port, timeout=120) as client:
+        for number in range(first, first + count):
+            client.sendmail("app@contoso.test", ["ann@example.org"], as_sent(mail(number, size=3000)))
+
+
+def at_once(*calls: threading.Thread) -> float:
+    """Run the threads to their end; return the seconds."""
+    started = time.monotonic()
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    return time.monotonic() - started
+
+
+def ceiling(sandbox: SandboxProcess, count: int) -> float:
+    """Return the mails a second of four threads with nothing but `requests`."""
+    reply = requests.post(
+        f"{sandbox.base_url}/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
+        data=TOKEN_FORM,
+        verify=sandbox.ca_file,
+        timeout=30,
+    )
+    headers = {"Authorization": f"Bearer {reply.json()['access_token']}", "Content-Type": "text/plain"}
+    body = base64.b64encode(as_sent(mail("ceiling", size=3000, From=MAILBOX)))
+
+    def post() -> None:
+        with requests.Session() as session:
+            session.trust_env, session.verify = False, sandbox.ca_file
+            for _ in range(count // 4):
+                url = f"{sandbox.base_url}/v1.0/users/{MAILBOX}/sendMail"
+                session.post(url, data=body, headers=headers, timeout=60).raise_for_status()
+
+    return count / at_once(*(threading.Thread(target=post) for _ in range(4)))
+
+
+def wait_until_sent(stack: Stack, count: int, timeout: float = 300.0) -> None:
+    end = time.monotonic() + timeout
+    while stack.states().get("sent", 0) < count:
+        if time.monotonic() > end:
+            raise TimeoutError(f"sent {stack.states()} of {count} in {timeout} s")
+        time.sleep(0.1)
+
+
+def end_to_end(kind: str, count: int = 1200) -> None:
+    """Mails a second from SMTP to the sandbox, no Graph latency, against the ceiling."""
+    with installation(kind, SENDER_CONCURRENCY="0", SENDER_MESSAGES_PER_MINUTE="0") as stack:
+        stack.sandbox.world(limits={"concurrency": 0})
+        most = ceiling(stack.sandbox, count)
+        listener = stack.start()
+        senders = [
+            threading.Thread(target=send_many, args=(listener.smtp_port, count // 4, part * count))
+            for part in range(4)
+        ]
+        started = time.monotonic()
+        offered = count / at_once(*senders)
+        wait_until_sent(stack, count)
+        rate = count / (time.monotonic() - started)
+    verdict = "met" if rate / most >= BARS[kind] else "missed"
+    print(
+        f"end to end, {kind}: {rate:.0f}/s of a ceiling of {most:.0f}/s = {rate / most:.2f} "
+        f"(bar {BARS[kind]}, {verdict}); taken at {offered:.0f}/s",
+        flush=True,
+    )
+
+
+def drain(kind: str, workers: int, count: int = 300) -> None:
+    """One mailbox, Graph at 0.3 s, four in flight: the rate against 13.3/s, and refusals that we caused."""
+    with installation(kind, SENDER_CONCURRENCY="4", SENDER_MESSAGES_PER_MINUTE="0") as stack:
+        stack.sandbox.world(behaviour={"latency_ms": 300})
+        listener = stack.start()
+        for _ in range(workers - 1 if not stack.embedded else 0):
+            stack.worker().start()
+        send_many(listener.smtp_port, count, 0)
+        before, started = stack.states().get("sent", 0), time.monotonic()
+        wait_until_sent(stack, count)
+        rate = (count - before) / (time.monotonic() - started)
+        refused = [entry for entry in stack.sandbox.ledger() if entry.get("status") == 429]
+    verdict = "met" if rate >= 0.95 * 13.3 and not refused else "missed"
+    print(
+        f"drain, {kind}, {workers} worker(s): {rate:.1f}/s of 13.3/s = {rate / 13.3:.2f} "
+        f"(bar 0.95, {verdict}); 429 caused: {len(refused)}",
+        flush=True,
+    )
+
+
+def idle(kind: str, rounds: int = 60) -> None:
+    """From the 250 to the request's arrival at the sandbox, one mail at a time, in milliseconds."""
+    with installation(kind, SENDER_MESSAGES_PER_MINUTE="0") as stack:
+        listener = stack.start()
+        waits = []
+        with smtplib.SMTP("127.0.0.1", listener.smtp_port, timeout=60) as client:
+            for number in range(rounds):
+                client.sendmail("app@contoso.test", ["ann@example.org"], as_sent(mail(number)))
+                told = time.time()
+                wait_until_sent(stack, number + 1)
+                arrived = stack.sandbox.deliveries(after=number)[0]["time"]
+                waits.append(max(0.0, _seconds(arrived) - told) * 1000)
+        waits.sort()
+    p50, p99 = median(waits), waits[int(len(waits) * 0.99)]
+    verdict = "met" if p50 <= 50 and p99 <= 200 else "missed"
+    print(f"idle, {kind}: p50 {p50:.0f} ms, p99 {p99:.0f} ms (bars 50 and 200, {verdict})", flush=True)
+
+
+def _seconds(at: str | float) -> float:
+    from datetime import datetime
+
+    return at if isinstance(at, float) else datetime.fromisoformat(at).timestamp()
+
+
+def claim() -> None:
+    """Instructions of SQLite's machine for one claim, with a thousand and with a million queued."""
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        os.environ |= {"DJANGO_SETTINGS_MODULE": "gateway.settings", "DATA_DIR": folder}
+        from scripts.bench import backlog
+
+        backlog.steps(10)  # what is only looked up once
+        few, many = backlog.steps(1_000), backlog.steps(1_000_000)
+    verdict = "met" if many <= 1.2 * few else "missed"
+    print(
+        f"claim: {few} steps with 1,000 queued, {many} with 1,000,000 (bar: the same, {verdict})", flush=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="claim,idle,drain,end-to-end")
+    parser.add_argument("--stacks", default="embedded,redis,rabbitmq")
+    parser.add_argument("--count", type=int, default=1200, help="mails of the end-to-end part")
+    chosen = parser.parse_args()
+    stacks = [NAMES[name] for name in chosen.stacks.split(",")]
+    only = chosen.only.split(",")
+    if "claim" in only:
+        claim()
+    for kind in stacks:
+        if "idle" in only:
+            idle(kind)
+        if "drain" in only:
+            for workers in (1,) if kind == EMBEDDED else (1, 4):
+                drain(kind, workers)
+        if "end-to-end" in only:
+            end_to_end(kind, chosen.count)
+
+
+if __name__ == "__main__":
+    main()
