@@ -10,7 +10,7 @@ def one_arena() -> None:
     """Let all threads allocate in one arena; call it before they start. Nothing happens without glibc.
 
     By itself glibc gives each thread an arena, up to eight a core, and each keeps what was freed in it: with
-    50 clients sending 10 MB at once that was 17 MiB. Python's threads hardly ever allocate at once.
+    50 clients sending 10 MB at once that was some 15 MiB. Python's threads hardly ever allocate at once.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
