@@ -176,9 +176,7 @@ class Delivery(models.Model):
 
 
 #: What waits to be sent, with constants: without them SQLite does not use the index of its age.
-WAITS = RawSQL(
-    "mailrelay_delivery.state IN ('queued', 'deferred')", (), output_field=models.BooleanField()
-)
+WAITS = RawSQL("mailrelay_delivery.state IN ('queued', 'deferred')", (), output_field=models.BooleanField())
 #: When the age of a delivery begins: at its acceptance, or when it was set free after that.
 AGED_FROM = Coalesce("released_at", "created_at")
 
