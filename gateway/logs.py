@@ -17,9 +17,9 @@ SHARED: list[Any] = [
 
 def configure(config: dict[str, str]) -> None:
     """Set up the standard library's loggers; `config` has `level` and `format` (text or json)."""
-    # No line shows its thread, process or caller: finding them takes a fifth of what a line costs
-    # (https://docs.python.org/3/howto/logging.html#optimization).
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    # No line shows its thread or caller: finding them takes a fifth of what a line costs
+    # (https://docs.python.org/3/howto/logging.html#optimization). gunicorn's own lines show the process.
+    logging.logThreads = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - as documented there
     json = config["format"] == "json"
     renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)

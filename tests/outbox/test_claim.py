@@ -254,8 +254,6 @@ def test_a_claim_costs_the_same_with_twenty_times_the_backlog():
     small, large = rows.mailbox("small@x.test", concurrency=1), rows.mailbox("large@x.test", concurrency=1)
     rows.queue(small, 200, client="a")
     rows.queue(large, 4_000, client="a")
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
 
     few, many = steps_of_a_claim(small), steps_of_a_claim(large)
 
