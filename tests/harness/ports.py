@@ -1,11 +1,7 @@
 """Ports that nobody else uses."""
 
-import shutil
 import socket
 import time
-
-#: Put before a command: its process ends with the test run, also where that is killed (util-linux).
-WITH_THE_RUN = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 
 
 def free_port() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import requests
 
 from mailrelay.sandbox.client import SandboxProcess
-from tests.harness.ports import WITH_THE_RUN, eventually, free_port
+from tests.harness.ports import eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "for-tests-only-" + "x" * 40
@@ -75,7 +75,7 @@ class GatewayProcess:
     def start(self, *, wait: bool = True, **more: str):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*WITH_THE_RUN, sys.executable, *self.command],
+                [sys.executable, *self.command],
                 cwd=ROOT,
                 env=self.environment | more,
                 stdout=log,

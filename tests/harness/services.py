@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.ports import WITH_THE_RUN, eventually, free_port, wait_for_port
+from tests.harness.ports import eventually, free_port, wait_for_port
 
 
 def program(name: str, *folders: str) -> str:
@@ -44,7 +44,7 @@ class Server:
     def spawn(self, *command: str, user: str | None = None, **environment: str) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                (*WITH_THE_RUN, *command),
+                command,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
