@@ -211,7 +211,7 @@ def test_a_database_that_is_away_before_the_request_is_not_the_messages_fault(of
     where, error = {"plan": (pipeline, OperationalError), "begin": (leases, OutboxError)}[step]
     right = getattr(where, step)
 
-    def away(*_):
+    def away(*_, **__):
         monkeypatch.setattr(where, step, right)
         raise error("the connection is gone")
 
