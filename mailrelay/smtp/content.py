@@ -1,21 +1,15 @@
 """The content of a mail: DATA and BDAT (RFC 3030), from the last check before it to the reply after it."""
 
-import logging
-
 from mailrelay import metrics
-from mailrelay.routing.directory import Client
-from mailrelay.smtp import policy, replies
+from mailrelay.smtp import admission, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.connection import Phase
 from mailrelay.smtp.data import LineEnds, receive, receive_chunk, receive_leniently
 from mailrelay.smtp.handover import hand_over
-from mailrelay.smtp.intake import Arrival, key_of
+from mailrelay.smtp.intake import Arrival
 from mailrelay.smtp.replies import Reply
-from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
+from mailrelay.smtp.spool import Spool
 from mailrelay.smtp.transaction import Chunks, Transaction
-from mailrelay.vocabulary import FromPolicy
-
-logger = logging.getLogger(__name__)
 
 #: A chunk that no message can need: swallowing it would take longer than it is worth.
 LARGEST_CHUNK = 4
@@ -49,7 +43,7 @@ class Content(Authentication):
         if refused is not None:
             self._set_rset_state()
         chunks = self.mail.chunks if self.mail is not None else None
-        self.enter_data()
+        self.enter_data(ends=False)
         if chunks is None:
             await receive_chunk(self._reader, size, _Nowhere(), LineEnds())
         else:
@@ -83,44 +77,13 @@ class Content(Authentication):
             return replies.NEED_MAIL
         if not transaction.recipients or transaction.client is None:
             return replies.NO_VALID_RCPT if transaction.refused_recipients else replies.NEED_RCPT
-        if refused := self._full(transaction.client):
-            return refused
-        size = max(transaction.declared_size, MEMORY_LIMIT)
-        if not self.context.space.has_room_for(size):
-            return replies.STORAGE_FULL
-        lease = self.context.budget.lease()
-        if not lease.grow_to(transaction.declared_size):
-            metrics.SMTP_CONNECTIONS_DENIED.labels(cap="bytes").inc()
-            return replies.PUT_OFF
-        if refused := self._use_rate(transaction.client):
-            lease.release()
-            return refused
-        limit = self.largest(transaction.client)
-        return transaction, Spool(limit, self.context.executor, self.context.spool_directory, lease)
-
-    def _full(self, client: Client) -> Reply | None:
-        """Whether all mail has to wait now; where there are several senders, the header says whose it is."""
-        directory = self.context.directory()
-        only = directory.senders[0] if len(directory.senders) == 1 else None
-        if only is None or only.from_policy is FromPolicy.OWN_MAILBOX:
-            return None
-        return policy.backlogged(directory, only, only.mailbox_address, key_of(client, self.peer))
-
-    def largest(self, client: Client | None) -> int:
-        """Bytes that a message of `client` may have."""
-        listener = self.options.max_message_size
-        own = client.max_message_size if client else 0
-        return min(listener, own) if own else listener
-
-    def _use_rate(self, client: Client) -> Reply | None:
-        if client.id is None or self.context.rates.take(client.id, client.messages_per_minute):
-            return None
-        return too_many_messages(client)
+        spool = admission.content(self.context, transaction.client, self.peer, transaction.declared_size)
+        return spool if isinstance(spool, Reply) else (transaction, spool)
 
     async def _take_data(self, transaction: Transaction, spool: Spool) -> None:
         bare = False
         try:
-            self.enter_data()
+            self.enter_data(ends=True)
             await self.reply(replies.START_DATA)
             if self.port.listener.barelf == "accept":
                 await receive_leniently(self._reader, spool)
@@ -154,36 +117,13 @@ class Content(Authentication):
         return replies.BARE_LF_REFUSED
 
     def _dropped(self, spool: Spool) -> Reply | None:
-        """Why the spool holds nothing, if it had to drop the mail."""
-        if not (spool.oversize or spool.put_off or spool.error):
-            return None
-        spool.close()
-        if spool.oversize:
-            return self.oversize(self.mail.client if self.mail else None)
-        if spool.put_off:
-            metrics.SMTP_CONNECTIONS_DENIED.labels(cap="bytes").inc()
-            return replies.PUT_OFF
-        logger.error("the spool in %s failed", self.context.spool_directory, exc_info=spool.error)
-        return replies.STORAGE_FULL if spool.full else replies.TRY_LATER
-
-    def oversize(self, client: Client | None) -> Reply:
-        limit = self.largest(client)
-        whose = "this server" if limit == self.options.max_message_size or not client else client.name
-        return Reply(f"552 5.3.4 The message is larger than {limit} bytes, the maximum of {whose}", "size")
+        return admission.dropped(self.context, self.mail.client if self.mail else None, spool)
 
     def leave_data(self) -> None:
         """The chunk is here; whoever has waited for the end of it may end the session now."""
         if self.phase is Phase.DATA:
             self.phase = Phase.COMMAND
             self._deadline.clear()
-
-
-def too_many_messages(client: Client) -> Reply:
-    return Reply(
-        f"450 4.7.1 Client {client.name} has sent its {client.messages_per_minute} messages of this minute, "
-        "try again later: the limit is in its row",
-        "client-rate",
-    )
 
 
 def _chunk(argument: str) -> tuple[int, bool]:

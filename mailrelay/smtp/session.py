@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from mailrelay.routing.directory import Client
-from mailrelay.smtp import policy, replies, sizing
+from mailrelay.smtp import admission, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.commands import Path, parse_path
-from mailrelay.smtp.content import Content, too_many_messages
+from mailrelay.smtp.content import Content
 from mailrelay.smtp.encryption import Encryption
 from mailrelay.smtp.parameters import wrong_for_mail, wrong_for_rcpt
 from mailrelay.smtp.replies import Reply, printable
@@ -50,11 +50,8 @@ class Session(Content):
         directory = self.context.directory()
         client = self.client(directory)
         utf8, size = "SMTPUTF8" in path.parameters, int(path.parameters.get("SIZE") or 0)
-        refused = (
-            self._over_limits(client)
-            or policy.mail_from(directory, client, path.address, utf8=utf8)
-            or self._no_room(client, size)
-            or sizing.declared(directory, path.address, size)
+        refused = self._over_connections(client) or admission.begin(
+            self.context, client, path.address, utf8=utf8, size=size
         )
         if refused is not None:
             return refused
@@ -69,24 +66,17 @@ class Session(Content):
             return replies.AUTH_REQUIRED
         return replies.TRY_LATER if self.context.acceptor.stalled else None
 
-    def _over_limits(self, client: Client | None) -> Reply | None:
-        """Whether the client has used up its connections or messages; the first ends the session."""
+    def _over_connections(self, client: Client | None) -> Reply | None:
+        """Whether the client has used up its connections, which ends the session."""
         if client is None or client.id is None:
             return None
-        if not self.context.connections.known(self, client.id, client.max_connections):
-            return Reply(
-                f"421 4.7.0 Client {client.name} has more than {client.max_connections} connections, try "
-                "again later: the limit is in its row",
-                "client-connections",
-            )
-        if not self.context.rates.allow(client.id, client.messages_per_minute):
-            return too_many_messages(client)
-        return None
-
-    def _no_room(self, client: Client | None, size: int) -> Reply | None:
-        if size > self.largest(client):
-            return self.oversize(client)
-        return None if self.context.space.has_room_for(size) else replies.STORAGE_FULL
+        if self.context.connections.known(self, client.id, client.max_connections):
+            return None
+        return Reply(
+            f"421 4.7.0 Client {client.name} has more than {client.max_connections} connections, try "
+            "again later: the limit is in its row",
+            "client-connections",
+        )
 
     async def smtp_RCPT(self, argument: str) -> None:  # noqa: N802
         path = parse_path("TO:", argument)
@@ -100,19 +90,9 @@ class Session(Content):
             await self.reply(reply)
 
     def _add_recipient(self, transaction: Transaction, path: Path) -> Reply:
-        refused = wrong_for_rcpt(path.parameters) or policy.rcpt_to(
-            transaction.client, self.peer.address, path.address, utf8=transaction.utf8
+        return wrong_for_rcpt(path.parameters) or admission.add_recipient(
+            self.context, transaction, self.peer, path.address
         )
-        if refused is not None:
-            return refused
-        if len(transaction.recipients) >= self.options.max_recipients:
-            return Reply(
-                f"452 4.5.3 Too many recipients: {self.options.max_recipients} at most in one message",
-                "recipients",
-            )
-        address = policy.qualified(self.context.directory(), path.address)
-        transaction.recipients.append(address)
-        return replies.RCPT_OK
 
     async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
         self._set_rset_state()
