@@ -22,7 +22,7 @@ from mailrelay.smtp.deadlines import Deadline
 from mailrelay.smtp.port import Port
 from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer, Transaction
-from mailrelay.smtp.transfer import Transfer
+from mailrelay.smtp.transfer import KEPT, Transfer
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Connection(SMTP):
             if data[:2] == b"\x16\x03":
                 self._wrong_protocol("tls", replies.TLS_ON_PLAIN_PORT)
         if self.phase is Phase.DATA:
-            self._transfer.take(len(data), self.loop.time())
+            self._transfer.take(data, self.loop.time())
         if self.phase is not Phase.OVER:
             asyncio.StreamReaderProtocol.data_received(self, data)
 
@@ -306,10 +306,11 @@ class Connection(SMTP):
 
     # --- Time, drain and end -----------------------------------------------------------------------------
 
-    def enter_data(self) -> None:
-        """Begin to read content; its pace is watched."""
+    def enter_data(self, *, ends: bool) -> None:
+        """Begin to read content; its pace is watched, and how the text `ends`, if an end is what ends it."""
         self.phase = Phase.DATA
-        self._transfer = Transfer(self.loop.time())
+        here = b"\r\n" + bytes(self._reader._buffer[-KEPT:])  # type: ignore[attr-defined]  # noqa: SLF001
+        self._transfer = Transfer(self.loop.time(), here if ends else None)
         self._deadline.set(min(self.options.bare_lf_seconds, self.options.data_idle_seconds))
 
     def enter_commit(self) -> None:
@@ -348,7 +349,8 @@ class Connection(SMTP):
     def _watch_data(self) -> None:
         now, options = self.loop.time(), self.options
         silence = self._transfer.silence(now)
-        if silence >= options.bare_lf_seconds and data.stopped_at_wrong_end(self._reader):
+        last = self._transfer.last
+        if silence >= options.bare_lf_seconds and last and data.stopped_at_wrong_end(last):
             metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="bare_lf").inc()
             self._abort_data(replies.BARE_LINE_FEEDS, "bare-lf")
         elif self._transfer.too_slow(now, options):

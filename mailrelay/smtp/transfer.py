@@ -2,19 +2,28 @@
 
 from mailrelay.smtp.options import SmtpOptions
 
+#: Bytes in which a wrong end of DATA, and a QUIT behind it, are to be seen.
+KEPT = 16
+
 
 class Transfer:
-    """The bytes of one message on their way. Times are seconds of the event loop's clock."""
+    """The bytes of one message on their way. Times are seconds of the event loop's clock.
 
-    __slots__ = ("_bytes", "_last_byte", "_started")
+    `last` are the bytes that came last, KEPT of them, where an end of the text is to be found by them.
+    """
 
-    def __init__(self, now: float) -> None:
+    __slots__ = ("_bytes", "_last_byte", "_started", "last")
+
+    def __init__(self, now: float, last: bytes | None = None) -> None:
         self._started = self._last_byte = now
         self._bytes = 0
+        self.last = last
 
-    def take(self, size: int, now: float) -> None:
-        self._bytes += size
+    def take(self, data: bytes, now: float) -> None:
+        self._bytes += len(data)
         self._last_byte = now
+        if self.last is not None:
+            self.last = data[-KEPT:] if len(data) >= KEPT else (self.last + data)[-KEPT:]
 
     def silence(self, now: float) -> float:
         """Seconds since the last byte."""
