@@ -1,5 +1,7 @@
 """`manage.py sendtest`: one mail through the whole path of a running gateway."""
 
+import re
+
 import pytest
 
 from tests.harness.ports import free_port
@@ -64,7 +66,10 @@ def test_it_names_what_stands_in_the_way_when_time_is_up(embedded, sendtest):
 
     assert done.returncode == 1
     assert "After 4 s the mail is queued" in done.stderr
-    assert "refused the connection" in done.stderr
+    # How the connection ends is the moment's; who did not answer, and what to look at, is not.
+    assert re.search(r"\b(Entra at|Graph)\b", done.stderr), done.stderr
+    assert "heck the network" in done.stderr
+    assert "mailq show" in done.stderr
 
 
 def test_it_says_that_nothing_listens(embedded, sendtest):

@@ -18,6 +18,10 @@ from tests.harness.stacks import Stack
 
 #: A reservation whose task was lost is over after 30 s; generous for a slow machine.
 RECLAIMED = 110
+#: For what has several faults one after the other, each of which may take that long.
+LONG = pytest.mark.timeout(900)
+#: Seconds between two mails of the load: what piles up while nothing is sent stays small.
+BREATH = 0.05
 
 
 def send_many(port: int, first: int, count: int) -> None:
@@ -57,6 +61,7 @@ on_redis = pytest.mark.parametrize("stack_of_choice", ["on_redis"], indirect=Tru
 on_rabbitmq = pytest.mark.parametrize("stack_of_choice", ["on_rabbitmq"], indirect=True)
 
 
+@LONG
 @on_redis
 def test_redis_that_stops_forgets_and_comes_back(running):
     stack, port = running
@@ -73,6 +78,7 @@ def test_redis_that_stops_forgets_and_comes_back(running):
     assert_each_sent_once(stack, 41)
 
 
+@LONG
 @on_rabbitmq
 def test_rabbitmq_that_freezes_and_restarts(running):
     stack, port = running
@@ -92,6 +98,7 @@ def test_rabbitmq_that_freezes_and_restarts(running):
     assert_each_sent_once(stack, 21)
 
 
+@LONG
 @on_redis
 def test_a_database_that_freezes_restarts_and_cuts_its_connections_under_load(running, postgresql):
     stack, port = running
@@ -103,6 +110,7 @@ def test_a_database_that_freezes_restarts_and_cuts_its_connections_under_load(ru
         while not done.is_set():
             _send_until_accepted(port, number)
             number += 1
+            done.wait(BREATH)
         return number
 
     with ThreadPoolExecutor(1) as background:
@@ -123,8 +131,17 @@ def test_a_database_that_freezes_restarts_and_cuts_its_connections_under_load(ru
             done.set()
         total = sending.result()
 
-    eventually(lambda: set(stack.states()) == {"sent"}, RECLAIMED, "all being sent")
+    eventually(lambda: _settled(stack), 2 * RECLAIMED, "all being sent, or held after a second copy")
     assert_each_sent(stack, total)
+
+
+def _settled(stack: Stack) -> bool:
+    """Whether nothing is under way; what was uncertain twice is held by the sender's policy, alone."""
+    found = rows(stack.environment, "SELECT DISTINCT state, reason, copies FROM mailrelay_delivery")
+    return all(
+        state == "sent" or (state, reason, copies) == ("held", "uncertain", 1)
+        for state, reason, copies in found
+    )
 
 
 def _send_until_accepted(port: int, number: int) -> None:
