@@ -141,7 +141,14 @@ class _Attempt:
             self._add(leaf, LeafReader(plan.content, leaf.start, leaf.end, leaf.encoding))
 
     def _create(self, request: Callable[[Caller], Response]) -> None:
-        response = self._step(request, "create a draft")
+        leases.note_asked(self.attempt)
+        try:
+            response = self._step(request, "create a draft")
+        except _Ended as ended:
+            status = ended.result.http_status
+            if status is not None and status < 500 and status != 408:
+                leases.note_draft(self.attempt, "")  # refused: there is none to look for
+            raise
         self.draft_id = str(response.document.get("id") or "")
         if not self.draft_id:
             raise _Ended(again(response.answer, "Graph made a draft and did not say which."))

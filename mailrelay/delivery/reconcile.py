@@ -88,9 +88,9 @@ def _by_draft(caller: Caller, delivery: Delivery, last: SendLog) -> Finding:
 
 
 def _in_sent_items(caller: Caller, delivery: Delivery) -> bool:
-    ids, response = folders.find(caller, folders.SENT_ITEMS, f"<{delivery.message.message_id}>")
+    found, response = folders.find(caller, folders.SENT_ITEMS, f"<{delivery.message.message_id}>")
     counted(response.answer)
-    return bool(ids)
+    return bool(found)
 
 
 def _caller(delivery: Delivery, credential: Credential) -> Caller:

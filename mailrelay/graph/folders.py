@@ -4,6 +4,9 @@ https://learn.microsoft.com/graph/api/mailfolder-list-messages. Needs Mail.ReadB
 Exchange keeps the Message-ID of a MIME submission is written nowhere: what is not found may still be there.
 """
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 from mailrelay.graph.calls import Caller, Response
@@ -12,13 +15,33 @@ SENT_ITEMS = "sentitems"
 DRAFTS = "drafts"
 
 
-def find(caller: Caller, folder: str, message_id: str) -> tuple[list[str] | None, Response]:
-    """The ids of the messages with that Message-ID (in angle brackets); None without an answer."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A message that was found; `created_at` is None where Graph did not say it."""
+
+    id: str
+    created_at: datetime | None
+
+
+def find(caller: Caller, folder: str, message_id: str) -> tuple[list[Item] | None, Response]:
+    """The messages with that Message-ID (in angle brackets); None without an answer."""
     wanted = quote(f"internetMessageId eq '{message_id.replace(chr(39), chr(39) * 2)}'", safe="")
     response = caller.request(
-        "GET", f"/mailFolders/{folder}/messages?$filter={wanted}&$select=id,internetMessageId&$top=10"
+        "GET",
+        f"/mailFolders/{folder}/messages"
+        f"?$filter={wanted}&$select=id,internetMessageId,createdDateTime&$top=10",
     )
     found = response.document.get("value")
     if response.status != 200 or not isinstance(found, list):
         return None, response
-    return [str(item["id"]) for item in found if isinstance(item, dict) and item.get("id")], response
+    items = (item for item in found if isinstance(item, dict) and item.get("id"))
+    return [Item(str(item["id"]), _moment(item.get("createdDateTime"))) for item in items], response
+
+
+def _moment(text: Any) -> datetime | None:
+    """Read a DateTimeOffset, which Graph writes in UTC with as many digits as it likes."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

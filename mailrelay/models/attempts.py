@@ -38,6 +38,8 @@ class SendLog(models.Model):
     draft_id = models.CharField(max_length=400, blank=True, default="", editable=False)
     #: Whether that draft was whole, so that its sending may have begun.
     draft_complete = models.BooleanField(default=False, editable=False)
+    #: Whether Graph was asked for a draft and its answer is not on record: one may lie there, of unknown id.
+    draft_asked = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = "attempt"
@@ -50,6 +52,7 @@ class SendLog(models.Model):
                 condition=~Q(draft_id="") & ~Q(outcome=Outcome.SENT),
                 name="attempt_draft",
             ),
+            models.Index(fields=["started_at"], condition=Q(draft_asked=True), name="attempt_draft_asked"),
         )
 
     def __str__(self) -> str:

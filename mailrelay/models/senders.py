@@ -138,6 +138,8 @@ class Mailbox(models.Model):
         help_text="Bytes that Graph takes in one request; lowered when it refuses less, "
         "larger mail takes the large route",
     )
+    #: When `direct_limit` was last lowered by what Graph said; null: it is as it was set.
+    direct_limit_learned_at = models.DateTimeField(null=True, editable=False)
     #: Whether the registration may write drafts here (Mail.ReadWrite), and read; null is not known.
     can_draft = models.BooleanField(null=True, editable=False)
     can_read = models.BooleanField(null=True, editable=False)

@@ -132,6 +132,11 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME, *, second_co
     return attempt_of(row, delivery)
 
 
+def note_asked(attempt: Attempt) -> None:
+    """Put on record that an open attempt asks for a draft now: should no answer come, it is looked for."""
+    write(Move.DRAFT, lambda: SendLog.objects.filter(pk=attempt.id).update(draft_asked=True))
+
+
 def note_draft(attempt: Attempt, draft_id: str, *, complete: bool = False) -> None:
     """Put on record which draft an open attempt fills, and that it is whole; an empty id: it is gone.
 
@@ -144,14 +149,17 @@ def note_draft(attempt: Attempt, draft_id: str, *, complete: bool = False) -> No
             raise LeaseLostError("The lease ended before the draft was sent; nothing was sent.")
         if draft_id:  # what another attempt left is this one's now
             SendLog.objects.filter(delivery_id=attempt.delivery_id, draft_id=draft_id).update(draft_id="")
-        SendLog.objects.filter(pk=attempt.id).update(draft_id=draft_id, draft_complete=complete)
+        SendLog.objects.filter(pk=attempt.id).update(
+            draft_id=draft_id, draft_complete=complete, draft_asked=False
+        )
 
     write(Move.DRAFT, run)
 
 
 def forget_draft(log_id: int) -> None:
-    """Note that the draft of an attempt is gone, or not its own any more."""
-    write(Move.DRAFT, lambda: SendLog.objects.filter(pk=log_id).update(draft_id=""), durable=False)
+    """Note that the draft of an attempt is gone, or not its own any more, or was never made."""
+    rows = SendLog.objects.filter(pk=log_id)
+    write(Move.DRAFT, lambda: rows.update(draft_id="", draft_asked=False), durable=False)
 
 
 def attempt_of(row: SendLog, delivery: Delivery) -> Attempt:

@@ -205,9 +205,17 @@ def _attachment_view(attachment: Attachment) -> dict[str, Any]:
 
 
 def _view(call: Call, draft: Draft) -> dict[str, Any]:
-    """The message resource; `$select` and the preference for immutable ids are honoured."""
+    """The message resource, cut to what `$select` asks for."""
+    view = resource_of(call, draft)
+    selected = call.request.query.get("$select")
+    wanted = {"id", *(name.strip() for name in selected.split(","))} if selected else view.keys()
+    return {"@odata.context": "$metadata#messages/$entity"} | {k: v for k, v in view.items() if k in wanted}
+
+
+def resource_of(call: Call, draft: Draft) -> dict[str, Any]:
+    """The message resource; the preference for immutable ids is honoured."""
     immutable = "immutableid" in call.request.headers.get("Prefer", "").lower()
-    view = {
+    return {
         "id": draft.immutable_id if immutable else draft.id,
         "isDraft": draft.is_open,
         "parentFolderId": "drafts" if draft.is_open else "sentitems",
@@ -216,6 +224,3 @@ def _view(call: Call, draft: Draft) -> dict[str, Any]:
         "hasAttachments": bool(draft.attachments),
         **draft.resource,
     }
-    selected = call.request.query.get("$select")
-    wanted = {"id", *(name.strip() for name in selected.split(","))} if selected else view.keys()
-    return {"@odata.context": "$metadata#messages/$entity"} | {k: v for k, v in view.items() if k in wanted}

@@ -1,10 +1,11 @@
-"""Reading Sent Items and Inbox: how a gateway finds out whether an uncertain mail was sent."""
+"""Reading Sent Items, Inbox and Drafts: how a gateway finds out what became of an uncertain mail."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from mailrelay.sandbox import drafts
 from mailrelay.sandbox.call import Answer, Call, Refusal, ok
 from mailrelay.sandbox.submission import owner
 
@@ -13,14 +14,21 @@ PAGE = 10  # Graph's own default
 
 
 async def list_folder(call: Call) -> Answer:
-    """GET mailFolders/{sentitems|inbox}/messages with $filter on internetMessageId, $select and $top."""
+    """GET mailFolders/{sentitems|inbox|drafts}/messages: $filter on internetMessageId, $select and $top."""
     folder = call.params.get("folder", "sentitems").lower()
-    if folder not in ("sentitems", "inbox"):
+    if folder not in ("sentitems", "inbox", "drafts"):
         raise Refusal(404, "ErrorItemNotFound", "The specified folder could not be found in the store.")
-    items = call.sandbox.store.find(folder, owner(call).id, _wanted(call))
     selected = call.request.query.get("$select")
-    views = [_cut(item.resource(), selected) for item in items[: _top(call)]]
+    views = [_cut(resource, selected) for resource in _resources(call, folder)[: _top(call)]]
     return ok({"@odata.context": "$metadata#messages", "value": views})
+
+
+def _resources(call: Call, folder: str) -> list[dict[str, Any]]:
+    wanted = _wanted(call)
+    if folder == "drafts":
+        found = call.sandbox.store.find_drafts(owner(call).id, wanted)
+        return [drafts.resource_of(call, draft) for draft in found]
+    return [item.resource() for item in call.sandbox.store.find(folder, owner(call).id, wanted)]
 
 
 def _wanted(call: Call) -> str | None:

@@ -135,6 +135,16 @@ class Store:
     def open_drafts(self) -> int:
         return sum(key == draft.id for key, draft in self.drafts.items())
 
+    def find_drafts(self, mailbox_id: str, message_id: str | None = None) -> list[Draft]:
+        """The drafts of a mailbox that were not sent, newest first."""
+        mine = (draft for key, draft in reversed(self.drafts.items()) if key == draft.id)
+        return [
+            draft
+            for draft in mine
+            if draft.mailbox == mailbox_id
+            and message_id in (None, str(draft.resource.get("internetMessageId")))
+        ]
+
     def after(self, number: int) -> list[Delivered]:
         return [mail for mail in self.mails.values() if mail.number > number]
 

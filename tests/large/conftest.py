@@ -1,8 +1,10 @@
 """Installations and an office whose application may write drafts."""
 
+from email import message_from_bytes
+
 import pytest
 
-from mailrelay.models import ContentChunk, Delivery, Mailbox, Recipient, SenderConfig
+from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient, SenderConfig
 from mailrelay.outbox import clock
 from mailrelay.outbox.submission import CHUNK_SIZE
 from mailrelay.sandbox import world
@@ -52,6 +54,9 @@ def queued(writer):
             for n, at in enumerate(range(0, len(data), CHUNK_SIZE))
         )
         Delivery.objects.filter(pk=delivery.pk).update(size=len(data), route=route)
+        if named := message_from_bytes(data)["Message-ID"]:
+            own = named.strip().strip("<>")
+            Message.objects.filter(pk=identifier).update(message_id=own, message_id_key=own.lower())
         Recipient.objects.filter(delivery=delivery).update(address="ann@example.org")
         delivery.refresh_from_db()
         return delivery

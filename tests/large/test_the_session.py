@@ -95,7 +95,7 @@ def test_rbac_for_applications_is_found_out_by_a_draft_that_is_deleted(embedded)
 def test_a_killed_upload_is_no_uncertain_mail_and_leaves_no_draft(able):
     able.environment |= {"LEASE_SECONDS": "3"}
     listener = able.listener()
-    listener.start(FAILPOINT="draft.after")
+    listener.start(FAILPOINT="draft.after:2")
     send(listener.smtp_port, with_files([4 * MEBIBYTE]))
     listener.wait_until_killed()
 

@@ -164,6 +164,19 @@ def test_a_deleted_draft_is_gone(writer, sandbox):
     assert sandbox.stats()["drafts"] == 0
 
 
+def test_a_draft_is_found_in_its_folder_by_its_message_id_until_it_is_sent(writer):
+    draft = make(writer, mail("Message-ID: <m@contoso.test>"), **IMMUTABLE).json()
+    make(writer, mail("Message-ID: <other@contoso.test>"))
+    folder = f"/users/{GATEWAY}/mailFolders/drafts/messages"
+    query = {"$filter": "internetMessageId eq '<m@contoso.test>'", "$select": "id,createdDateTime"}
+
+    (found,) = writer.call("GET", folder, params=query, headers=IMMUTABLE).json()["value"]
+    assert found == {"id": draft["id"], "createdDateTime": draft["createdDateTime"]}
+    send(writer, draft["id"])
+
+    assert writer.call("GET", folder, params=query, headers=IMMUTABLE).json()["value"] == []
+
+
 def test_a_draft_of_one_mailbox_is_not_found_in_another(writer):
     draft = make(writer, mail()).json()["id"]
     response = writer.call("GET", f"/users/shared@contoso.test/messages/{draft}")

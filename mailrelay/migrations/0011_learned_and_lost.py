@@ -1,0 +1,28 @@
+"""When a mailbox's limit was learned, and attempts that asked for a draft without an answer on record."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("mailrelay", "0010_api_tokens")]
+
+    operations = [
+        migrations.AddField(
+            model_name="mailbox",
+            name="direct_limit_learned_at",
+            field=models.DateTimeField(editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="sendlog",
+            name="draft_asked",
+            field=models.BooleanField(db_default=False, default=False, editable=False),
+        ),
+        migrations.AddIndex(
+            model_name="sendlog",
+            index=models.Index(
+                fields=["started_at"],
+                condition=models.Q(("draft_asked", True)),
+                name="attempt_draft_asked",
+            ),
+        ),
+    ]
