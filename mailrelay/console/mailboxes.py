@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from mailrelay.console.cells import NOTHING, badge, moment, relative, two_lines
+from mailrelay.console.cells import NOTHING, badge, exact, moment, relative, size, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.registrations import WITHOUT_SECRETS
@@ -20,7 +20,7 @@ from mailrelay.console.site import site
 from mailrelay.console.words import reason_words
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import limits, registrations
+from mailrelay.outbox import limits, overflow, registrations
 from mailrelay.vocabulary import ManagedBy, State
 
 #: What a person may set.
@@ -33,6 +33,9 @@ LIMITS = (
     "recipients_per_message",
     "max_message_size",
 )
+#: What is shown of its use now, and of what Microsoft was seen to allow.
+USE = ("state", "waiting", "in_flight", "bucket", "last_success")
+LEARNED = ("whole", "large", "reading")
 #: Waiting deliveries that are counted at most.
 COUNTED = 1000
 
@@ -55,10 +58,18 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
     search_fields = ("address",)
     ordering = ("address",)
     sortable_by = ()
-    present: ClassVar[tuple[str, ...]] = ("state", "waiting", "in_flight", "bucket", "last_success")
+    present: ClassVar[tuple[str, ...]] = (*USE, *LEARNED)
     fieldsets = (
         (None, {"fields": ("registration", "address", "user_id")}),
-        ("Present use", {"fields": present}),
+        ("Present use", {"fields": USE}),
+        (
+            "Found out from Microsoft",
+            {
+                "fields": LEARNED,
+                "description": "What Graph answered decides which mail goes whole and which as a draft with "
+                "uploads.",
+            },
+        ),
         (
             "Limits",
             {
@@ -156,9 +167,50 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
         said = (f"{f'more than {COUNTED}' if n > COUNTED else n} {state}" for state, n in counts.items())
         return ", ".join(said)
 
+    @admin.display(description="whole messages")
+    def whole(self, row: Mailbox) -> SafeString | str:
+        """Say up to what size mail goes in one request, and since when less than by the documents."""
+        limit = f"up to {size(row.direct_limit)} in one request"
+        learned = row.direct_limit_learned_at
+        if learned is None:
+            return limit
+        now = timezone.now()
+        return two_lines(
+            limit,
+            f"Lowered {relative(learned, now)}, on {exact(learned)}, when Microsoft did not take "
+            f"a larger one; forgotten {relative(learned + overflow.BELIEVED, now)}.",
+        )
+
+    @admin.display(description="large mail")
+    def large(self, row: Mailbox) -> SafeString | str:
+        return _asked(
+            row,
+            answer=row.can_draft,
+            yes=f"up to {size(row.max_message_size)}, as drafts with uploads",
+            no="not possible: the application may not write drafts here (Mail.ReadWrite)",
+        )
+
+    @admin.display(description="looking up uncertain mail")
+    def reading(self, row: Mailbox) -> SafeString | str:
+        return _asked(
+            row,
+            answer=row.can_read,
+            yes="in Sent Items",
+            no="not possible: the application may not read here (Mail.ReadBasic)",
+        )
+
     @admin.display(description="last sent")
     def last_success(self, row: Mailbox) -> SafeString:
         return moment(row.succeeded_at, timezone.now()) if row.succeeded_at else NOTHING
+
+
+def _asked(row: Mailbox, *, answer: bool | None, yes: str, no: str) -> SafeString | str:
+    """Say what the application may do in a mailbox, and since when that is known."""
+    if answer is None:
+        return "not known yet"
+    asked = row.access_checked_at
+    said = yes if answer else no
+    return two_lines(said, f"Found out on {exact(asked)}.") if asked else said
 
 
 def _probe(row: Mailbox, now: datetime) -> str:

@@ -38,6 +38,8 @@ class Fate:
     graph_code: str = ""
     last_attempt: datetime | None = None
     retried_until: datetime | None = None
+    #: Whether Graph may have sent it all the same.
+    maybe_delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ def _words(letter: Letter, mail: Subject, fates: Sequence[Fate]) -> Iterator[str
     for fate in fates:
         yield f"  <{fate.address}>"
         yield f"    {fate.sentence or 'No reason is on record.'} ({fate.status})"
-        if fate.retried_until is not None:
+        if fate.maybe_delivered:
+            yield "    It may have arrived all the same: that is looked up; it is sent again once at most."
+        elif fate.retried_until is not None:
             yield f"    It is tried until {fate.retried_until:%Y-%m-%d %H:%M} UTC."
     yield ""
     yield f"Subject:    {mail.subject or '(none)'}"

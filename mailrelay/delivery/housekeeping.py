@@ -1,4 +1,4 @@
-"""What is looked after beside the mail: what registrations may do, and drafts that were left behind."""
+"""What is looked after beside the mail: permissions, learned limits, and drafts that were left behind."""
 
 import logging
 import threading
@@ -7,12 +7,13 @@ import time
 from django.db import DatabaseError, connection
 
 from mailrelay.delivery import access, orphans
+from mailrelay.outbox import overflow
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.writer import recycle
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at permissions, and between two at drafts.
+#: Seconds between two looks at permissions, and between two at drafts and learned limits.
 INTERVAL = 1.0
 DRAFTS_INTERVAL = 60.0
 
@@ -39,6 +40,7 @@ class Housekeeper:
                 if time.monotonic() - swept >= DRAFTS_INTERVAL:
                     swept = time.monotonic()
                     orphans.sweep()
+                    overflow.forget_old()
             except (DatabaseError, OutboxError) as error:
                 recycle(error)
             except Exception:

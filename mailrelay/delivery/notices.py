@@ -89,7 +89,7 @@ class Reporter:
         while late := reports.waiting(self._warned_up_to):
             if not self._told(Report.DELAY, late):
                 return
-            queued = [row.aged_from for row in late if row.state != State.HELD]
+            queued = [row.aged_from for row in late if row.state not in (State.HELD, State.UNCERTAIN)]
             self._warned_up_to = max(queued, default=self._warned_up_to)
         self._warned_up_to = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
 
@@ -210,6 +210,7 @@ def _fates(rows: list[Delivery], kind: Report) -> Iterator[Fate]:
                 graph_code=attempt.graph_code if attempt else "",
                 last_attempt=attempt.started_at if attempt else None,
                 retried_until=row.aged_from + until if kind == Report.DELAY else None,
+                maybe_delivered=row.state == State.UNCERTAIN,
             )
 
 

@@ -28,13 +28,13 @@ from mailrelay.mime.base64stream import Base64Body
 from mailrelay.mime.compose import Composed
 from mailrelay.mime.skeleton import NotSeparableError
 from mailrelay.models import Delivery
-from mailrelay.outbox import failpoints, leases, publish, scheduler, settle
+from mailrelay.outbox import failpoints, leases, overflow, publish, scheduler, settle
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxError
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.settle import Result
 from mailrelay.outbox.writer import recycle
-from mailrelay.vocabulary import Route, UncertainPolicy
+from mailrelay.vocabulary import Outcome, Route, UncertainPolicy
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,18 @@ def _carry_out(delivery: Delivery) -> list[Reservation]:
     log.info(
         "attempt %d: %s", attempt.number, result.outcome, extra={"message_id": delivery.message.queue_id}
     )
-    return _recorded(lambda: settle.settle(attempt, result))
+    reservations = _recorded(lambda: settle.settle(attempt, result))
+    if prepared.route is Route.MIME and result.outcome is Outcome.SENT:
+        _learn(delivery, prepared.size)
+    return reservations
+
+
+def _learn(delivery: Delivery, size: int) -> None:
+    """Note what size Graph took whole; it can wait for the next such mail."""
+    try:
+        overflow.was_taken(delivery.mailbox, size)
+    except OutboxError:
+        log.info("that Graph took %d bytes whole is not on record: the database is out of reach", size)
 
 
 def _settled(delivery: Delivery, credential: Credential, found: Found) -> list[Reservation] | None:

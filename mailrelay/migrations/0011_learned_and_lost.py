@@ -1,4 +1,4 @@
-"""When a mailbox's limit was learned, and attempts that asked for a draft without an answer on record."""
+"""When a mailbox's limit was learned, drafts asked for without an answer on record, late mail of unknown fate."""
 
 from django.db import migrations, models
 
@@ -23,6 +23,14 @@ class Migration(migrations.Migration):
                 fields=["started_at"],
                 condition=models.Q(("draft_asked", True)),
                 name="attempt_draft_asked",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                fields=["created_at"],
+                condition=models.Q(("delay_warned_at__isnull", True), ("state", "uncertain")),
+                name="delivery_maybe_unwarned",
             ),
         ),
     ]

@@ -164,6 +164,11 @@ class Delivery(models.Model):
                 condition=Q(state=State.HELD, delay_warned_at__isnull=True),
                 name="delivery_held_unwarned",
             ),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(state=State.UNCERTAIN, delay_warned_at__isnull=True),
+                name="delivery_maybe_unwarned",
+            ),
         )
 
     def __str__(self) -> str:
@@ -177,6 +182,9 @@ class Delivery(models.Model):
 
 #: What waits to be sent, with constants: without them SQLite does not use the index of its age.
 WAITS = RawSQL("mailrelay_delivery.state IN ('queued', 'deferred')", (), output_field=models.BooleanField())
+#: Likewise what waits for a person, and what Graph may have sent already.
+HELD = RawSQL("mailrelay_delivery.state = 'held'", (), output_field=models.BooleanField())
+MAYBE_SENT = RawSQL("mailrelay_delivery.state = 'uncertain'", (), output_field=models.BooleanField())
 #: When the age of a delivery begins: at its acceptance, or when it was set free after that.
 AGED_FROM = Coalesce("released_at", "created_at")
 

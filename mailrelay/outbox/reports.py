@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from mailrelay.models import (
     AppRegistration,
@@ -21,7 +22,7 @@ from mailrelay.models import (
     Recipient,
     SenderConfig,
 )
-from mailrelay.models.messages import AGED_FROM, WAITS
+from mailrelay.models.messages import AGED_FROM, HELD, MAYBE_SENT, WAITS
 from mailrelay.outbox import clock, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.submission import new_queue_id
@@ -78,16 +79,26 @@ def failed() -> list[Delivery]:
 
 
 def waiting(since: datetime | None) -> list[Delivery]:
-    """List deliveries, accepted after `since`, that have waited for longer than DELAY_WARNING_SECONDS."""
+    """List deliveries that have waited for longer than DELAY_WARNING_SECONDS.
+
+    Those that wait to be tried come first, if they were accepted after `since`; then those of which it is not
+    known whether they were sent, and those that are held.
+    """
     now = clock.now()
     oldest = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
-    held = Delivery.objects.filter(state=State.HELD, delay_warned_at__isnull=True, created_at__lte=oldest)
     waiting = Delivery.objects.filter(WAITS, delay_warned_at__isnull=True)
     queued = waiting.alias(aged_since=AGED_FROM).filter(aged_since__lte=oldest).order_by("aged_since")
     if since is not None:
         queued = queued.filter(aged_since__gte=since)
-    found = [*_with_all(_due(queued, now))[:BATCH]]
-    return found or [*_with_all(_due(held, now).order_by("created_at"))[:BATCH]]
+    for rows in (queued, *(_standing(state, oldest) for state in (MAYBE_SENT, HELD))):
+        if found := [*_with_all(_due(rows, now))[:BATCH]]:
+            return found
+    return []
+
+
+def _standing(state: RawSQL, oldest: datetime) -> QuerySet[Delivery]:
+    rows = Delivery.objects.filter(state, delay_warned_at__isnull=True)
+    return rows.filter(created_at__lte=oldest).order_by("created_at")
 
 
 def _due(rows: QuerySet[Delivery], now: datetime) -> QuerySet[Delivery]:

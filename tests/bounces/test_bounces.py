@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from mailrelay.delivery import notices
-from mailrelay.models import Delivery, Message
+from mailrelay.models import ContentChunk, Delivery, Message
 from mailrelay.outbox import clock
+from mailrelay.vocabulary import State
 from tests.bounces.conftest import Reports
 from tests.harness.ports import eventually
 from tests.harness.processes import mail, mailq, manage, rows, send
@@ -221,6 +222,29 @@ def test_a_report_is_made_on_a_cluster_too(on_redis):
 
     (report,) = Reports(on_redis).all()
     assert report["To"] == OURS
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("state", [State.UNCERTAIN, State.HELD])
+def test_mail_that_stands_for_long_is_warned_of_once_and_what_may_have_arrived_is_said(settings, state):
+    settings.BOUNCE_POLICY = "operations"
+    settings.OPERATIONS_ADDRESS = OPERATIONS
+    settings.DELAY_WARNING_SECONDS = 60
+    box = made.mailbox()
+    made.sender(box)
+    late, recent = (made.queue(box)[0] for _ in range(2))
+    Delivery.objects.update(state=state, last_error="Graph gave no answer.")
+    Delivery.objects.filter(pk=late.pk).update(created_at=clock.now() - timedelta(hours=2))
+    reporter = notices.Reporter()
+
+    reporter._warn()
+    reporter._warn()
+
+    (warning,) = Message.objects.filter(report="delay")
+    text = ContentChunk.objects.get(content=warning.pk).data.decode()
+    assert warning.report_of == late.message_id
+    assert ("It may have arrived all the same" in text) is (state == State.UNCERTAIN)
+    assert Delivery.objects.get(pk=recent.pk).delay_warned_at is None
 
 
 @pytest.mark.django_db(transaction=True)

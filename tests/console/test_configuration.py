@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from mailrelay.console.cells import exact
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig, SmtpClient, Worker
 from mailrelay.vocabulary import CredentialKind, ManagedBy, Reason, State
 from tests.console.rows import CLIENT, TENANT, make_message, make_registration, make_sender
@@ -270,6 +271,32 @@ def test_a_mailbox_shows_its_present_use_and_why_it_stands_still(browser, sender
     Mailbox.objects.update(blocked=Reason.MAILBOX_UNKNOWN, blocked_text="<b>Correct</b> the address.")
     text = browser.get(f"{ADMIN}mailbox/{sender.mailbox_id}/change/").content.decode()
     assert "&lt;b&gt;Correct&lt;/b&gt; the address." in text
+
+
+def test_a_mailbox_shows_what_was_learned_of_microsoft_and_when(browser, sender, now):
+    page = f"{ADMIN}mailbox/{sender.mailbox_id}/change/"
+    text = browser.get(page).content.decode()
+    assert "up to 3.0 MiB in one request" in text
+    assert "not known yet" in text
+    assert "Lowered" not in text
+
+    learned = now - timedelta(days=2)
+    Mailbox.objects.update(
+        direct_limit=2_200_000,
+        direct_limit_learned_at=learned,
+        can_draft=True,
+        can_read=False,
+        access_checked_at=learned,
+    )
+    text = browser.get(page).content.decode()
+    for said in (
+        "up to 2.1 MiB in one request",
+        f"Lowered 2 d ago, on {exact(learned)}",
+        "up to 35.0 MiB, as drafts with uploads",
+        f"Found out on {exact(learned)}",
+        "Mail.ReadBasic",
+    ):
+        assert said in text, said
 
 
 # --- Clients, workers, lists ---------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailrelay.outbox import overflow
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.delivery.office import fresh, log, timeline
 from tests.large.mails import MEBIBYTE, files, parsed, with_files
@@ -177,3 +178,46 @@ def test_an_application_without_drafts_fails_what_graph_finds_too_large(writer, 
     fresh(delivery)
     assert (delivery.state, delivery.reason) == (State.FAILED, Reason.TOO_LARGE)
     assert fresh(writer.mailbox).direct_limit == 2_200_000
+
+
+def test_a_learned_limit_is_forgotten_after_a_month(writer, queued):
+    writer.sandbox.world(behaviour={"silent_200_above": 2_293_760})
+    queued(with_files([2 * MEBIBYTE]), route="mime")
+    writer.work()
+    assert fresh(writer.mailbox).direct_limit_learned_at is not None
+    overflow.forget_old()
+    assert fresh(writer.mailbox).direct_limit == 2_200_000
+
+    writer.later(31 * 86_400)
+    overflow.forget_old()
+
+    fresh(writer.mailbox)
+    assert (writer.mailbox.direct_limit, writer.mailbox.direct_limit_learned_at) == (3_145_728, None)
+
+
+def test_a_learned_limit_is_forgotten_once_more_is_taken_whole(writer, queued):
+    """Who has no other route tries the larger mail all the same."""
+    writer.sandbox.world(behaviour={"silent_200_above": 2_293_760})
+    queued(with_files([2 * MEBIBYTE]), route="mime")
+    writer.work()
+    type(writer.mailbox).objects.update(can_draft=False)
+    writer.sandbox.world(behaviour={"silent_200_above": 0})
+    small, delivery = writer.one(), queued(with_files([2 * MEBIBYTE]), route="mime")
+
+    writer.work()
+
+    assert fresh(small).state == fresh(delivery).state == State.SENT
+    assert [entry.route for entry in log(delivery)] == ["mime"]
+    fresh(writer.mailbox)
+    assert (writer.mailbox.direct_limit, writer.mailbox.direct_limit_learned_at) == (3_145_728, None)
+
+
+def test_a_limit_that_somebody_set_is_never_forgotten(writer, queued):
+    type(writer.mailbox).objects.update(direct_limit=1_000_000, can_draft=False)
+    delivery = queued(with_files([MEBIBYTE]), route="mime")
+
+    writer.work()
+    overflow.forget_old()
+
+    assert fresh(delivery).state == State.SENT
+    assert fresh(writer.mailbox).direct_limit == 1_000_000
