@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 from mailrelay.console import cells
 from mailrelay.console.charts import Series, stacked
 from mailrelay.console.registrations import WITHOUT_SECRETS
-from mailrelay.console.words import state_words
+from mailrelay.console.words import name_of_proof, state_words
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, Worker
 from mailrelay.models.messages import AGED_FROM, IN_FLIGHT
 from mailrelay.outbox import capacity, clock, counters, limits, rollups
@@ -196,14 +196,13 @@ def _error(box: Mailbox) -> str:
 
 
 def _endings(now: datetime) -> list[Fact]:
-    names = {"secret": "client secret", "next_secret": "newer client secret", "certificate": "certificate"}
     rows = AppRegistration.objects.filter(active=True).defer(*WITHOUT_SECRETS)
     ends = [(end, row, proof) for row in rows for proof, end in row.endings().items()]
     return [
         Fact(
             row.name,
             _days_left((end - now).days),
-            f"{names[proof]}, until {end:%d %b %Y}",
+            f"{name_of_proof(proof)}, until {end:%d %b %Y}",
             reverse("admin:mailrelay_appregistration_change", args=[row.pk]),
         )
         for end, row, proof in sorted(ends, key=lambda item: item[0])

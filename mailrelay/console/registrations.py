@@ -3,10 +3,14 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.debug import sensitive_post_parameters
 
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
@@ -18,15 +22,23 @@ from mailrelay.console.fields import (
     TenantField,
 )
 from mailrelay.console.generic import ModelForm
+from mailrelay.console.rotation import Rotation
 from mailrelay.console.site import site
-from mailrelay.console.words import reason_words
+from mailrelay.console.words import name_of_proof, reason_words
 from mailrelay.graph.credentials import GLOBAL_AUTHORITY, GLOBAL_GRAPH
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import registrations
 from mailrelay.vocabulary import CredentialKind
 
 #: Columns that the admin never reads, so that it can neither show them nor fail to decrypt them.
-WITHOUT_SECRETS = ("secret", "next_secret", "certificate", "certificate_password")
+WITHOUT_SECRETS = (
+    "secret",
+    "next_secret",
+    "certificate",
+    "certificate_password",
+    "next_certificate",
+    "next_certificate_password",
+)
 #: Fields that a token depends on: a change of one is a new version of the credential.
 CREDENTIAL = frozenset(
     {
@@ -36,20 +48,19 @@ CREDENTIAL = frozenset(
         "graph_endpoint",
         "kind",
         "certificate_path",
-        "new_certificate",
-        "new_certificate_password",
         "token_file",
         "cloud",
         "active",
     }
 )
-#: Fields for what can be entered and not read back, and their columns.
+#: Fields of a new row for what can be entered and not read back, and their columns. In a row that mail
+#: depends on, secrets are replaced on a page that tries them first.
 ENTERED = {
     "new_secret": "secret",
-    "new_next_secret": "next_secret",
     "new_certificate": "certificate",
     "new_certificate_password": "certificate_password",
 }
+ENCRYPTED = "It is encrypted, and never shown again."
 
 
 class RegistrationForm(ModelForm[AppRegistration]):
@@ -65,10 +76,9 @@ class RegistrationForm(ModelForm[AppRegistration]):
         initial=GLOBAL_GRAPH,
         help_text="Where mail goes to; differs in national clouds.",
     )
-    new_secret = NewSecretField(label="New client secret")
-    new_next_secret = NewSecretField(label="Newer client secret, beside the present one")
-    new_certificate = NewCertificateField(label="New certificate and key")
-    new_certificate_password = NewSecretField(label="New certificate password")
+    new_secret = NewSecretField(label="Client secret", help_text=ENCRYPTED)
+    new_certificate = NewCertificateField(label="Certificate and key", help_text=ENCRYPTED)
+    new_certificate_password = NewSecretField(label="Certificate password", help_text=ENCRYPTED)
 
     class Meta:
         model = AppRegistration
@@ -90,13 +100,9 @@ class RegistrationForm(ModelForm[AppRegistration]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stored = self._which_are_stored()
-        for name, column in ENTERED.items():
-            if name in self.fields:
-                self.fields[name].help_text = (
-                    "One is stored, and is never shown. Left empty, it stays."
-                    if column in self._stored
-                    else "None is stored. What is entered is encrypted, and never shown again."
-                )
+        if self.instance.pk is not None:
+            for name in ENTERED:
+                del self.fields[name]
 
     def _which_are_stored(self) -> set[str]:
         """Tell which secrets the row has, without reading them."""
@@ -109,7 +115,8 @@ class RegistrationForm(ModelForm[AppRegistration]):
         cleaned = super().clean() or self.cleaned_data
         kind = cleaned.get("kind")
         if kind == CredentialKind.SECRET and not cleaned.get("new_secret") and "secret" not in self._stored:
-            self.add_error("new_secret", "Enter the value of a client secret: none is stored.")
+            field = "new_secret" if "new_secret" in self.fields else "kind"
+            self.add_error(field, "Enter the value of a client secret: none is stored.")
         has_certificate = "certificate" in self._stored or cleaned.get("new_certificate")
         if kind == CredentialKind.CERTIFICATE and not has_certificate:
             self._require_path("certificate_path", "the PEM or PFX file with the key and the certificate")
@@ -125,6 +132,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
 @admin.register(AppRegistration, site=site)
 class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
     form = RegistrationForm
+    change_form_template = "console/registration_form.html"
     list_display = ("registration", "standing", "credential", "token", "owned_by")
     search_fields = ("name", "tenant_id", "client_id")
     ordering = ("name",)
@@ -148,7 +156,6 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
                     "kind",
                     "new_secret",
                     "secret_expires_on",
-                    "new_next_secret",
                     "certificate_path",
                     "new_certificate",
                     "new_certificate_password",
@@ -171,25 +178,42 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
             "senders use another one and delete the mailboxes first, or switch the registration off."
         )
 
+    def get_fieldsets(self, request: HttpRequest, obj: AppRegistration | None = None) -> Any:
+        hidden = set(ENTERED) if obj is not None else set()
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in hidden]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
     def save_model(self, request: HttpRequest, obj: AppRegistration, form: Any, change: bool) -> None:
-        secret = form.cleaned_data["new_secret"]
-        newer = form.cleaned_data["new_next_secret"]
-        for name in ("new_certificate", "new_certificate_password"):
-            if form.cleaned_data[name]:
-                setattr(obj, ENTERED[name], form.cleaned_data[name])
-        if not change:
-            obj.secret, obj.next_secret = secret, newer
+        for name, column in ENTERED.items():
+            if form.cleaned_data.get(name):
+                setattr(obj, column, form.cleaned_data[name])
         super().save_model(request, obj, form, change)
-        if change and newer:
-            self.after_commit(request, lambda: registrations.add_secret(obj, newer))
-        if change and secret:
-            self.after_commit(request, lambda: registrations.replace_secret(obj, secret))
-        elif change and CREDENTIAL & set(form.changed_data):
+        if change and CREDENTIAL & set(form.changed_data):
             self.after_commit(request, lambda: registrations.renew(obj))
 
-    def changed_columns(self, form: Any) -> list[str]:
-        entered = [ENTERED[name] for name in form.changed_data if name.startswith("new_certificate")]
-        return [*super().changed_columns(form), *entered]
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.rotation_view)
+        name = "appregistration_rotation"
+        return [path("<int:pk>/rotation/", view, name=name), *super().get_urls()]
+
+    @method_decorator(sensitive_post_parameters())
+    def rotation_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Replace the secret or certificate: try what is pasted, show what came of it, store it."""
+        row = self.get_object(request, str(pk))
+        if row is None or not self.has_change_permission(request, row):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Replace the credential",
+        }
+        back = reverse("admin:mailrelay_appregistration_change", args=[row.pk])
+        response, done = Rotation(row, request).respond(context, back)
+        if done is not None and done.moved:
+            self.log_change(request, row, [{"changed": {"fields": [done.field]}}])
+        return response
 
     @admin.display(description="app registration")
     def registration(self, row: AppRegistration) -> SafeString:
@@ -221,7 +245,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
 
     @admin.display(description="proved by")
     def proved_by(self, row: AppRegistration) -> str:
-        return {"secret": "client secret", "next_secret": "newer client secret"}.get(row.secret_in_use, "-")
+        return name_of_proof(row.secret_in_use) or "–"
 
     @admin.display(description="last refusal")
     def last_refusal(self, row: AppRegistration) -> SafeString:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mailrelay.vocabulary import Outcome, Reason, State
+from mailrelay.vocabulary import CredentialKind, Outcome, Reason, State
 
 
 class Words(NamedTuple):
@@ -81,3 +81,18 @@ def outcome_words(outcome: str) -> Words:
 
 def reason_words(reason: str) -> Words:
     return REASONS.get(Reason(reason), _NO_REASON)
+
+
+_PROOFS = {
+    CredentialKind.SECRET: "client secret",
+    CredentialKind.CERTIFICATE: "certificate",
+    CredentialKind.FEDERATED: "federated token",
+    CredentialKind.MANAGED_IDENTITY: "managed identity",
+}
+
+
+def name_of_proof(column: str) -> str:
+    """Name what an app registration proves itself with, by its kind or its column."""
+    kind = column.removeprefix("next_")
+    name = _PROOFS[CredentialKind(kind)] if kind else ""
+    return f"newer {name}" if column != kind else name

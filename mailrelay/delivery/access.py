@@ -70,13 +70,19 @@ def _is_due(mailbox: Mailbox, now: datetime) -> bool:
 
 
 def _probed(mailbox: Mailbox, credential: Credential) -> bool | None:
-    """Make a draft and delete it; None when the answer says nothing of permissions."""
+    """Ask Graph about drafts; None where there is no token either."""
     session, _ = tokens.edge()
     try:
         token = tokens.token_for(credential)
     except TokenUnavailable:
         return None
-    caller = Caller(session, token, credential, mailbox.graph_user, str(uuid4()), Timeouts(total=30.0))
+    return may_draft(
+        Caller(session, token, credential, mailbox.graph_user, str(uuid4()), Timeouts(total=30.0))
+    )
+
+
+def may_draft(caller: Caller) -> bool | None:
+    """Make a draft and delete it; None when the answer says nothing of permissions."""
     made = drafts.create_from_json(caller, {"subject": SUBJECT})
     counted(made.answer)
     if made.status == 201 and made.document.get("id"):

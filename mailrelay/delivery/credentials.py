@@ -31,6 +31,8 @@ def certificate_end(credential: Credential) -> datetime | None:
 def credential_of(registration: AppRegistration) -> Credential:
     """Build the credential; the environment's secret comes from the environment, never from the row."""
     own = registration.managed_by == ManagedBy.ENVIRONMENT
+    # A certificate of the variables comes before their secrets, the newer one among them.
+    newer = settings.AZURE_CLIENT_NEXT_SECRET if registration.kind == CredentialKind.SECRET else ""
     password = settings.AZURE_CLIENT_CERTIFICATE_PASSWORD if own else registration.certificate_password
     return Credential(
         key=f"{registration.pk}:{registration.version}",
@@ -40,9 +42,11 @@ def credential_of(registration: AppRegistration) -> Credential:
         graph_endpoint=registration.graph_endpoint,
         kind=CredentialKind(registration.kind),
         secret=settings.AZURE_CLIENT_SECRET if own else registration.secret,
-        next_secret=settings.AZURE_CLIENT_NEXT_SECRET if own else registration.next_secret,
+        next_secret=newer if own else registration.next_secret,
         certificate_pem="" if own else registration.certificate,
         certificate_path=registration.certificate_path,
         certificate_password=password,
+        next_certificate_pem="" if own else registration.next_certificate,
+        next_certificate_password="" if own else registration.next_certificate_password,
         token_file=registration.token_file,
     )

@@ -95,17 +95,18 @@ def _certificate(candidate: Candidate) -> Iterator[Finding]:
 
 
 def _secrets(registration: AppRegistration, token: Token) -> Iterator[Finding]:
-    """Say which of two secrets works, and which ends soon."""
-    if token.proof == "secret":
+    """Say which of two proofs works, and which ends soon."""
+    newer = "certificate" if registration.next_certificate else "secret"
+    if token.proof.startswith("next_"):
+        yield CHECK.ok(f"{registration.name} uses its newer {newer}; the older one can go.")
+    elif token.proof:
         yield CHECK.warning(
-            f"{registration.name} has a newer secret, which Entra does not take: the older one was used.",
+            f"{registration.name} has a newer {newer}, which Entra does not take: the older one was used.",
             "Compare the newer one with Certificates & secrets of the app registration, and enter it again.",
         )
-    elif token.proof:
-        yield CHECK.ok(f"{registration.name} uses its newer secret; the older one can go.")
     for column, end in registration.endings().items():
         days = (end.timestamp() - time.time()) / DAY
-        if column != "certificate" and days < NOTICE:
+        if "certificate" not in column and days < NOTICE:
             yield CHECK.warning(
                 f"The {column.replace('_', ' ')} of {registration.name} ends in {max(0, int(days))} days.",
                 "Make its successor in Entra ID and enter it as the next secret; both work meanwhile.",

@@ -1,7 +1,7 @@
 """How an app registration proves itself to Entra ID, as plain data."""
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mailrelay.vocabulary import CredentialKind
 
@@ -36,12 +36,33 @@ class Credential:
     certificate_pem: str = field(default="", repr=False)  # key and certificate(s), or an `armoured` PFX
     certificate_path: str = ""  # instead of the text: a PEM or PFX file, read at each acquisition
     certificate_password: str = field(default="", repr=False)
+    next_certificate_pem: str = field(default="", repr=False)  # newer than what `kind` says, and tried first
+    next_certificate_password: str = field(default="", repr=False)
     token_file: str = ""  # federated: read at each assertion, since the platform rotates it
 
     @property
     def registration(self) -> str:
         """The part of `key` that stays when the version changes."""
         return self.key.rpartition(":")[0] or self.key
+
+    @property
+    def older(self) -> "Credential":
+        """The credential without what is to replace its proof."""
+        return replace(self, next_secret="", next_certificate_pem="", next_certificate_password="")
+
+    @property
+    def newer(self) -> "Credential | None":
+        """The credential with the proof that is to replace its own; None where none is stored."""
+        if self.next_certificate_pem:
+            return replace(
+                self.older,
+                kind=CredentialKind.CERTIFICATE,
+                certificate_pem=self.next_certificate_pem,
+                certificate_password=self.next_certificate_password,
+            )
+        if self.next_secret:
+            return replace(self.older, kind=CredentialKind.SECRET, secret=self.next_secret)
+        return None
 
     @property
     def authority(self) -> str:

@@ -30,8 +30,13 @@ log = logging.getLogger(__name__)
 TOKEN_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
 
 _FALLBACK_LIFETIME = 3_599.0  # seconds; Entra's usual value
-#: Refusals of one secret that say nothing about another.
-_OF_SECRET = (Reason.SECRET_WRONG, Reason.SECRET_EXPIRED, Reason.CREDENTIAL_REFUSED)
+#: Refusals of one secret or certificate that say nothing about another.
+_OF_PROOF = (
+    Reason.SECRET_WRONG,
+    Reason.SECRET_EXPIRED,
+    Reason.CREDENTIAL_REFUSED,
+    Reason.CREDENTIAL_MISSING,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +114,29 @@ def acquire(credential: Credential, session: GraphSession, *, claims: str | None
 
     `claims` is the JSON of a claims challenge to be answered.
     """
-    if credential.kind is CredentialKind.SECRET and credential.next_secret:
-        return _by_either_secret(credential, session, claims)
-    return _acquire(credential, session, claims)
+    newer = credential.newer
+    if newer is None:
+        return _acquire(credential, session, claims)
+    return _by_either(newer, credential.older, session, claims)
 
 
-def _by_either_secret(credential: Credential, session: GraphSession, claims: str | None) -> Token:
-    """Try the newer secret, and the older one when Entra refuses that: during a change either may be good.
+def _by_either(newer: Credential, older: Credential, session: GraphSession, claims: str | None) -> Token:
+    """Try the newer proof, and the older one when Entra refuses that: during a change either may be good.
 
-    Entra takes minutes until a new secret counts everywhere, and an old one may be deleted at any time.
+    Entra takes minutes until a new one counts everywhere, and an old one may be deleted at any time.
     """
-    newer = replace(credential, secret=credential.next_secret, next_secret="")
     try:
-        return replace(_acquire(newer, session, claims), proof="next_secret")
+        return replace(_acquire(newer, session, claims), proof=f"next_{newer.kind}")
     except TokenUnavailable as unavailable:
-        if unavailable.verdict.reason not in _OF_SECRET or not credential.secret:
+        without = older.kind is CredentialKind.SECRET and not older.secret
+        if unavailable.verdict.reason not in _OF_PROOF or without:
             raise
         log.warning(
-            "Entra does not take the newer secret of the app registration %s; the older one is tried",
-            credential.client_id,
+            "Entra does not take the newer %s of the app registration %s; the older one is tried",
+            newer.kind,
+            newer.client_id,
         )
-    older = replace(credential, next_secret="")
-    return replace(_acquire(older, session, claims), proof="secret")
+    return replace(_acquire(older, session, claims), proof=str(older.kind))
 
 
 def _acquire(credential: Credential, session: GraphSession, claims: str | None) -> Token:
@@ -227,13 +233,26 @@ _ways: dict[CredentialKind, Callable[[Credential, _Transport, str | None], Any]]
 
 def roles_of(token: str) -> tuple[str, ...] | None:
     """The app roles that a token names; None if it names none, which is normal under Exchange's RBAC."""
+    roles = _claims_of(token).get("roles")
+    return tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else None
+
+
+def holder_of(token: str) -> tuple[str, str]:
+    """The tenant and the application that a token was given to, as ids; empty where it does not say.
+
+    https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference: tid, and appid or azp.
+    """
+    claims = _claims_of(token)
+    return str(claims.get("tid") or ""), str(claims.get("appid") or claims.get("azp") or "")
+
+
+def _claims_of(token: str) -> dict[str, Any]:
     payload = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (binascii.Error, ValueError, RecursionError):
-        return None
-    roles = claims.get("roles") if isinstance(claims, dict) else None
-    return tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else None
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _lifetime(result: Mapping[str, Any]) -> float:

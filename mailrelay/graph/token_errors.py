@@ -214,6 +214,11 @@ def _says(document: Mapping[str, Any], credential: Credential) -> str:
     description = document.get("error_description")
     if not isinstance(description, str) or not description:
         return ""
-    secrets = (credential.secret, credential.next_secret, credential.certificate_password)
+    secrets = (
+        credential.secret,
+        credential.next_secret,
+        credential.certificate_password,
+        credential.next_certificate_password,
+    )
     # The first line says it; trace id, correlation id and time follow and are of use to support.
     return f" Entra says: {safe_line(description, MESSAGE_LIMIT, secrets=secrets)}"

@@ -53,7 +53,14 @@ def _token_expiry() -> dict[str, float]:
 
 
 def _credential_expiry(now: datetime) -> dict[tuple[str, str], float]:
-    columns = ("name", "kind", "secret_expires_on", "next_secret_expires_on", "certificate_expires_at")
+    columns = (
+        "name",
+        "kind",
+        "secret_expires_on",
+        "next_secret_expires_on",
+        "certificate_expires_at",
+        "next_certificate_expires_at",
+    )
     return {
         (row.name, proof): (end - now).total_seconds()
         for row in AppRegistration.objects.filter(active=True).only(*columns)

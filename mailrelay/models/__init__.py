@@ -1,7 +1,7 @@
 """What is kept, and what each state means; `mailrelay.outbox` is the only writer of states."""
 
 from mailrelay.models.attempts import SendLog, TimelineEntry
-from mailrelay.models.clients import SmtpClient
+from mailrelay.models.clients import Refusal, SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
 from mailrelay.models.people import ApiToken, AuditEvent, LoginBucket, SecondFactor
@@ -19,6 +19,7 @@ __all__ = [
     "Mailbox",
     "Message",
     "Recipient",
+    "Refusal",
     "SecondFactor",
     "SendLog",
     "SenderConfig",

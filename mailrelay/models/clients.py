@@ -51,6 +51,8 @@ class SmtpClient(models.Model):
         help_text="Which of a mailbox's mail goes first; empty lets each mail's own headers say",
     )
     active = models.BooleanField(default=True)
+    #: When it last handed mail in, or tried to; to about a minute.
+    seen_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = "SMTP client"
@@ -60,3 +62,23 @@ class SmtpClient(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Refusal(models.Model):
+    """What the listener refused from one address by one rule: how often, and the latest of it."""
+
+    address = models.CharField(max_length=64)
+    rule = models.CharField(max_length=60)
+    #: Of the latest: the client that it was known as, empty for nobody's address; MAIL FROM; the reply.
+    client_name = models.CharField("client", max_length=200, blank=True, default="")
+    mail_from = models.CharField("from", max_length=320, blank=True, default="")
+    reply = models.CharField(max_length=500, default="")
+    count = models.PositiveBigIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["address", "rule"], name="refusal_of_address"),)
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.rule}"

@@ -47,6 +47,10 @@ class AppRegistration(models.Model):
     #: While one secret is being replaced by another, both may be kept: the newer is tried first.
     next_secret = EncryptedTextField("next client secret", blank=True, default="")
     next_secret_expires_on = models.DateField("next client secret ends on", null=True, blank=True)
+    #: Likewise a certificate that is to replace what `kind` says: at most one of the two is newer.
+    next_certificate = EncryptedTextField(blank=True, default="", db_default="")
+    next_certificate_password = EncryptedTextField(blank=True, default="", db_default="")
+    next_certificate_expires_at = models.DateTimeField(null=True, editable=False)
     #: Which of the two got the last token: the name of its column.
     secret_in_use = models.CharField(max_length=20, blank=True, default="", editable=False)
     #: Private key and certificate(s) as PEM; kept here instead of in a file.
@@ -101,10 +105,13 @@ class AppRegistration(models.Model):
         """When what it proves itself with ends, as far as that is known, by the name of the column."""
         days = {"secret": self.secret_expires_on, "next_secret": self.next_secret_expires_on}
         known = {name: datetime.combine(day, time.min, UTC) for name, day in days.items() if day}
-        if self.kind == CredentialKind.SECRET:
-            return known
-        ends = self.certificate_expires_at
-        return {"certificate": ends} if ends and self.kind == CredentialKind.CERTIFICATE else {}
+        if self.kind != CredentialKind.SECRET:
+            known.pop("secret", None)
+        if self.kind == CredentialKind.CERTIFICATE and self.certificate_expires_at:
+            known["certificate"] = self.certificate_expires_at
+        if self.next_certificate_expires_at:
+            known["next_certificate"] = self.next_certificate_expires_at
+        return known
 
 
 class Mailbox(models.Model):
@@ -223,6 +230,10 @@ class SenderConfig(models.Model):
     )
     active = models.BooleanField(default=True)
     managed_by = models.CharField(max_length=20, choices=choices(ManagedBy), default=ManagedBy.ADMIN)
+    #: A person's pause: mail is accepted and held until somebody lets it go on.
+    paused_at = models.DateTimeField(null=True, editable=False)
+    paused_by = models.CharField(max_length=200, default="", db_default="", blank=True, editable=False)
+    pause_reason = models.CharField(max_length=500, default="", db_default="", blank=True, editable=False)
 
     class Meta:
         verbose_name = "sender"

@@ -4,18 +4,62 @@ Each function may be called inside a transaction of the caller's, and is one of 
 the word of the change for it: what stood still is tried once, at once, and success sets the rest free.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
 from django.db.models import F, QuerySet
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
+from mailrelay.models.encrypted import WrongFieldKeyError
 from mailrelay.outbox import clock
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Reason, State
+from mailrelay.vocabulary import CredentialKind, Reason, State
 
 #: Deliveries that nobody has in hand, and that still want to be sent.
 WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
 #: What a new version of a credential changes in its row; the caller's other edits of the object stay.
 RENEWED = ("version", "token_refused", "token_error", "retry_at")
+#: The columns of the newer proof when there is none, and those of the older.
+WITHOUT_NEWER = {
+    "next_secret": "",
+    "next_secret_expires_on": None,
+    "next_certificate": "",
+    "next_certificate_password": "",
+    "next_certificate_expires_at": None,
+}
+WITHOUT_OLDER = {
+    "secret": "",
+    "secret_expires_on": None,
+    "certificate": "",
+    "certificate_password": "",
+    "certificate_expires_at": None,
+    "certificate_path": "",
+    "token_file": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A client secret, or a certificate with its key as text, and what is known of its end."""
+
+    kind: CredentialKind
+    value: str = field(repr=False)
+    password: str = field(default="", repr=False)
+    ends_on: date | None = None  # of a secret
+    ends_at: datetime | None = None  # of a certificate
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """The columns that it is kept in."""
+        if self.kind == CredentialKind.SECRET:
+            return {"secret": self.value, "secret_expires_on": self.ends_on}
+        return {
+            "certificate": self.value,
+            "certificate_password": self.password,
+            "certificate_expires_at": self.ends_at,
+        }
 
 
 def replace_secret(registration: AppRegistration, secret: str) -> None:
@@ -34,25 +78,89 @@ def replace_secret(registration: AppRegistration, secret: str) -> None:
     registration.refresh_from_db(fields=["secret", *RENEWED])
 
 
-def add_secret(registration: AppRegistration, secret: str) -> None:
-    """Store a newer client secret beside the one that is good; of two that are stored, the newer one stays.
+def add_proof(registration: AppRegistration, proof: Proof, version: int) -> bool:
+    """Store a newer secret or certificate beside the one that is good; False when `version` is not current.
 
-    It is tried first, and the older one whenever Entra ID refuses it. Raises as `replace_secret` does, and
-    WrongFieldKeyError when the secret that stays cannot be opened.
+    It is tried first, and the older one whenever Entra ID refuses it. Of two that are stored, the one that
+    got the last token stays. Where what is stored cannot be opened, the new one takes its place. Raises
+    OutboxError, and ValueError for an empty proof.
     """
-    if not secret:
-        raise ValueError("A client secret cannot be empty.")
+    if not proof.value:
+        raise ValueError("A client secret or certificate cannot be empty.")
 
-    def run() -> None:
+    def run() -> bool:
         rows = AppRegistration.objects.filter(pk=registration.pk)
-        stored, ends = rows.select_for_update().values_list("next_secret", "next_secret_expires_on").get()
-        if stored:
-            rows.update(secret=stored, secret_expires_on=ends)
-        rows.update(next_secret=secret, next_secret_expires_on=None)
+        found = rows.select_for_update(no_key=True).values_list("version", "secret_in_use").get()
+        if found[0] != version:
+            return False
+        if not _opens(rows):
+            rows.update(kind=proof.kind, **{**WITHOUT_OLDER, **WITHOUT_NEWER, **proof.columns})
+        else:
+            if not found[1] or found[1].startswith("next_"):
+                _promote(rows)
+            newer = {f"next_{name}": value for name, value in proof.columns.items()}
+            rows.update(**{**WITHOUT_NEWER, **newer}, secret_in_use="")
         _renew(registration)
+        return True
 
-    write(Move.REGISTER, run)
-    registration.refresh_from_db(fields=["secret", "next_secret", *RENEWED])
+    return _moved(registration, run)
+
+
+def roll_back(registration: AppRegistration, version: int) -> bool:
+    """Forget the newer proof, so that the older one is used alone; False when there was none to forget.
+
+    Neither this nor `retire` does anything when `version` is not current. Both raise OutboxError.
+    """
+
+    def run() -> bool:
+        rows = AppRegistration.objects.filter(pk=registration.pk, version=version)
+        with_newer = rows.exclude(next_secret="", next_certificate="")
+        if not with_newer.update(**WITHOUT_NEWER, secret_in_use=""):
+            return False
+        _renew(registration)
+        return True
+
+    return _moved(registration, run)
+
+
+def retire(registration: AppRegistration, version: int) -> bool:
+    """Forget the older proof, and let the newer one take its place; False when there was no newer one."""
+
+    def run() -> bool:
+        if not _promote(AppRegistration.objects.filter(pk=registration.pk, version=version)):
+            return False
+        _renew(registration)
+        return True
+
+    return _moved(registration, run)
+
+
+def _moved(registration: AppRegistration, run: Callable[[], bool]) -> bool:
+    moved = write(Move.REGISTER, run)
+    registration.refresh_from_db(fields=RENEWED)
+    return moved
+
+
+def _promote(rows: QuerySet[AppRegistration]) -> bool:
+    """Put the newer proof into the place of the older; the columns are copied as they lie, unopened."""
+    secret = {"secret": F("next_secret"), "secret_expires_on": F("next_secret_expires_on")}
+    certificate = {
+        name: F(f"next_{name}") for name in ("certificate", "certificate_password", "certificate_expires_at")
+    }
+    for kind, columns in ((CredentialKind.CERTIFICATE, certificate), (CredentialKind.SECRET, secret)):
+        with_newer = rows.exclude(**{f"next_{kind}": ""})
+        if with_newer.update(kind=kind, secret_in_use=kind, **{**WITHOUT_OLDER, **columns, **WITHOUT_NEWER}):
+            return True
+    return False
+
+
+def _opens(rows: QuerySet[AppRegistration]) -> bool:
+    """Whether what is stored can be used at all."""
+    try:
+        rows.get()
+    except WrongFieldKeyError:
+        return False
+    return True
 
 
 def renew(registration: AppRegistration) -> None:

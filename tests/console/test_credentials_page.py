@@ -1,4 +1,4 @@
-"""Overlapping secrets and stored certificates through the admin; and content that is gone."""
+"""Stored certificates and clouds through the admin; and content that is gone."""
 
 import pytest
 
@@ -17,28 +17,23 @@ def post(browser, registration, **changes):
     return browser.post(url, registration_form(**changes), follow=True)
 
 
-def test_a_newer_secret_is_entered_beside_the_present_one(browser, registration):
-    post(browser, registration, new_next_secret="the-newer-secret")
-
-    row = AppRegistration.objects.get()
-    assert (row.secret, row.next_secret, row.version) == ("stored-secret-value", "the-newer-secret", 2)
-
-
-def test_a_certificate_is_pasted_and_never_shown(browser, registration):
+def test_a_certificate_of_a_new_row_is_pasted_and_never_shown(browser):
     proof = Proof()
-    page = post(browser, registration, kind="certificate", new_certificate=proof.private + proof.public)
+    form = registration_form(kind="certificate", new_certificate=proof.private + proof.public)
+    page = browser.post(f"{ADMIN}appregistration/add/", form, follow=True)
 
     row = AppRegistration.objects.get()
-    assert (row.kind, row.version) == ("certificate", 2)
+    assert row.kind == "certificate"
     assert row.certificate.strip() == (proof.private + proof.public).strip()
     assert b"PRIVATE KEY-----" not in page.content
 
 
-def test_a_certificate_without_its_key_is_refused(browser, registration):
-    page = post(browser, registration, kind="certificate", new_certificate=Proof().public)
+def test_a_certificate_without_its_key_is_refused(browser):
+    form = registration_form(kind="certificate", new_certificate=Proof().public)
+    page = browser.post(f"{ADMIN}appregistration/add/", form)
 
     assert "Paste private key and certificate" in page.content.decode()
-    assert AppRegistration.objects.get().version == 1
+    assert not AppRegistration.objects.exists()
 
 
 def test_a_cloud_sets_the_addresses(browser, registration):

@@ -1,32 +1,95 @@
-"""A newer secret joins the present one; of two, the newer stays as the older."""
+"""A newer secret or certificate joins the present one; it is rolled back, or the older one is retired."""
+
+import datetime as dt
 
 import pytest
 
+from mailrelay.delivery.credentials import credential_of
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import registrations
+from mailrelay.outbox.registrations import Proof
+from mailrelay.vocabulary import CredentialKind
 from tests.outbox import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
+NEWER = Proof(CredentialKind.SECRET, "newer", ends_on=dt.date(2099, 12, 31))
+CERTIFICATE = Proof(CredentialKind.CERTIFICATE, "PEM", "word", ends_at=dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
 
 
 def test_a_newer_secret_leaves_the_present_one_in_place():
     app = rows.registration(secret="present")
 
-    registrations.add_secret(app, "newer")
+    assert registrations.add_proof(app, NEWER, 1)
+
+    stored = AppRegistration.objects.get()
+    assert (stored.secret, stored.next_secret, stored.version) == ("present", "newer", 2)
+    assert stored.next_secret_expires_on == dt.date(2099, 12, 31)
+
+
+@pytest.mark.parametrize(
+    ("in_use", "stays"), [("", "newer-once"), ("next_secret", "newer-once"), ("secret", "present")]
+)
+def test_of_two_the_one_that_works_stays_when_another_comes(in_use, stays):
+    app = rows.registration(secret="present", next_secret="newer-once", secret_in_use=in_use)
+
+    registrations.add_proof(app, NEWER, 1)
+
+    stored = AppRegistration.objects.get()
+    assert (stored.secret, stored.next_secret) == (stays, "newer")
+
+
+def test_the_second_press_and_a_page_that_is_out_of_date_change_nothing():
+    app = rows.registration(secret="present")
+    registrations.add_proof(app, NEWER, 1)
+
+    assert not registrations.add_proof(app, Proof(CredentialKind.SECRET, "another"), 1)
+    assert not registrations.roll_back(app, 1)
+    assert not registrations.retire(app, 1)
 
     stored = AppRegistration.objects.get()
     assert (stored.secret, stored.next_secret, stored.version) == ("present", "newer", 2)
 
 
-def test_the_newer_of_two_stays_when_another_comes():
-    app = rows.registration(secret="oldest", next_secret="present")
+def test_rolling_back_leaves_the_older_one_alone():
+    app = rows.registration(secret="present")
+    registrations.add_proof(app, CERTIFICATE, 1)
 
-    registrations.add_secret(app, "newest")
+    assert registrations.roll_back(app, 2)
 
     stored = AppRegistration.objects.get()
-    assert (stored.secret, stored.next_secret) == ("present", "newest")
+    assert (stored.kind, stored.secret, stored.version) == ("secret", "present", 3)
+    assert credential_of(stored).newer is None
+    assert stored.endings() == {}
 
 
-def test_an_empty_secret_is_refused():
+@pytest.mark.parametrize("proof", [NEWER, CERTIFICATE])
+def test_retiring_leaves_nothing_of_the_older_one(proof):
+    app = rows.registration(kind="certificate", certificate="old PEM", certificate_path="/old.pem")
+    registrations.add_proof(app, proof, 1)
+    newer = credential_of(AppRegistration.objects.get()).newer
+
+    assert registrations.retire(app, 2)
+
+    stored = AppRegistration.objects.get()
+    credential = credential_of(stored)
+    assert (credential.kind, credential.secret, credential.certificate_pem, credential.certificate_path) == (
+        (newer.kind, newer.secret, "", "") if proof is NEWER else (newer.kind, "", newer.certificate_pem, "")
+    )
+    assert credential.certificate_password == proof.password
+    assert list(stored.endings()) == [proof.kind]
+    assert not registrations.retire(app, 3)
+
+
+def test_what_no_key_opens_is_replaced(settings):
+    app = rows.registration(secret="present")
+    settings.FIELD_ENCRYPTION_KEYS = ["bmV3LWtleS1mb3ItdGVzdHMtb25seS0wMDAwMDAwMDA="]
+
+    assert registrations.add_proof(app, NEWER, 1)
+
+    stored = AppRegistration.objects.get()
+    assert (stored.secret, stored.next_secret) == ("newer", "")
+
+
+def test_an_empty_proof_is_refused():
     with pytest.raises(ValueError, match="cannot be empty"):
-        registrations.add_secret(rows.registration(secret="present"), "")
+        registrations.add_proof(rows.registration(secret="present"), Proof(CredentialKind.SECRET, ""), 1)

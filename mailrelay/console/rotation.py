@@ -1,0 +1,183 @@
+"""A secret or certificate is replaced: pasted, tried against Microsoft, stored beside the one in use.
+
+Between the trial and the saving the secret travels sealed in the form: nothing is saved before it is known
+to work, and neither session nor page holds it. The older one stays until somebody retires it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+
+from mailrelay.console.proof_form import ProofForm
+from mailrelay.console.sealing import seal, unseal
+from mailrelay.console.words import name_of_proof
+from mailrelay.models import AppRegistration
+from mailrelay.outbox import registrations, scheduler
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.registrations import Proof
+from mailrelay.vocabulary import CredentialKind
+
+CHANGED = "Nothing was stored: somebody changed this app registration meanwhile, or this was done already."
+OUT_OF_DATE = "Nothing was stored: ten minutes have passed since the trial. Enter it once more."
+NOT_GOOD = "Nothing was stored: the trial failed. Tick the box to store it all the same."
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a press of a button came to: whether anything changed, the sentence, and the changed field."""
+
+    moved: bool
+    sentence: str
+    field: str = ""
+
+
+class Rotation:
+    """The page of one app registration for one person."""
+
+    def __init__(self, registration: AppRegistration, request: HttpRequest) -> None:
+        self.registration = registration
+        self.request = request
+        self._purpose = f"rotation {registration.pk} {request.user.pk}"
+
+    def respond(self, context: dict[str, Any], back: str) -> tuple[HttpResponse, Done | None]:
+        """Answer the request; what was done, if anything, is for the history."""
+        posted = self.request.POST
+        step = posted.get("step", "")
+        done = self._act(step) if step in {"save", "roll_back", "retire"} else None
+        if done is not None:
+            messages.add_message(
+                self.request, messages.SUCCESS if done.moved else messages.WARNING, done.sentence
+            )
+            return HttpResponseRedirect(self.request.path if not done.moved or done.field else back), done
+        page = {**context, **self._standing(), "back": back, **self._form()}
+        return TemplateResponse(self.request, "console/rotation.html", page), None
+
+    def _standing(self) -> dict[str, Any]:
+        """Say which proofs are stored and which one is used, without reading them."""
+        row = AppRegistration.objects.filter(pk=self.registration.pk)
+        newer = [name for name in ("secret", "certificate") if row.exclude(**{f"next_{name}": ""}).exists()]
+        ends = self.registration.endings()
+        return {
+            "registration": self.registration,
+            "older": name_of_proof(self.registration.kind),
+            "older_ends": ends.get(self.registration.kind),
+            "newer": name_of_proof(newer[0]) if newer else "",
+            "newer_ends": ends.get(f"next_{newer[0]}") if newer else None,
+            "in_use": self.registration.secret_in_use,
+            "newer_works": self.registration.secret_in_use.startswith("next_"),
+        }
+
+    def _form(self) -> dict[str, Any]:
+        if self.request.POST.get("step") != "check":
+            return {"form": ProofForm()}
+        form = ProofForm(self.request.POST, self.request.FILES)
+        if not form.is_valid():
+            return {"form": form}
+        return {"tried": True, **self._tried(form.cleaned_data["proof"])}
+
+    def _tried(self, proof: Proof) -> dict[str, Any]:
+        # Here, since the parts that talk to Microsoft cost memory that no other page needs.
+        from mailrelay.delivery.proving import mailboxes_of, prove
+
+        findings = prove(self._credential(proof), mailboxes_of(self.registration))
+        known = AppRegistration.objects.values_list("version", flat=True).get(pk=self.registration.pk)
+        sealed = {**_packed(proof), "version": known, "good": findings.good}
+        return {
+            "findings": findings,
+            "proof": name_of_proof(proof.kind),
+            "proof_ends": proof.ends_at or proof.ends_on,
+            "sealed": seal(self._purpose, sealed),
+            "strangers": self._strangers(findings.tenant, findings.application),
+        }
+
+    def _credential(self, proof: Proof) -> Any:
+        from mailrelay.graph.credentials import Credential
+
+        row = self.registration
+        secret = proof.kind == CredentialKind.SECRET
+        return Credential(
+            key=f"{row.pk}:trial",
+            tenant_id=row.tenant_id,
+            client_id=row.client_id,
+            authority_host=row.authority_host,
+            graph_endpoint=row.graph_endpoint,
+            kind=proof.kind,
+            secret=proof.value if secret else "",
+            certificate_pem="" if secret else proof.value,
+            certificate_password=proof.password,
+        )
+
+    def _strangers(self, tenant: str, application: str) -> bool:
+        """Whether the token is for another tenant or application than the row says."""
+        row = self.registration
+        other = bool(application) and application.lower() != row.client_id.lower()
+        return other or (
+            bool(tenant) and "." not in row.tenant_id and tenant.lower() != row.tenant_id.lower()
+        )
+
+    def _act(self, step: str) -> Done:
+        try:
+            return self._save() if step == "save" else self._decide(step)
+        except OutboxError as error:
+            return Done(False, f"Nothing was stored: {error}")
+        finally:
+            scheduler.poke()
+
+    def _save(self) -> Done:
+        sealed = unseal(self._purpose, self.request.POST.get("sealed", ""))
+        if sealed is None:
+            return Done(False, OUT_OF_DATE)
+        if not sealed["good"] and not self.request.POST.get("override"):
+            return Done(False, NOT_GOOD)
+        proof = _unpacked(sealed)
+        if not registrations.add_proof(self.registration, proof, sealed["version"]):
+            return Done(False, CHANGED)
+        name = name_of_proof(proof.kind)
+        return Done(
+            True,
+            f"The newer {name} is stored, and every worker uses it from its next mail on. The older one is "
+            "kept: retire it when mail flows, or roll back to it.",
+            f"newer {name}{'' if sealed['good'] else ', although its trial failed'}",
+        )
+
+    def _decide(self, step: str) -> Done:
+        version = self.request.POST.get("version", "")
+        act, sentence, field = {
+            "roll_back": (
+                registrations.roll_back,
+                "Rolled back: the older one is used alone, and the newer one is forgotten.",
+                "newer credential forgotten",
+            ),
+            "retire": (
+                registrations.retire,
+                "Retired: the newer one is used alone, the older one is forgotten. Delete it in Entra ID.",
+                "older credential forgotten",
+            ),
+        }[step]
+        if version.isdecimal() and act(self.registration, int(version)):
+            return Done(True, sentence, field)
+        return Done(False, CHANGED)
+
+
+def _packed(proof: Proof) -> dict[str, Any]:
+    return {
+        "kind": str(proof.kind),
+        "value": proof.value,
+        "password": proof.password,
+        "ends_on": proof.ends_on.isoformat() if proof.ends_on else "",
+        "ends_at": proof.ends_at.isoformat() if proof.ends_at else "",
+    }
+
+
+def _unpacked(values: dict[str, Any]) -> Proof:
+    return Proof(
+        CredentialKind(values["kind"]),
+        values["value"],
+        values["password"],
+        date.fromisoformat(values["ends_on"]) if values["ends_on"] else None,
+        datetime.fromisoformat(values["ends_at"]) if values["ends_at"] else None,
+    )
