@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from mailrelay.console import api
+from mailrelay.api import urls as api
 from mailrelay.console.screens import site
 
 urlpatterns = [

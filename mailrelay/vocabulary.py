@@ -148,6 +148,15 @@ class Report(StrEnum):
     DELAY = "delay"
 
 
+class Scope(StrEnum):
+    """What a token of the API may do."""
+
+    READ = "read"  # messages and their states, queue and senders; no content
+    OPERATE = "operate"  # requeue, hold, release, cancel, resend
+    SUBMIT = "submit"  # hand in mail, by the rules of an SMTP client
+    TEST = "test"  # send a test mail
+
+
 class ManagedBy(StrEnum):
     """Who owns a row: people edit theirs, the environment's is read-only."""
 

@@ -1,36 +1,40 @@
 """Tokens of the API: made by an administrator, shown once, switched off at any time."""
 
-import hashlib
 import secrets
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 
+from mailrelay.console.cells import badge, relative, two_lines
 from mailrelay.console.generic import ModelAdmin, ModelForm
 from mailrelay.console.site import site
 from mailrelay.models import ApiToken
+from mailrelay.models.tokens import digest
+from mailrelay.outbox import clock
+from mailrelay.vocabulary import Scope
 
-READ, OPERATE = "read", "operate"
 SCOPES = (
-    (READ, "Read messages and their states; no content"),
-    (OPERATE, "Requeue, hold, release and cancel messages"),
+    (Scope.READ, "Read messages and their states, the queue, the senders; no content"),
+    (Scope.OPERATE, "Requeue, hold, release, cancel and resend messages"),
+    (Scope.SUBMIT, "Hand in mail, by the rules of the SMTP client below"),
+    (Scope.TEST, "Send a test mail to any address, from a sender's own mailbox"),
 )
 
 
-def digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 class TokenForm(ModelForm[ApiToken]):
-    scopes = forms.MultipleChoiceField(choices=SCOPES, widget=forms.CheckboxSelectMultiple, initial=[READ])
+    scopes = forms.MultipleChoiceField(
+        choices=SCOPES, widget=forms.CheckboxSelectMultiple, initial=[Scope.READ]
+    )
 
     class Meta:
         model = ApiToken
-        fields = ("name", "scopes", "active")
+        fields = ("name", "scopes", "client", "requests_per_minute", "expires_at", "active")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,13 +44,39 @@ class TokenForm(ModelForm[ApiToken]):
     def clean_scopes(self) -> str:
         return " ".join(self.cleaned_data["scopes"])
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if Scope.SUBMIT in cleaned.get("scopes", "").split() and not cleaned.get("client"):
+            self.add_error(
+                "client", ValidationError("Choose the SMTP client whose rules hold for what it submits.")
+            )
+        return cleaned
+
 
 @admin.register(ApiToken, site=site)
 class TokenAdmin(ModelAdmin[ApiToken]):
     form = TokenForm
-    list_display = ("name", "scopes", "active", "last_used_at")
+    list_display = ("name", "may", "standing", "expires_at", "last_used_at")
     ordering = ("name",)
     sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
+        return super().get_queryset(request).select_related("client")
+
+    @admin.display(description="may")
+    def may(self, row: ApiToken) -> SafeString:
+        return two_lines(row.scopes.replace(" ", ", "), f"as {row.client}" if row.client else "")
+
+    @admin.display(description="state")
+    def standing(self, row: ApiToken) -> SafeString:
+        now = clock.now()
+        if not row.active:
+            return badge("Off", "quiet")
+        if row.expires_at is None:
+            return badge("Valid", "good")
+        if row.expires_at <= now:
+            return badge("Expired", "bad")
+        return badge(f"Ends {relative(row.expires_at, now)}", "good")
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -54,7 +84,7 @@ class TokenAdmin(ModelAdmin[ApiToken]):
         """Answer with the token itself: the only page that ever shows it."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = TokenForm(request.POST or None)
+        form = self.get_form(request)(request.POST or None)
         if request.method != "POST" or not form.is_valid():
             return super().add_view(request, form_url, extra_context)
         token = f"mgw_{secrets.token_urlsafe(32)}"

@@ -4,8 +4,9 @@ from mailrelay.models.attempts import SendLog, TimelineEntry
 from mailrelay.models.clients import Refusal, SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
-from mailrelay.models.people import ApiToken, AuditEvent, LoginBucket, SecondFactor
+from mailrelay.models.people import AuditEvent, LoginBucket, SecondFactor
 from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
+from mailrelay.models.tokens import ApiToken, SubmissionKey
 
 __all__ = [
     "ApiToken",
@@ -24,6 +25,7 @@ __all__ = [
     "SendLog",
     "SenderConfig",
     "SmtpClient",
+    "SubmissionKey",
     "TimelineEntry",
     "Worker",
 ]

@@ -83,20 +83,3 @@ class SecondFactor(models.Model):
 
     def __str__(self) -> str:
         return f"second factor of {self.user_id}"
-
-
-class ApiToken(models.Model):
-    """What a script shows instead of a password. Only its SHA-256 is kept: 256 random bits need no salt."""
-
-    name = models.CharField(max_length=150, unique=True)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    scopes = models.CharField(max_length=200, help_text="What it may do: words, blanks between them")
-    active = models.BooleanField(default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, editable=False)
-
-    class Meta:
-        verbose_name = "API token"
-
-    def __str__(self) -> str:
-        return self.name

@@ -9,18 +9,21 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from uuid import UUID
 
 from mailrelay import metrics
 from mailrelay.models import ContentChunk
-from mailrelay.outbox import clock
+from mailrelay.outbox import clock, repeats
 from mailrelay.outbox.errors import DatabaseAwayError, DisownedError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.outage import Outage
-from mailrelay.outbox.storing import Arrived, Store, store_chunk
+from mailrelay.outbox.storing import Arrived, Store, store_chunks
 from mailrelay.outbox.submission import CHUNK_SIZE, Submission
 from mailrelay.outbox.writer import process_writer, write
 
+#: Chunks that share a transaction: each costs a turn of the writer, and its lock is held for all of them.
+CHUNKS_AT_ONCE = 4
 #: Large contents that are copied into the database at the same time.
 COPIERS = 2
 TOO_LATE = "The client was told to try again."
@@ -76,15 +79,19 @@ class Acceptor:
         """Store all that is still wanted; return the mailbox of each, or why it is not stored."""
         given_up = self._given_up(mails)
         wanted = [mail for mail in mails if mail.submission.id not in given_up]
-        boxes = self._store.insert(wanted)
-        return [boxes.get(mail.submission.id, DisownedError(TOO_LATE)) for mail in mails]
+        repeated = repeats.among([mail.submission for mail in wanted])
+        new = [mail for mail in wanted if mail.submission.id not in repeated]
+        found: dict[UUID, int | Exception] = {**repeated, **self._store.insert(new)}
+        repeats.note([mail.submission for mail in new])
+        return [found.get(mail.submission.id, DisownedError(TOO_LATE)) for mail in mails]
 
     def _store_large(self, submission: Submission, outcome: "Future[None]") -> None:
         try:
             now = clock.now()
-            for number, data in enumerate(submission.content.chunks(CHUNK_SIZE)):
+            numbered = enumerate(submission.content.chunks(CHUNK_SIZE))
+            while pieces := list(islice(numbered, CHUNKS_AT_ONCE)):
                 self._refuse_disowned(submission.id)
-                write(Move.STORE_CHUNK, partial(store_chunk, submission.id, number, data, now), durable=False)
+                write(Move.STORE_CHUNK, partial(store_chunks, submission.id, pieces, now), durable=False)
         except Exception as error:  # noqa: BLE001 - whatever it was, the session must learn of it
             self._fail(submission, outcome, error)
         else:

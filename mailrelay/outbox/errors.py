@@ -1,5 +1,7 @@
 """What can go wrong with the queue of record."""
 
+from uuid import UUID
+
 
 class OutboxError(Exception):
     """The queue could not do what was asked; nothing of it was stored."""
@@ -23,3 +25,12 @@ class LeaseLostError(OutboxError):
 
 class DatabaseAwayError(OutboxError):
     """The database takes no writes now; what was being committed as it went may have been stored."""
+
+
+class RepeatedError(OutboxError):
+    """The submission's key was taken before, with the message `queue_id`; `same` says: for the same mail."""
+
+    def __init__(self, queue_id: UUID, *, same: bool) -> None:
+        super().__init__(f"The key was taken before, with {queue_id.hex}.")
+        self.queue_id = queue_id
+        self.same = same

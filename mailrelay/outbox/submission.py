@@ -25,6 +25,14 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """A key that the client gave its submission, and what the submission was; both as SHA-256 in hex."""
+
+    digest: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One mail as the SMTP session took it. Texts hold neither NUL nor lone surrogates."""
 
@@ -45,6 +53,7 @@ class Submission:
     content: Content
     urgency: Urgency = Urgency.NORMAL
     route: Route = Route.MIME
+    repeat: Repeat | None = None
 
 
 def new_queue_id() -> UUID:

@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from mailrelay.outbox import environment, scheduler
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.routing.loading import Watch
+from mailrelay.smtp import desk
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
 
@@ -29,7 +30,7 @@ class Relay:
         self._watch = Watch()
         self._refuse_open_relay()
         self._acceptor = Acceptor(accepted=scheduler.poke)
-        service = SmtpService(settings.SMTP_LISTENERS, self._watch, self._acceptor, _options())
+        service = SmtpService(settings.SMTP_LISTENERS, self._watch, self._acceptor, options())
         self._thread = ServiceThread(service)
 
     def start(self) -> None:
@@ -38,9 +39,11 @@ class Relay:
             self._thread.start()
         except ListenError as error:
             raise CommandError(str(error)) from None
+        desk.provide(self._thread.service.desk)
 
     def drain(self) -> None:
         """Take no more mail; let what is in transfer finish. Ends within SMTP_DRAIN_SECONDS and a little."""
+        desk.provide(None)
         self._thread.stop(float(settings.SMTP_DRAIN_SECONDS))
         self._acceptor.close()
         self._watch.stop()
@@ -80,7 +83,7 @@ def _allow_files(count: int) -> None:
         )
 
 
-def _options() -> SmtpOptions:
+def options() -> SmtpOptions:
     certificate, key = settings.SMTP_TLS_CERT_FILE, settings.SMTP_TLS_KEY_FILE
     return SmtpOptions(
         hostname=settings.SMTP_HOSTNAME,

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from dataclasses import replace
 
 from django.core.management.base import CommandError
 from django.core.wsgi import get_wsgi_application
@@ -10,7 +11,13 @@ from django.db import DatabaseError, connection
 
 from mailrelay.health.monitor import monitor
 from mailrelay.health.serving import Application, web_application
+from mailrelay.outbox import scheduler
+from mailrelay.outbox.accept import Acceptor
 from mailrelay.processes import preflight
+from mailrelay.processes.relay import options
+from mailrelay.routing.loading import Watch
+from mailrelay.smtp import desk
+from mailrelay.smtp.context import Context
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +36,15 @@ def application() -> Application:
         sys.stderr.write(f"CommandError: {error}\n")
         sys.exit(BOOT_ERROR)
     served = web_application(django)
+    desk.provide(desk.beside_no_listener(_context))
     threading.Thread(target=_first_administrator, name="administrator", daemon=True).start()
     return served
+
+
+def _context() -> Context:
+    """Make what mail by HTTP needs here; at the first one, since threads do not outlive gunicorn's fork."""
+    without_tls = replace(options(), tls_certificate=None, tls_key=None)
+    return Context(without_tls, Watch(), Acceptor(accepted=scheduler.poke))
 
 
 def _first_administrator() -> None:

@@ -6,7 +6,7 @@ All of it runs in the event loop of `context`, answers from memory, and takes no
 import logging
 
 from mailrelay import metrics
-from mailrelay.routing.directory import Client
+from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies, sizing
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.intake import key_of
@@ -29,6 +29,11 @@ def begin(
         or _no_room(context, client, size)
         or sizing.declared(directory, mail_from, size)
     )
+
+
+def sender(directory: Directory, client: Client, mail_from: str) -> Reply | None:
+    """Say why mail from `mail_from` is not taken, where the address is known only from the content."""
+    return policy.mail_from(directory, client, mail_from, utf8=True)
 
 
 def add_recipient(context: Context, transaction: Transaction, peer: Peer, address: str) -> Reply:

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 
 from mailrelay import metrics, tracing
 from mailrelay.outbox import failpoints
-from mailrelay.outbox.errors import DisownedError, StorageFullError
+from mailrelay.outbox.errors import DisownedError, RepeatedError, StorageFullError
 from mailrelay.outbox.submission import Submission
 from mailrelay.smtp import replies
 from mailrelay.smtp.context import Context
@@ -43,7 +43,7 @@ async def hand_over(context: Context, arrival: Arrival) -> Reply:
         context, examined, spool, context.options.accept_seconds - (time.monotonic() - started)
     )
     metrics.ACCEPT_SECONDS.observe(time.monotonic() - started)
-    if reply.positive:
+    if reply.rule == replies.QUEUED:
         tracing.accepted(examined.id, time.monotonic() - started, size=spool.size)
         logger.info(
             "accepted: id=%s client=%s reply=250 rule=queued size=%d recipients=%d sender=%d",
@@ -94,7 +94,7 @@ async def _store(context: Context, submission: Submission, spool: Spool, seconds
     if failure is not None:
         return _failed(submission, failure)
     failpoints.hit(failpoints.REPLY_BEFORE)
-    return Reply(f"250 2.0.0 Ok: queued as {submission.id.hex}", "queued")
+    return replies.queued(submission.id)
 
 
 def _give_up(context: Context, submission: Submission) -> Reply:
@@ -113,5 +113,7 @@ def _failed(submission: Submission, error: BaseException) -> Reply:
         return replies.STORAGE_FULL
     if isinstance(error, DisownedError):
         return replies.TRY_LATER
+    if isinstance(error, RepeatedError):
+        return replies.repeated(error.queue_id, same=error.same)
     logger.error("not stored: id=%s client=%s", submission.id.hex, submission.client_address, exc_info=error)
     return replies.TRY_LATER

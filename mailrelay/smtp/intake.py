@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
-from mailrelay.outbox.submission import Submission, new_queue_id
+from mailrelay.outbox.submission import Repeat, Submission, new_queue_id
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies
 from mailrelay.smtp.policy import Resolution
@@ -33,6 +33,7 @@ class Arrival:
     spool: Spool
     hostname: str
     loop_token: str = ""
+    repeat: Repeat | None = None
 
     @property
     def client_key(self) -> str:
@@ -100,6 +101,7 @@ def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) ->
         mailbox_address=resolved.mailbox_address,
         content=arrival.spool,
         urgency=policy.urgency(headers) if client.urgency is None else client.urgency,
+        repeat=arrival.repeat,
     )
 
 

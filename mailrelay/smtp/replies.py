@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from uuid import UUID
 
 #: Octets a reply line may have, its CRLF included (RFC 5321 section 4.5.3.1.5).
 LINE_LIMIT = 512
@@ -50,6 +51,24 @@ def _encoded(line: str, utf8: bool) -> bytes:
 def printable(text: str) -> str:
     r"""`text` on one line: control characters, which could forge a log line or a reply, as `\x0a`."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+#: The rules of the two replies that tell a queue id, the last word of their lines.
+QUEUED, REPEATED = "queued", "repeated"
+
+
+def queued(queue_id: UUID) -> Reply:
+    return Reply(f"250 2.0.0 Ok: queued as {queue_id.hex}", QUEUED)
+
+
+def repeated(queue_id: UUID, *, same: bool) -> Reply:
+    """Answer a submission whose key was taken before: as then, unless it was for another mail."""
+    if same:
+        return Reply(f"250 2.0.0 Ok: queued before as {queue_id.hex}", REPEATED)
+    return Reply(
+        f"554 5.5.4 This Idempotency-Key was taken with another mail, {queue_id.hex}: give each mail its own",
+        "idempotency-key",
+    )
 
 
 OK = Reply("250 2.0.0 Ok")

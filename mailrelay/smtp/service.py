@@ -10,6 +10,7 @@ from contextlib import suppress
 from mailrelay.routing.directory import Directory
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.context import Acceptor, Context
+from mailrelay.smtp.desk import Desk
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.port import Listener, Port
 from mailrelay.smtp.session import Session
@@ -55,6 +56,10 @@ class SmtpService:
     @property
     def connections(self) -> Connections:
         return self._context.connections
+
+    def desk(self) -> Desk:
+        """Make a desk beside the listener: the same limits count for both. For once it has started."""
+        return Desk(self._context, self._servers[0].get_loop())
 
     async def start(self) -> None:
         """Bind all listeners and begin to serve. Raises ListenError; nothing stays bound then."""

@@ -45,8 +45,12 @@ class Peer:
     secure: bool = False
     #: The name that it logged in with.
     login: str = ""
+    #: Whether it came by HTTP (https://www.iana.org/assignments/mail-parameters, mail transmission types).
+    http: bool = False
 
     def protocol(self, *, utf8: bool) -> str:
         """The word for `with` in Received (RFC 3848, RFC 6531 section 4.3)."""
+        if self.http:
+            return "HTTP"
         word = "UTF8SMTP" if utf8 else "ESMTP" if self.extended or self.secure or self.login else "SMTP"
         return word + ("S" if self.secure else "") + ("A" if self.login else "")

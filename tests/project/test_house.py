@@ -8,6 +8,7 @@ from tests.project.files import ROOT, files, imports, name_of
 ROWS = (
     {"management", "apps"},
     {"processes"},
+    {"api"},
     {"console", "configuration", "diagnosis", "postmaster", "upkeep"},
     {"health"},
     {"smtp"},
@@ -23,7 +24,7 @@ ROWS = (
 WORDS = ("mailrelay.vocabulary", "mailrelay.clouds")
 HEIGHT = {room: -number for number, row in enumerate(ROWS) for room in row}
 #: These begin with the variables, or wire the rooms up; the rooms below are told by Django's settings.
-MAY_KNOW_THE_PROJECT = ROWS[0] | ROWS[1] | ROWS[2]
+MAY_KNOW_THE_PROJECT = ROWS[0] | ROWS[1] | ROWS[2] | ROWS[3]
 WIRING = {"gateway/celery.py", "gateway/urls.py", "gateway/wsgi.py", "gateway/checks.py"}
 
 APP = [path for path in files(".py", under=("mailrelay",)) if "migrations" not in path.parts]

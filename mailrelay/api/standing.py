@@ -1,0 +1,88 @@
+"""How things stand: the queue in figures, and each sender with what holds it up."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpRequest, JsonResponse
+
+from mailrelay.api import access, reading
+from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.health import figures
+from mailrelay.models import ApiToken, Delivery, Mailbox, SenderConfig
+from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.outbox import clock, limits
+from mailrelay.vocabulary import Scope
+
+
+def figured(request: HttpRequest, _token: ApiToken) -> JsonResponse:
+    """Give the figures that /metrics has of the queue."""
+    reading.query(request, ())
+    found = figures.gather()
+    return JsonResponse(
+        {
+            "depth": found.depth,
+            "oldest_queued_seconds": found.oldest_queued_age,
+            "paused_mailboxes": found.paused_mailboxes,
+            "blocked_mailboxes": found.blocked_mailboxes,
+            "failing_registrations": found.failing_registrations,
+            "workers": found.workers,
+            "totals": found.totals,
+        }
+    )
+
+
+def all_senders(request: HttpRequest, _token: ApiToken) -> JsonResponse:
+    reading.query(request, ())
+    rows = SenderConfig.objects.select_related("mailbox__registration").order_by("name")
+    rows = rows.defer(*(f"mailbox__registration__{name}" for name in WITHOUT_SECRETS))
+    counts = Delivery.objects.filter(IN_FLIGHT).order_by().values_list("mailbox")
+    running = dict(counts.annotate(n=Count("pk")))
+    now = clock.now()
+    return JsonResponse({"senders": [_sender(row, running.get(row.mailbox_id, 0), now) for row in rows]})
+
+
+def _sender(row: SenderConfig, running: int, now: datetime) -> dict[str, Any]:
+    box = row.mailbox
+    state, text = _state(row, box, now)
+    paused = box.paused_until
+    return {
+        "name": row.name,
+        "state": state,
+        "text": text,
+        "default": row.is_default,
+        "mailbox": box.address,
+        "registration": box.registration.name,
+        "addresses": sorted(row.address_list),
+        "domains": sorted(row.domain_list),
+        "from_policy": row.from_policy,
+        "in_flight": running,
+        "concurrency": box.concurrency,
+        "messages_per_minute": box.messages_per_minute,
+        "recipients_today": limits.recipients_today(box, now),
+        "recipients_per_day": box.recipients_per_day,
+        "paused_until": paused.isoformat() if paused and paused > now else None,
+        "succeeded_at": box.succeeded_at.isoformat() if box.succeeded_at else None,
+        "credential_ends": {proof: end.isoformat() for proof, end in box.registration.endings().items()},
+    }
+
+
+def _state(row: SenderConfig, box: Mailbox, now: datetime) -> tuple[str, str]:
+    """Say in a word what holds a sender up, and in the sentence that came with it."""
+    if not row.active:
+        return "off", ""
+    if not box.registration.active:
+        return "registration_off", ""
+    if box.registration.failing:
+        return "no_token", box.registration.failing_text
+    if box.blocked:
+        return "held", box.blocked_text
+    if row.paused_at is not None:
+        return "paused_by_hand", row.pause_reason
+    if box.paused_until is not None and box.paused_until > now:
+        return "paused", box.pause_text
+    return "open", ""
+
+
+queue = access.resource(GET=(Scope.READ, figured))
+senders = access.resource(GET=(Scope.READ, all_senders))

@@ -1,0 +1,194 @@
+"""Mail that comes otherwise than by SMTP, taken by the rules of SMTP: for threads, such as the web's.
+
+What decides and stores is what the listener uses, in one event loop: `admission`, the spool, `hand_over`.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mailrelay.mime.envelope import read_fields
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.outbox.submission import Repeat
+from mailrelay.routing.directory import Client, Directory
+from mailrelay.smtp import admission, replies
+from mailrelay.smtp.context import Context
+from mailrelay.smtp.data import LineEnds
+from mailrelay.smtp.handover import hand_over
+from mailrelay.smtp.intake import Arrival
+from mailrelay.smtp.replies import Reply
+from mailrelay.smtp.spool import Spool
+from mailrelay.smtp.transaction import Peer, Transaction
+
+T = TypeVar("T")
+
+#: Seconds for one step in the event loop; only an event loop that has ended takes so long.
+PATIENCE = 60.0
+_RECIPIENT_FIELDS = ("To", "Cc", "Bcc")
+_NO_RECIPIENT = Reply(
+    "554 5.5.1 No recipient is named: give them with the envelope, or in To, Cc or Bcc", "sequence"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A mail as it is handed in. `mail_from` and `recipients` are read from its header where they are None.
+
+    `size` is bytes, 0 where it is not known before. `blocks` may come with whatever line ends.
+    """
+
+    client: Client
+    peer: Peer
+    blocks: Iterable[bytes]
+    mail_from: str | None = None
+    recipients: tuple[str, ...] | None = None
+    size: int = 0
+    #: SHA-256 in hex of the client's own key for this mail; empty where it gave none.
+    key: str = ""
+
+
+class Desk:
+    """Takes parcels in `context`, whose event loop is `loop`. Any thread but the loop's may call it."""
+
+    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+        self._context = context
+        self._loop = loop
+
+    def directory(self) -> Directory:
+        return self._context.directory()
+
+    def take(self, parcel: Parcel) -> Reply:
+        """Decide about a parcel and store it; a positive reply follows the commit, as by SMTP.
+
+        Raises what reading `parcel.blocks` raises; nothing is stored then.
+        """
+        begun = self._run(self._begin(parcel))
+        if isinstance(begun, Reply):
+            return begun
+        transaction, spool = begun
+        seen = hashlib.sha256()
+        ends = LineEnds()
+        try:
+            for block in parcel.blocks:
+                seen.update(block)
+                self._run(spool.write(ends.feed(block)))
+                if spool.oversize or spool.put_off or spool.error:
+                    break
+        except BaseException:
+            spool.close()
+            raise
+        repeat = Repeat(parcel.key, fingerprint(parcel, seen.hexdigest())) if parcel.key else None
+        return self._run(self._finish(parcel, transaction, spool, ends.finish(), repeat))
+
+    async def _begin(self, parcel: Parcel) -> tuple[Transaction, Spool] | Reply:
+        context, client = self._context, parcel.client
+        if context.connections.draining:
+            return replies.SHUTTING_DOWN
+        if context.acceptor.stalled:
+            return replies.TRY_LATER
+        transaction = Transaction(parcel.mail_from or "", client, utf8=True, declared_size=parcel.size)
+        refused = admission.begin(context, client, transaction.mail_from, utf8=True, size=parcel.size)
+        refused = refused or self._add(transaction, parcel.peer, parcel.recipients or ())
+        if refused is None and parcel.recipients == ():
+            refused = _NO_RECIPIENT
+        if refused is not None:
+            return refused
+        spool = admission.content(context, client, parcel.peer, parcel.size)
+        return spool if isinstance(spool, Reply) else (transaction, spool)
+
+    async def _finish(
+        self, parcel: Parcel, transaction: Transaction, spool: Spool, rest: bytes, repeat: Repeat | None
+    ) -> Reply:
+        context, options = self._context, self._context.options
+        await spool.write(rest)
+        if refused := admission.dropped(context, parcel.client, spool):
+            return refused
+        if refused := self._address(parcel, transaction, spool):
+            spool.close()
+            return refused
+        peer, client = parcel.peer, parcel.client
+        return await hand_over(
+            context,
+            Arrival(peer, client, transaction, spool, options.hostname, options.loop_token, repeat),
+        )
+
+    def _address(self, parcel: Parcel, transaction: Transaction, spool: Spool) -> Reply | None:
+        """Read from the header what the envelope did not say."""
+        if parcel.mail_from is not None and parcel.recipients is not None:
+            return None
+        headers = HeaderBlock.parse(spool.header)
+        if parcel.mail_from is None:
+            # A Sender is the one who sent it where From names several (RFC 5322 section 3.6.2).
+            named = _addresses(headers, "Sender") or _addresses(headers, "From")
+            transaction.mail_from = named[0] if named else ""
+            directory = self._context.directory()
+            if refused := admission.sender(directory, parcel.client, transaction.mail_from):
+                return refused
+        if parcel.recipients is None:
+            found = dict.fromkeys(_addresses(headers, *_RECIPIENT_FIELDS))
+            return self._add(transaction, parcel.peer, found) if found else _NO_RECIPIENT
+        return None
+
+    def _add(self, transaction: Transaction, peer: Peer, addresses: Iterable[str]) -> Reply | None:
+        """Add every one of `addresses`, or say why the first that cannot be is refused."""
+        for address in addresses:
+            reply = admission.add_recipient(self._context, transaction, peer, address)
+            if not reply.positive:
+                return reply
+        return None
+
+    def _run(self, step: Coroutine[Any, Any, T]) -> T:
+        try:
+            return asyncio.run_coroutine_threadsafe(step, self._loop).result(PATIENCE)
+        except RuntimeError:
+            # The loop has ended: whatever the step is, nobody will run it.
+            step.close()
+            raise
+
+
+def fingerprint(parcel: Parcel, content: str) -> str:
+    """Give what tells this parcel from another; `content` is the SHA-256 of its bytes, in hex."""
+    envelope = "\0".join((parcel.mail_from or "", *(parcel.recipients or ())))
+    return hashlib.sha256(f"{envelope}\0\0{content}".encode("utf-8", "replace")).hexdigest()
+
+
+def _addresses(headers: HeaderBlock, *names: str) -> list[str]:
+    return [mailbox.address for listed in read_fields(headers, *names) for mailbox in listed.mailboxes]
+
+
+# --- The desk of this process --------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_make: Callable[[], Desk] | None = None
+_desk: Desk | None = None
+
+
+def provide(make: Callable[[], Desk] | None) -> None:
+    """Say how this process comes to its desk; `make` is called at the first parcel. None takes it away."""
+    global _make, _desk
+    with _lock:
+        _make, _desk = make, None
+
+
+def of_process() -> Desk | None:
+    """Give the desk of this process, if it has one."""
+    global _desk  # noqa: PLW0603
+    with _lock:
+        if _desk is None and _make is not None:
+            _desk = _make()
+        return _desk
+
+
+def beside_no_listener(context: Callable[[], Context]) -> Callable[[], Desk]:
+    """Give what makes a desk with an event loop of its own, for a process without a listener."""
+
+    def make() -> Desk:
+        made = context()
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, name="desk", daemon=True).start()
+        return Desk(made, loop)
+
+    return make
