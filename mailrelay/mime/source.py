@@ -110,7 +110,9 @@ class Windowed:
     def delimiter(self, start: int) -> Delimiter | None:
         while start < self._size:
             self._load(start)
-            match = _DELIMITER.search(self._window, start - self._start)
+            # Base64 has no hyphen, and one byte is found ten times as fast as the expression.
+            hyphen = self._window.find(b"-", start - self._start) >= 0
+            match = _DELIMITER.search(self._window, start - self._start) if hyphen else None
             over = self._start + len(self._window)
             if match and (match.end() < len(self._window) or over >= self._size):
                 return Delimiter(match.start() + self._start, match.end() + self._start, match[1])

@@ -15,7 +15,7 @@ from mailrelay.models import Delivery, Mailbox, Message, SenderConfig, SendLog, 
 from mailrelay.outbox import clock, content, follow, hand
 from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.storing import Arrived, Store, store_chunk
+from mailrelay.outbox.storing import Arrived, Store, store_chunks
 from mailrelay.outbox.submission import Submission
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Route, State, Urgency
@@ -103,7 +103,9 @@ def forward(message: Message, actor: str, recipient: str, new_id: UUID) -> bool:
     hand.refuse_without_content(message.pk)
     count = 0
     for count, data in enumerate(content.stream(message.pk), start=1):
-        write(Move.STORE_CHUNK, partial(store_chunk, new_id, count - 1, data, clock.now()), durable=False)
+        write(
+            Move.STORE_CHUNK, partial(store_chunks, new_id, [(count - 1, data)], clock.now()), durable=False
+        )
     if not count:
         raise ContentRemovedError(f"{message.queue_id} cannot be forwarded: its content was removed.")
     write(Move.ACCEPT, partial(_accept, message, actor, recipient, new_id))

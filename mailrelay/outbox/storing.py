@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient
-from mailrelay.outbox import clock, counters
+from mailrelay.outbox import clock, counters, subjects
 from mailrelay.outbox.bulk import Insert
 from mailrelay.outbox.submission import Submission
 
@@ -101,6 +101,7 @@ class Store:
             for pk, (mail, part, _) in numbered
             for address in part.recipients
         )
+        subjects.add((pk, mail.subject) for pk, (mail, part, _) in numbered if part.number <= 1)
         counters.add(counters.ACCEPTED, len(mails))
 
     def _boxes_of(self, submissions: Iterable[Submission]) -> list[Box]:
@@ -114,9 +115,9 @@ class Store:
         return [self._boxes[key] for key in keys]
 
 
-def store_chunk(content: UUID, number: int, data: bytes, now: datetime) -> None:
-    """Store a piece of a large content ahead of its message."""
-    _chunks([[content, number, data, now]])
+def store_chunks(content: UUID, pieces: Iterable[tuple[int, bytes]], now: datetime) -> None:
+    """Store numbered pieces of a large content ahead of its message."""
+    _chunks([content, number, data, now] for number, data in pieces)
 
 
 def _box(registration_id: int, address: str) -> Box:

@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from mailrelay import metrics
 from mailrelay.outbox import failpoints
+from mailrelay.outbox.checkpoints import LARGE, Checkpoints
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.faults import as_outbox_error, is_away, is_lost_race, leaves_doubt
 
@@ -50,6 +51,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Work[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
         self._full_sync = True
+        self._checkpoints = Checkpoints()
         self._thread.start()
 
     def submit(self, move: Move, run: Callable[[], T], *, durable: bool = True) -> "Future[T]":
@@ -71,6 +73,7 @@ class Writer:
         """Finish what is queued and end the thread, waiting `timeout` seconds at most."""
         self._queue.put(None)
         self._thread.join(timeout)
+        self._checkpoints.stop()
 
     def _loop(self) -> None:
         stopping = False
@@ -108,6 +111,8 @@ class Writer:
                 for work in batch:
                     _refuse(work, error)
             return error
+        if connection.vendor == "sqlite":
+            self._checkpoints.wrote(sum(LARGE if work.move is Move.STORE_CHUNK else 1 for work in batch))
         for work in batch:
             failpoints.hit(f"{work.move}.after")
         for work, result in zip(batch, results, strict=True):

@@ -82,7 +82,7 @@ async def receive_chunk(reader: asyncio.StreamReader, size: int, sink: Sink, end
 
 
 def stopped_at_wrong_end(last: bytes) -> bool:
-    """Whether the `last` bytes that came look like the end of the message to a client with wrong line ends."""
+    """Whether the `last` bytes look like the end of the message to a client with wrong line ends."""
     return _WRONG_END.search(last) is not None
 
 

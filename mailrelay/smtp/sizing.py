@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mailrelay.mime.compose import DIRECT_LIMIT, HEADER_LIMIT, Composed, compose, compose_headers
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.skeleton import NotSeparableError, take_apart
+from mailrelay.mime.skeleton import Dissection, NotSeparableError
 from mailrelay.outbox.submission import CHUNK_SIZE, Submission
 from mailrelay.routing.directory import Directory, Sender
 from mailrelay.smtp.policy import Resolution
@@ -74,7 +74,8 @@ def _by_large_route(
         return _mailbox_limit(sender, spool.size)
     try:
         with _COMPOSING:
-            take_apart(spool, sender.direct_limit, lambda raw: _composed(raw, submission, resolved))
+            dissection = Dissection(spool, sender.direct_limit)
+            dissection.parting(lambda raw: _composed(raw, submission, resolved))
     except NotSeparableError as error:
         return Reply(
             f"552 5.3.4 The message would have {size} bytes as it is sent; Microsoft Graph takes "

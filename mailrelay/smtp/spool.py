@@ -14,8 +14,11 @@ from mailrelay.smtp.budget import Lease
 
 #: Bytes of one mail in memory before a file takes over.
 MEMORY_LIMIT = 256 * 1024
-#: Bytes that are collected for one write once it has: 50 large mails at once share a small machine.
-WRITE_SIZE = 64 * 1024
+#: Bytes that are collected for one write once it has, at least and at most, and in all mails together: each
+#: write is a turn of a thread, and 50 large mails at once share a small machine.
+LEAST_WRITE, MOST_WRITE, ALL_WRITES = 64 * 1024, 512 * 1024, 3 * 1024 * 1024
+#: Bytes up to which it can matter whether a mail can go as it is: what is larger goes in parts.
+LOOKED_AT = 4 * 1024 * 1024
 #: Bytes that the header of a mail may have.
 HEADER_LIMIT = 256 * 1024
 #: What tells that there is no room, as opposed to a broken disk.
@@ -52,7 +55,7 @@ class Spool:
         self._file: IO[bytes] | None = None
         self._head = bytearray()
         self.header_complete = False
-        #: 7-bit text whose line ends are all CR LF: it can be sent as it is.
+        #: 7-bit text whose line ends are all CR LF: it can be sent as it is. Of LOOKED_AT bytes.
         self.clean = True
         self.received = 0
         self.oversize = False
@@ -73,7 +76,7 @@ class Spool:
         self._look_at(data)
         self._blocks.append(data)
         self._buffered += len(data)
-        if self._buffered > (MEMORY_LIMIT if self._file is None else WRITE_SIZE):
+        if self._buffered > (MEMORY_LIMIT if self._file is None else self._write_size()):
             blocks, self._blocks, self._buffered = self._blocks, [], 0
             try:
                 loop = asyncio.get_running_loop()
@@ -81,6 +84,10 @@ class Spool:
             except OSError as error:
                 self.error = error
                 self._drop()
+
+    def _write_size(self) -> int:
+        share = self._lease.share(ALL_WRITES) if self._lease is not None else 0
+        return min(max(share, LEAST_WRITE), MOST_WRITE)
 
     @property
     def full(self) -> bool:
@@ -110,14 +117,10 @@ class Spool:
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield the content in pieces of `size` bytes, the last one shorter. May be called again."""
-        pending = bytearray(self._prefix)
-        for block in self._stored(size):
-            pending += block
-            while len(pending) >= size:
-                yield bytes(pending[:size])
-                del pending[:size]
-        if pending:
-            yield bytes(pending)
+        offset = 0
+        while piece := self.read(offset, size):
+            yield piece
+            offset += len(piece)
 
     def read(self, offset: int, length: int) -> bytes:
         """The `length` bytes of the content at `offset`; fewer only at the end. Moves nothing."""
@@ -131,7 +134,7 @@ class Spool:
         for block in self._blocks:
             pieces.append(block[max(start - base, 0) : max(stop - base, 0)])
             base += len(block)
-        return b"".join(pieces)
+        return b"".join(filter(None, pieces))
 
     def close(self) -> None:
         """Give memory, file and budget back."""
@@ -140,19 +143,8 @@ class Spool:
             self._lease.release()
         self._head = bytearray()
 
-    def _stored(self, size: int) -> Iterator[bytes]:
-        skip = self._skip
-        if self._file is not None:
-            self._file.seek(skip)
-            skip = 0
-            while block := self._file.read(size):
-                yield block
-        for block in self._blocks:
-            yield block[skip:]
-            skip = max(0, skip - len(block))
-
     def _look_at(self, data: bytes) -> None:
-        if self.clean:
+        if self.clean and self.received <= LOOKED_AT:
             # No LF is bare here, so that one CR more than there are LF is a bare one.
             self.clean = data.isascii() and b"\0" not in data and data.count(b"\r") == data.count(b"\n")
         if not self.header_complete:

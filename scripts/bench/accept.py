@@ -1,13 +1,15 @@
 """How fast mail is taken: this gateway beside Postfix and beside aiosmtpd, in interleaved rounds.
 
-    python -m scripts.bench.accept [--rounds 5] [--only gateway,postfix] [--load small,large]
+    python -m scripts.bench.accept [--rounds 5] [--only gateway,postfix] [--load small-20-kept,large-1-kept]
 
 Needs `smtp-source` and `postfix` (Debian: postfix), and root for Postfix's own instance. The gateway and
-Postfix answer 250 once the mail is on the disk; aiosmtpd stores nothing. The large load is 3 MB a mail:
-above what Graph takes in one request this version answers 552.
+Postfix answer 250 once the mail is on the disk; aiosmtpd stores nothing. A load is a size (small: 4 KiB;
+direct: 3 MB, the most that Graph takes in one request; large: 25 MB with an attachment), the connections
+at a time, and whether a connection is kept for the next mail or is new for each.
 """
 
 import argparse
+import base64
 import os
 import shutil
 import subprocess
@@ -16,6 +18,8 @@ import time
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from scripts.bench.listeners import AllInOne, Listener, Ours, Postfix, Stock
 from scripts.bench.measuring import median, spread
@@ -28,18 +32,23 @@ BAR = 1.5
 class Load:
     """What `smtp-source` sends: `mails` of `size` bytes through `sessions` connections."""
 
-    name: str
+    kind: str
     mails: int
     size: int
     sessions: int
     #: Leave sessions open between mails (-d), as applications with a pool do.
-    reuse: bool = True
+    kept: bool
 
-    def send(self, port: int) -> float:
-        """Send all; return the seconds it took."""
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.sessions}-{'kept' if self.kept else 'new'}"
+
+    def send(self, port: int, content: Path | None) -> float:
+        """Send all, of `content` if there is one; return the seconds it took."""
         command = [
-            *("smtp-source", "-s", str(self.sessions), "-m", str(self.mails), "-l", str(self.size)),
-            *(["-d"] if self.reuse else []),
+            *("smtp-source", "-s", str(self.sessions), "-m", str(self.mails)),
+            *(["-F", str(content)] if content else ["-l", str(self.size)]),
+            *(["-d"] if self.kept else []),
             *("-f", "app@contoso.test", "-t", "ann@example.org", f"127.0.0.1:{port}"),
         ]
         started = time.monotonic()
@@ -51,14 +60,38 @@ class Load:
         return self.mails * self.size / 1e6
 
 
+def _loads(kind: str, size: int, one: int, new: int, kept: int) -> list[Load]:
+    return [
+        Load(kind, one, size, 1, kept=False),
+        Load(kind, one, size, 1, kept=True),
+        Load(kind, new, size, 20, kept=False),
+        Load(kind, kept, size, 20, kept=True),
+    ]
+
+
+SIZES = {"small": 4096, "direct": 3_000_000, "large": 25_000_000}
 LOADS = {
     load.name: load
     for load in (
-        Load("small", mails=5000, size=4096, sessions=20),
-        Load("connect", mails=2000, size=4096, sessions=20, reuse=False),
-        Load("large", mails=60, size=3_000_000, sessions=4),
+        *_loads("small", SIZES["small"], one=1000, new=2000, kept=5000),
+        *_loads("large", SIZES["large"], one=8, new=20, kept=20),
+        Load("direct", 60, SIZES["direct"], 4, kept=True),
     )
 }
+DEFAULT = [name for name in LOADS if not name.startswith("direct")]
+
+
+def with_attachment(size: int, folder: Path) -> Path:
+    """Write a mail of `size` bytes, nearly all of it a file in base64, with the line ends of a Unix text."""
+    line = base64.b64encode(os.urandom(57)) + b"\n"
+    head = (
+        b"From: app@contoso.test\nTo: ann@example.org\nSubject: large\nMIME-Version: 1.0\n"
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nSee the file.\n"
+        b"--b\nContent-Type: application/zip; name=a.zip\nContent-Transfer-Encoding: base64\n\n"
+    )
+    path = folder / f"mail-{size}"
+    path.write_bytes(head + line * (size // (len(line) + 1)) + b"--b--\n")
+    return path
 
 
 @dataclass(frozen=True)
@@ -69,9 +102,9 @@ class Result:
     commits: float | None
 
 
-def measure(listener: Listener, load: Load) -> Result:
+def measure(listener: Listener, load: Load, content: Path | None) -> Result:
     commits, cpu = listener.commits(), listener.cpu()
-    seconds = load.send(listener.port)
+    seconds = load.send(listener.port, content)
     cpu = listener.cpu() - cpu
     after = listener.commits()
     shared = None if after is None or commits is None else (after - commits) / load.mails
@@ -101,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how fast mail is taken.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="gateway,postfix,aiosmtpd", help=f"of {', '.join(LISTENERS)}")
-    parser.add_argument("--load", default="small,large", help=f"of {', '.join(LOADS)}")
+    parser.add_argument("--load", default=",".join(DEFAULT), help=f"of {', '.join(LOADS)}")
     arguments = parser.parse_args()
     os.environ["PATH"] += ":/usr/sbin"
     if not shutil.which("smtp-source"):
@@ -112,13 +145,15 @@ def main() -> None:
         chosen.remove(Postfix)
     with ExitStack() as stack:
         listeners = [stack.enter_context(kind()) for kind in chosen]
+        folder = Path(stack.enter_context(TemporaryDirectory()))
         for load in (LOADS[name] for name in arguments.load.split(",")):
+            content = with_attachment(load.size, folder) if load.kind == "large" else None
             results: dict[str, list[Result]] = defaultdict(list)
             for number in range(arguments.rounds):
                 # Each begins a round in its turn, since the first finds the machine at rest.
                 turn = number % len(listeners)
                 for listener in listeners[turn:] + listeners[:turn]:
-                    results[listener.name].append(measure(listener, load))
+                    results[listener.name].append(measure(listener, load, content))
             report(load, {listener.name: results[listener.name] for listener in listeners})
 
 

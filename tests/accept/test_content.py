@@ -11,9 +11,9 @@ from tests.harness.ports import eventually
 from tests.smtp.door import Talk
 
 CHUNK = 256 * 1024
-LARGE = sent("large", 1_000_000)
-#: Killed here, the client has no 250, and nothing is left but so many chunks, committed ahead.
-AHEAD = {"store_chunk.before:1": 0, "store_chunk.before:3": 2, "store_chunk.after:3": 3, "accept.before": 4}
+LARGE = sent("large", 2_800_000)
+#: Killed here, the client has no 250, and nothing is left but so many chunks, committed ahead by fours.
+AHEAD = {"store_chunk.before:1": 0, "store_chunk.before:3": 8, "store_chunk.after:3": 11, "accept.before": 11}
 #: Killed here, the client has no 250, and the mail is stored.
 AFTER_THE_COMMIT = ["accept.after", "reply.before"]
 
