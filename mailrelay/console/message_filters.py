@@ -1,14 +1,18 @@
-"""The filters beside the list of messages."""
+"""The filters beside the list of messages. They are looked up together, by `message_search.find`."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.dateparse import parse_datetime
 
+from mailrelay.console import message_search
+from mailrelay.console.message_search import Criteria
 from mailrelay.console.words import SHOWN_STATES, state_words
-from mailrelay.models import Message, SenderConfig
+from mailrelay.models import Message, SenderConfig, SmtpClient
 from mailrelay.outbox import clock
 from mailrelay.vocabulary import State
 
@@ -20,9 +24,24 @@ TIMES = {
     "7d": ("Last 7 days", timedelta(days=7)),
     "30d": ("Last 30 days", timedelta(days=30)),
 }
+MEBIBYTE = 1024 * 1024
+SIZES = {str(number): f"{number} MiB and more" for number in (1, 3, 10, 25)}
+#: The lookup by which the list goes on beyond its reach.
+BEFORE = "created_at__lte"
+#: Names that a filter lists.
+LISTED = 200
+#: What no row has: a value of a filter that is none of its choices finds nothing.
+NOTHING = -1
 
 
-class StateFilter(admin.SimpleListFilter):
+class _Filter(admin.SimpleListFilter):
+    """A choice that stands in the address; the list is narrowed by all of them at once."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:  # noqa: ARG002
+        return queryset
+
+
+class StateFilter(_Filter):
     title = "state"
     parameter_name = "state"
 
@@ -32,35 +51,78 @@ class StateFilter(admin.SimpleListFilter):
             *((state.value, state_words(state).title) for state in SHOWN_STATES),
         ]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:  # noqa: ARG002
-        value = self.value()
-        if value == "attention":
-            return queryset.filter(state__in=ATTENTION)
-        return queryset.filter(state=value) if value else queryset
 
-
-class SenderFilter(admin.SimpleListFilter):
-    title = "sender"
-    parameter_name = "sender"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        names = SenderConfig.objects.order_by("name").values_list("pk", "name")
-        return [(str(pk), name) for pk, name in names]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:  # noqa: ARG002
-        value = self.value()
-        if not value:
-            return queryset
-        return queryset.filter(sender=int(value)) if value.isdecimal() else queryset.none()
-
-
-class TimeFilter(admin.SimpleListFilter):
+class TimeFilter(_Filter):
     title = "time"
     parameter_name = "since"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
         return [(key, title) for key, (title, _) in TIMES.items()]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:  # noqa: ARG002
-        chosen = TIMES.get(self.value() or "")
-        return queryset.filter(created_at__gte=clock.now() - chosen[1]) if chosen else queryset
+
+class SenderFilter(_Filter):
+    title = "sender"
+    parameter_name = "sender"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        names = SenderConfig.objects.order_by("name").values_list("pk", "name")
+        return [(str(pk), name) for pk, name in names[:LISTED]]
+
+
+class ClientFilter(_Filter):
+    title = "client"
+    parameter_name = "client"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        names = SmtpClient.objects.order_by("name").values_list("pk", "name")
+        return [*((str(pk), name) for pk, name in names[:LISTED]), ("0", "None, by network alone")]
+
+
+class CodeFilter(_Filter):
+    title = "Graph code"
+    parameter_name = "code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return [(code, code) for code in message_search.graph_codes()]
+
+
+class SizeFilter(_Filter):
+    title = "size"
+    parameter_name = "size"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return list(SIZES.items())
+
+
+FILTERS = (StateFilter, TimeFilter, SenderFilter, ClientFilter, CodeFilter, SizeFilter)
+
+
+def criteria(query: Mapping[str, str], text: str) -> Criteria:
+    """Read what the address of a list asks for; what it cannot mean finds nothing, or does not narrow."""
+    state, size = query.get("state", ""), query.get("size", "")
+    chosen = TIMES.get(query.get("since", ""))
+    return Criteria(
+        text=text,
+        states=ATTENTION if state == "attention" else (state,) if state else (),
+        sender=_number(query.get("sender", "")),
+        client=_number(query.get("client", "")),
+        graph_code=query.get("code", ""),
+        least_size=int(size) * MEBIBYTE if size in SIZES else 0,
+        after=clock.now() - chosen[1] if chosen else None,
+        before=_moment(query.get(BEFORE, "")),
+    )
+
+
+def _number(text: str) -> int | None:
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else NOTHING
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        # A plus sign that was not quoted in the address arrives as a blank.
+        found = parse_datetime(text.replace(" ", "+"))
+    except ValueError:
+        return None
+    return found if found and found.tzinfo else None

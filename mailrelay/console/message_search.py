@@ -1,66 +1,305 @@
-"""Finding messages among millions: exact, on indexed columns alone, the newest first."""
+"""Finding messages among millions: by what people paste and what the filters choose, the newest first.
+
+Whatever is asked, one index leads, and at most LOOKED rows of it are looked at: the cost of an answer does
+not grow with what is on record. What lies beyond is reached by going on from `Found.until`.
+"""
 
 import ipaddress
 import re
-from typing import cast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
 from uuid import UUID
 
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import BooleanField, F, QuerySet, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Lower
 from django.utils.functional import cached_property
 
-from mailrelay.models import Message, SendLog
+from mailrelay.models import Message, Recipient, SendLog
+from mailrelay.models.messages import LARGE
+from mailrelay.outbox import subjects
+from mailrelay.outbox.storing import KEY_LENGTH
 
-#: Messages that a list or a search reaches; older ones are found by a filter or a narrower search.
+#: Messages that a list or a search reaches; older ones are found by going on, or by a narrower search.
 REACH = 1000
+#: Rows of the leading index that are looked at.
+LOOKED = 5000
 HELP = (
-    "Message-ID, queue id, sender's or recipient's address, client's IP address, or Microsoft's request-id: "
-    "the whole of it, with or without angle brackets."
+    "Message-ID, queue id, sender's or recipient's address, client's IP address, Microsoft's request-id: the "
+    "whole of it, with or without angle brackets. Or words of the subject, by how they begin."
 )
-_QUEUE_ID = re.compile(r"([0-9a-f]{32})(?:\.\d+)?")
+#: What the filters ask of a row; the leading index has brought the rest.
+_COLUMNS = ("id", "created_at", "state", "sender_id", "client_id", "size")
+#: What partial indexes hold, with constants: behind a parameter SQLite does not see them.
+_IS_LARGE = RawSQL(f"mailrelay_message.size >= {LARGE}", (), output_field=BooleanField())
+_HAS_CODE = RawSQL("NOT (mailrelay_sendlog.graph_code = '')", (), output_field=BooleanField())
+_HAS_REQUEST_ID = RawSQL("NOT (mailrelay_sendlog.request_id = '')", (), output_field=BooleanField())
+_QUEUE_ID = re.compile(r"([0-9a-f]{32})(?:\.\d+)*")
 
 
-def search(rows: QuerySet[Message], term: str) -> QuerySet[Message]:
-    """Narrow `rows`, which come filtered and newest first, to the newest REACH that `term` names exactly."""
-    folded = term.strip().strip("<>").strip().lower()
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What is looked for; what is left as it is does not narrow."""
+
+    text: str = ""
+    states: tuple[str, ...] = ()
+    sender: int | None = None
+    #: An SmtpClient's id; 0 is mail that came without one, from SMTP_ALLOWED_NETWORKS.
+    client: int | None = None
+    graph_code: str = ""
+    #: Bytes; LARGE or more, or 0.
+    least_size: int = 0
+    after: datetime | None = None
+    before: datetime | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """Whether more than the time is asked for."""
+        return self != Criteria(after=self.after, before=self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Ids of messages, the newest first; older ones than `until` were not looked at."""
+
+    ids: tuple[UUID, ...]
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """Rows that an index brings, and since when they are all there are; None is since ever."""
+
+    sources: tuple[QuerySet[Message], ...]
+    floor: datetime | None
+
+
+def find(asked: Criteria) -> Found:
+    """Find the newest messages, at most REACH, that are all of what is asked."""
+    lead = _best(asked)
+    ids = _narrowed(lead, asked) if lead.sources else ()
+    if len(ids) == REACH:
+        return Found(ids, Message.objects.values_list("created_at", flat=True).get(pk=ids[-1]))
+    return Found(ids, lead.floor)
+
+
+def _narrowed(lead: _Lead, asked: Criteria) -> tuple[UUID, ...]:
+    """Run the lead as a subquery with a limit, behind which no planner looks for another way."""
+    inner, parameters = [], []
+    for source in lead.sources:
+        sql, values = source.values_list(*_COLUMNS)[:LOOKED].query.sql_with_params()
+        inner.append(f"SELECT * FROM ({sql}) AS part")  # noqa: S608 - compiled by Django
+        parameters += values
+    conditions = list(_conditions(asked, lead.floor))
+    where = " AND ".join(sql for sql, _ in conditions) or "1 = 1"
+    parameters += [value for _, values in conditions for value in values]
+    statement = (
+        f"SELECT id FROM ({' UNION ALL '.join(inner)}) AS looked WHERE {where} "  # noqa: S608 - likewise
+        f"ORDER BY created_at DESC, id DESC LIMIT {REACH}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return tuple(pk if isinstance(pk, UUID) else UUID(pk) for (pk,) in cursor.fetchall())
+
+
+def _conditions(asked: Criteria, floor: datetime | None) -> Iterator[tuple[str, list[Any]]]:
+    if asked.states:
+        yield f"state IN ({', '.join(['%s'] * len(asked.states))})", list(asked.states)
+    if asked.sender is not None:
+        yield "sender_id = %s", [asked.sender]
+    if asked.client is not None:
+        yield ("client_id = %s", [asked.client]) if asked.client else ("client_id IS NULL", [])
+    if asked.least_size:
+        yield "size >= %s", [asked.least_size]
+    since = max(filter(None, (asked.after, floor)), default=None)
+    if since:
+        yield "created_at >= %s", [_moment(since)]
+    if asked.before:
+        yield "created_at <= %s", [_moment(asked.before)]
+
+
+def _moment(at: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(at)
+
+
+# --- Leads ---------------------------------------------------------------------------------------------
+
+
+def _best(asked: Criteria) -> _Lead:
+    """Choose what leads: an exact name if there is one, else the index that reaches furthest back."""
+    named = [found for found in (_named(asked), _with_code(asked)) if found is not None]
+    if named:
+        return _by_ids(named)
+    leads = [_by_index(sources) for sources in _indexed(asked)]
+    return min(leads, key=lambda lead: (lead.floor is not None, lead.floor or _LONG_AGO))
+
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _indexed(asked: Criteria) -> Iterator[tuple[QuerySet[Message], ...]]:
+    """Yield the ways in: for each thing asked, the rows of its index."""
+    rows = _within(asked)
+    if asked.states:
+        yield tuple(rows.filter(state=state) for state in asked.states)
+    if asked.sender is not None:
+        yield (rows.filter(sender=asked.sender),)
+    if asked.client is not None:
+        yield (rows.filter(client=asked.client) if asked.client else rows.filter(client__isnull=True),)
+    if asked.least_size >= LARGE:
+        yield (rows.filter(_IS_LARGE),)
+    if not asked.narrows:
+        yield (rows,)
+
+
+def _within(asked: Criteria) -> QuerySet[Message]:
+    rows = Message.objects.order_by("-created_at")
+    if asked.after:
+        rows = rows.filter(created_at__gte=asked.after)
+    return rows.filter(created_at__lte=asked.before) if asked.before else rows
+
+
+def _by_index(sources: tuple[QuerySet[Message], ...]) -> _Lead:
+    floors = [at for source in sources if (at := _floor(source)) is not None]
+    return _Lead(sources, max(floors, default=None))
+
+
+def _floor(source: QuerySet[Message]) -> datetime | None:
+    """Return the time of the last row that is looked at, where there are more."""
+    found = source.values_list("created_at", flat=True)[LOOKED - 1 : LOOKED]
+    return next(iter(found), None)
+
+
+# --- Names ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Ids of messages that bear a name, and since when they are all there are."""
+
+    ids: frozenset[UUID]
+    floor: datetime | None = None
+
+    @staticmethod
+    def of(ids: Iterable[UUID]) -> "_Named":
+        """Take ids that come with the newest first."""
+        known = list(ids)
+        return _Named(frozenset(known), time_of(known[-1]) if len(known) >= LOOKED else None)
+
+    def __or__(self, other: "_Named") -> "_Named":
+        return _Named(self.ids | other.ids, max(filter(None, (self.floor, other.floor)), default=None))
+
+
+def _by_ids(named: list[_Named]) -> _Lead:
+    ids = frozenset.intersection(*(each.ids for each in named))
+    floors = [each.floor for each in named if each.floor]
+    # Without an order, which an index on the time would serve by reading everything.
+    sources = (Message.objects.filter(pk__in=ids),) if ids else ()
+    return _Lead(sources, max(floors, default=None))
+
+
+def _named(asked: Criteria) -> _Named | None:
+    folded = asked.text.strip().strip("<>").strip().lower()
     if not folded:
-        return rows
-    if address := _ip_address(folded):
-        return rows.filter(client_address=address)
-    return rows.filter(pk__in=_by_id(folded) | _by_header(rows, folded) | _by_recipient(rows, folded))
+        return None
+    for search in (_by_client, _by_id):
+        found = search(folded, asked)
+        if found is not None:
+            return found
+    found = (
+        _by_header(folded, asked) | _by_recipient(folded, asked) if " " not in folded else _Named(frozenset())
+    )
+    looks_like_address = "@" in folded and " " not in folded
+    return found if looks_like_address else found | _by_subject(folded, asked)
 
 
-def _ip_address(text: str) -> str | None:
+def _by_client(text: str, asked: Criteria) -> _Named | None:
     try:
-        return str(ipaddress.ip_address(text.strip("[]")))
+        address = str(ipaddress.ip_address(text.strip("[]")))
     except ValueError:
         return None
+    return _Named.of(_ids(_within(asked).filter(client_address=address)))
 
 
-def _by_id(text: str) -> set[UUID]:
+def _by_id(text: str, _: Criteria) -> _Named | None:
     """Find by queue id, as the client was told it or as a task's name, or by Graph's request-id."""
     if found := _QUEUE_ID.fullmatch(text):
-        return {UUID(found[1])}
+        return _Named(frozenset([UUID(found[1])]))
     try:
         guid = UUID(text)
     except ValueError:
-        return set()
-    attempts = SendLog.objects.filter(request_id=str(guid)).exclude(request_id="")
-    return {guid, *attempts.values_list("message_id", flat=True)[:REACH]}
+        return None
+    attempts = SendLog.objects.filter(_HAS_REQUEST_ID, request_id=str(guid))
+    return _Named(frozenset([guid, *attempts.values_list("message_id", flat=True)[:LOOKED]]))
 
 
-def _by_header(rows: QuerySet[Message], text: str) -> set[UUID]:
-    return {
-        pk
-        for column in ("message_id_key", "from_key")
-        for pk in rows.filter(**{column: text}).values_list("pk", flat=True)[:REACH]
-    }
+def _by_header(text: str, asked: Criteria) -> _Named:
+    """Find by Message-ID, From, or MAIL FROM where that is another."""
+    rows = _within(asked)
+    envelope = rows.alias(folded=Lower("mail_from")).filter(folded=Lower(Value(text)))
+    return (
+        _Named.of(_ids(rows.filter(message_id_key=text[:KEY_LENGTH])))
+        | _Named.of(_ids(rows.filter(from_key=text)))
+        | _Named.of(_ids(envelope.exclude(mail_from=F("header_from"))))
+    )
 
 
-def _by_recipient(rows: QuerySet[Message], text: str) -> set[UUID]:
+def _ids(rows: QuerySet[Message]) -> QuerySet[Message, UUID]:
+    return rows.values_list("pk", flat=True)[:LOOKED]
+
+
+def _by_recipient(text: str, asked: Criteria) -> _Named:
     """Find by recipient in the order of the recipients' own index: a queue id tells its time."""
-    named = rows.filter(recipients__address_key=text).order_by("-recipients__message_id")
-    return set(named.values_list("pk", flat=True)[:REACH])
+    rows = Recipient.objects.filter(address_key=text).order_by("-message_id")
+    if asked.before:
+        rows = rows.filter(message_id__lte=newest_id(asked.before))
+    return _Named.of(rows.values_list("message_id", flat=True)[:LOOKED])
+
+
+def _by_subject(text: str, asked: Criteria) -> _Named:
+    return _Named.of(subjects.matching(text, LOOKED, newest_id(asked.before) if asked.before else None))
+
+
+def _with_code(asked: Criteria) -> _Named | None:
+    """Find by Graph's code of any attempt."""
+    if not asked.graph_code:
+        return None
+    rows = SendLog.objects.filter(_HAS_CODE, graph_code=asked.graph_code).order_by("-started_at")
+    if asked.after:
+        rows = rows.filter(started_at__gte=asked.after)
+    found = list(rows.values_list("message_id", "started_at")[:LOOKED])
+    floor = found[-1][1] if len(found) >= LOOKED else None
+    return _Named(frozenset(pk for pk, _ in found), floor)
+
+
+def graph_codes(most: int = 40) -> list[str]:
+    """List the codes that attempts have had, one step of the index each."""
+    codes: list[str] = []
+    rows = SendLog.objects.filter(_HAS_CODE).order_by("graph_code").values_list("graph_code", flat=True)
+    while len(codes) < most:
+        following = rows.filter(graph_code__gt=codes[-1]) if codes else rows
+        code = following.first()
+        if code is None:
+            break
+        codes.append(code)
+    return codes
+
+
+def time_of(queue_id: UUID) -> datetime:
+    """Return when the id was made (RFC 9562, version 7)."""
+    return datetime.fromtimestamp((queue_id.int >> 80) / 1000, UTC)
+
+
+def newest_id(at: datetime) -> UUID:
+    """Return the greatest queue id of that time."""
+    return UUID(int=(int(at.timestamp() * 1000) + 1 << 80) - 1)
+
+
+# --- Pages ---------------------------------------------------------------------------------------------
 
 
 class ReachPaginator(Paginator):  # type: ignore[type-arg]
@@ -69,3 +308,22 @@ class ReachPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         return int(cast("QuerySet[Message]", self.object_list).order_by()[:REACH].count())
+
+
+class FoundPaginator(Paginator):  # type: ignore[type-arg]
+    """Pages over ids that were found: a page asks for its own fifty alone."""
+
+    def __init__(self, rows: QuerySet[Message], ids: tuple[UUID, ...], per_page: int) -> None:
+        super().__init__(rows, per_page)
+        self._ids = ids
+
+    @cached_property
+    def count(self) -> int:
+        return len(self._ids)
+
+    def page(self, number: Any) -> Any:
+        """Return the page of that number. Raises InvalidPage."""
+        number = self.validate_number(number)
+        first = (number - 1) * self.per_page
+        rows = cast("QuerySet[Message]", self.object_list)
+        return self._get_page(rows.filter(pk__in=self._ids[first : first + self.per_page]), number, self)  # type: ignore[attr-defined]

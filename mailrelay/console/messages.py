@@ -1,6 +1,7 @@
 """The screen of messages: find one, see what became of it, act on it. Nothing of it can be edited."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -27,33 +29,41 @@ from mailrelay.console import (
 from mailrelay.console.generic import ModelAdmin
 from mailrelay.console.message_actions import ACTIONS, Action
 from mailrelay.console.message_content import download
-from mailrelay.console.message_filters import SenderFilter, StateFilter, TimeFilter
+from mailrelay.console.message_filters import BEFORE, FILTERS, criteria
 from mailrelay.console.message_page import DEFERRED, RELATED, page_of, shown_state, state_badge
-from mailrelay.console.message_search import HELP, REACH, ReachPaginator, search
+from mailrelay.console.message_search import HELP, REACH, Found, FoundPaginator, ReachPaginator, find
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, Recipient
 from mailrelay.outbox import clock
 from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.vocabulary import State
 
-#: The lookup by which the list goes on beyond its reach.
-BEFORE = "created_at__lte"
-
 
 class MessageList(ChangeList):
     """The list with a way to what is older than it reaches."""
 
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Message]:
+        rows: QuerySet[Message] = super().get_queryset(request, exclude_parameters)
+        asked = criteria(request.GET, self.query)
+        self.found = find(asked) if asked.narrows else None
+        if self.found is not None:
+            return rows.filter(pk__in=self.found.ids)
+        return rows.filter(created_at__gte=asked.after) if asked.after else rows
+
     def get_results(self, request: HttpRequest) -> None:
+        request.found = self.found  # type: ignore[attr-defined] # for the paginator, which is told nothing else
         super().get_results(request)
         self.result_list = list(self.result_list)
-        last_page = self.page_num == self.paginator.num_pages
-        self.reached = self.result_count == REACH
-        self.older = self.newest = ""
-        if self.reached and last_page and self.result_list:
-            oldest = self.result_list[-1].created_at.isoformat()
-            self.older = self.get_query_string({BEFORE: oldest}, [PAGE_VAR])
-        if BEFORE in self.params:
-            self.newest = self.get_query_string(remove=[BEFORE, PAGE_VAR])
+        self.until, self.older = self._until(), ""
+        if self.until and self.page_num == self.paginator.num_pages:
+            self.older = self.get_query_string({BEFORE: self.until.isoformat()}, [PAGE_VAR])
+        self.newest = self.get_query_string(remove=[BEFORE, PAGE_VAR]) if BEFORE in self.params else ""
+
+    def _until(self) -> datetime | None:
+        """Return the time at which the list ends, though there may be more."""
+        if self.found is not None:
+            return self.found.until
+        return self.result_list[-1].created_at if self.result_count == REACH else None
 
 
 def _bulk(action: Action) -> Callable[..., HttpResponseBase | None]:
@@ -70,7 +80,7 @@ def _bulk(action: Action) -> Callable[..., HttpResponseBase | None]:
 @admin.register(Message, site=site)
 class MessageAdmin(ModelAdmin[Message]):
     list_display = ("mail", "standing", "accepted", "sent_by")
-    list_filter = (StateFilter, TimeFilter, SenderFilter)
+    list_filter = FILTERS
     list_per_page = 50
     list_max_show_all = 0
     search_fields = ("message_id_key",)
@@ -78,7 +88,6 @@ class MessageAdmin(ModelAdmin[Message]):
     # Whatever counts, counts a million rows.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    paginator = ReachPaginator
     ordering = ("-created_at",)
     sortable_by = ()
     actions = (*(_bulk(action) for action in ACTIONS.values()), "export")
@@ -120,9 +129,18 @@ class MessageAdmin(ModelAdmin[Message]):
         self,
         request: HttpRequest,  # noqa: ARG002 - Django's signature
         queryset: QuerySet[Message],
-        search_term: str,
+        search_term: str,  # noqa: ARG002
     ) -> tuple[QuerySet[Message], bool]:
-        return search(queryset, search_term), False
+        """Leave it to MessageList, which searches and filters at once."""
+        return queryset, False
+
+    def get_paginator(
+        self, request: HttpRequest, queryset: QuerySet[Message], per_page: int, *_: Any, **__: Any
+    ) -> Paginator:  # type: ignore[type-arg]
+        found: Found | None = getattr(request, "found", None)
+        if found is None:
+            return ReachPaginator(queryset, per_page)
+        return FoundPaginator(queryset, found.ids, per_page)
 
     @admin.display(description="message")
     def mail(self, row: Any) -> SafeString:

@@ -48,6 +48,11 @@ class SendLog(models.Model):
             models.Index(fields=["request_id"], condition=~Q(request_id=""), name="attempt_request_id"),
             models.Index(fields=["-started_at"], name="attempt_started"),
             models.Index(
+                fields=["graph_code", "-started_at"],
+                condition=~Q(graph_code=""),
+                name="attempt_graph_code",
+            ),
+            models.Index(
                 fields=["started_at"],
                 condition=~Q(draft_id="") & ~Q(outcome=Outcome.SENT),
                 name="attempt_draft",

@@ -4,9 +4,9 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Lower
 
 from mailrelay.models.choices import choices
 from mailrelay.models.clients import SmtpClient
@@ -14,6 +14,8 @@ from mailrelay.models.senders import Mailbox, SenderConfig
 from mailrelay.vocabulary import IN_FLIGHT_STATES, Reason, Report, Route, State, Urgency
 
 IN_FLIGHT = Q(state__in=list(IN_FLIGHT_STATES))
+#: Bytes from which on messages are found by their size.
+LARGE = 1024 * 1024
 
 
 class Message(models.Model):
@@ -21,7 +23,9 @@ class Message(models.Model):
 
     id = models.UUIDField(primary_key=True, editable=False)
     created_at = models.DateTimeField(editable=False)
-    client = models.ForeignKey(SmtpClient, on_delete=models.SET_NULL, null=True, related_name="messages")
+    client = models.ForeignKey(
+        SmtpClient, on_delete=models.SET_NULL, null=True, related_name="messages", db_index=False
+    )
     client_address = models.CharField(max_length=64)
     client_name = models.CharField(max_length=255, help_text="What the client called itself in EHLO")
     mail_from = models.CharField(max_length=320, blank=True)
@@ -54,10 +58,18 @@ class Message(models.Model):
         indexes = (
             models.Index(fields=["-created_at"], name="message_created"),
             models.Index(fields=["state", "-created_at"], name="message_state"),
-            models.Index(fields=["message_id_key"], name="message_message_id"),
+            models.Index(fields=["message_id_key", "-created_at"], name="message_message_id"),
             models.Index(fields=["from_key", "-created_at"], name="message_from"),
             models.Index(fields=["sender", "-created_at"], name="message_sender"),
             models.Index(fields=["client_address", "-created_at"], name="message_client"),
+            models.Index(fields=["client", "-created_at"], name="message_client_row"),
+            models.Index(fields=["-created_at"], condition=Q(size__gte=LARGE), name="message_large"),
+            models.Index(
+                Lower("mail_from"),
+                F("created_at").desc(),
+                condition=~Q(mail_from=F("header_from")),
+                name="message_mail_from",
+            ),
             models.Index(
                 fields=["state", "state_at"],
                 condition=Q(content_removed_at__isnull=True),

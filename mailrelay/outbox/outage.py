@@ -11,7 +11,7 @@ from uuid import UUID
 
 from mailrelay import metrics
 from mailrelay.models import ContentChunk, Delivery, Message
-from mailrelay.outbox import counters
+from mailrelay.outbox import counters, subjects
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import process_writer
 from mailrelay.vocabulary import State
@@ -84,6 +84,7 @@ def _withdraw(queue_id: UUID) -> bool:
     states = list(rows.values_list("state", flat=True))
     if any(state != State.QUEUED for state in states):
         return False
+    subjects.remove([queue_id])
     Message.objects.filter(pk=queue_id).delete()
     ContentChunk.objects.filter(content=queue_id).delete()
     return bool(states)

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Q, QuerySet
 
 from mailrelay.models import ContentChunk, Delivery, Message
-from mailrelay.outbox import blame, clock, content, counters, follow
+from mailrelay.outbox import blame, clock, content, counters, follow, subjects
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import recycle, write
@@ -75,7 +75,7 @@ def run(rest: Callable[[float], bool] = lambda _: False) -> None:
 
     `rest` is called between two transactions with the seconds to wait, and returns true to break off.
     """
-    steps = (_contents, _rows, _orphans, *([_shrink] if connection.vendor == "sqlite" else []))
+    steps = (_contents, _rows, _orphans, _subjects, *([_shrink] if connection.vendor == "sqlite" else []))
     for step in steps:
         while _paced(step, rest):
             pass
@@ -165,6 +165,7 @@ def _remove_rows() -> int:
             break
         ids.append(pk)
     content.remove(ids)
+    subjects.remove(ids)
     Message.objects.filter(pk__in=ids).delete()
     return len(ids)
 
@@ -181,6 +182,11 @@ def _orphans(rest: Callable[[float], bool]) -> int:
     if orphans:
         write(Move.RETAIN, lambda: counters.add(counters.ORPHANS_SWEPT, len(orphans)), durable=False)
     return len(orphans)
+
+
+def _subjects(_: Callable[[float], bool]) -> int:
+    """Make older messages be found by their subject: an upgrade, or a move, leaves them without."""
+    return write(Move.RETAIN, subjects.fill, durable=False) if subjects.unfilled(1) else 0
 
 
 def _first_id(at: datetime) -> UUID:

@@ -1,15 +1,23 @@
 """The list of messages: exact search, filters, and what it costs."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 from datetime import timedelta
 from html import unescape
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mailrelay.console import message_search
 from mailrelay.models import Message
+from mailrelay.outbox import retention, subjects
 from mailrelay.vocabulary import Outcome, State
+from tests.console import plans
 from tests.console.rows import make_attempt, make_message, make_sender
 
 pytestmark = pytest.mark.django_db
@@ -69,22 +77,85 @@ def test_a_part_of_an_address_finds_nothing(browser, wanted):
     assert listed(browser, q="%") == []
 
 
-def test_the_search_uses_indexes_and_never_like(browser, wanted):
-    with CaptureQueriesContext(connection) as queries:
-        listed(browser, q="anna@example.org")
-    statements = [
-        query["sql"]
-        for query in queries
-        if "mailrelay_" in query["sql"] and query["sql"].startswith("SELECT")
-    ]
-    assert not [sql for sql in statements if " LIKE " in sql]
-    for sql in statements:
-        if "address_key" in sql or "message_id_key" in sql or "from_key" in sql:
-            with connection.cursor() as cursor:
-                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
-                plan = " / ".join(row[3] for row in cursor.fetchall())
-            assert "SCAN mailrelay_message" not in plan, plan
-            assert "SCAN mailrelay_recipient" not in plan, plan
+@pytest.fixture
+def subjects_filled(transactional_db):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM mailrelay_subject")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM mailrelay_subject")
+
+
+def note(*rows):
+    subjects.add([(row.deliveries.get().pk, row.subject) for row in rows])
+
+
+@pytest.mark.parametrize("term", ["invoi", "INVOICE", "4711", "inv-2024", "inv 47", "2024 ÜBER", "für"])
+def test_it_finds_words_of_the_subject_by_how_they_begin(browser, sender, subjects_filled, term):
+    wanted = make_message(sender, subject="Invoice INV-2024/4711 für Überseehafen")
+    note(wanted, make_message(sender, subject="Scan of a receipt"), make_message(sender, subject=""))
+    assert listed(browser, q=term) == [wanted.queue_id]
+
+
+@pytest.mark.parametrize("term", ["voice", "invoice scan", '"', "*", "inv* OR scan", "a:b^c", "'"])
+def test_what_no_word_begins_with_finds_nothing_and_is_no_error(browser, sender, subjects_filled, term):
+    note(make_message(sender, subject="Invoice"), make_message(sender, subject="Scan"))
+    assert listed(browser, q=term) == []
+
+
+def test_messages_from_before_the_search_are_filled_in_newest_first(sender, subjects_filled):
+    rows = [make_message(sender, subject=f"Report {number}") for number in range(5)]
+    split = rows[0].deliveries.get()
+    split.pk, split.part = None, 1
+    split.save(force_insert=True)
+    note(rows[4])
+    assert [text for _, text in subjects.unfilled(2)] == ["Report 3", "Report 2"]
+    retention.run()
+    assert subjects.unfilled() == []
+    assert len(subjects.matching("report", 10)) == 5
+    assert subjects.matching("report 0", 10) == [rows[0].pk]
+
+
+def test_what_retention_deletes_is_not_found_any_more(sender, subjects_filled, now, settings):
+    old = make_message(sender, state=State.SENT, subject="Old one", state_at=now - timedelta(days=400))
+    young = make_message(sender, subject="Young one")
+    note(old, young)
+    assert len(subjects.matching("one", 10)) == 2
+    retention.run()
+    assert not Message.objects.filter(pk=old.pk).exists()
+    assert subjects.matching("one", 10) == [young.pk]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM mailrelay_subject")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.parametrize("name", plans.LOOKED_FOR)
+def test_no_search_and_no_filter_scans_a_table(name):
+    found = "\n".join(plans.plans(name))
+    scans = [line for line in found.splitlines() if re.match(r"\s*SCAN mailrelay_", line)]
+    assert all("message_large" in line or re.search(r"VIRTUAL TABLE INDEX \d+:M", line) for line in scans), (
+        found
+    )
+    assert any(index in found for index in plans.LOOKED_FOR[name][1]), found
+
+
+@pytest.mark.services
+def test_no_search_and_no_filter_scans_a_table_of_postgresql(postgresql, tmp_path):
+    environment = os.environ | {"DATABASE_URL": postgresql.database(), "DATA_DIR": str(tmp_path)}
+    keys = {"DJANGO_SECRET_KEY": "k" * 50, "FIELD_ENCRYPTION_KEYS": Fernet.generate_key().decode()}
+
+    def run(*command):
+        answer = subprocess.run(
+            [sys.executable, *command], env=environment | keys, capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    run("manage.py", "migrate", "--verbosity=0")
+    for name, found in json.loads(run("-m", "tests.console.plans")).items():
+        text = "\n".join(found)
+        assert "Seq Scan" not in text, f"{name}: {text}"
+        assert any(index in text for index in plans.LOOKED_FOR[name][1]), f"{name}: {text}"
 
 
 def test_it_filters_by_state_sender_and_time(browser, registration, sender, now):
