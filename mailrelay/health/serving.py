@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import waitress
+from django.conf import settings
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from waitress.task import ThreadedTaskDispatcher
 
@@ -24,6 +25,8 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 #: Threads for pages, and for probes beside them.
 PAGE_THREADS, PROBE_THREADS = 4, 2
+#: Bytes that a form may have beyond the largest message.
+BODY_MARGIN = 1024 * 1024
 #: Seconds for which a page waits for the first look at the database.
 FIRST_LOOK = 5.0
 
@@ -130,6 +133,8 @@ class HealthServer:
             _dispatcher=_Dispatcher(),
             ident=None,
             clear_untrusted_proxy_headers=True,
+            # Waitress puts a body on disk before anybody has seen who sends it.
+            max_request_body_size=settings.SMTP_MAX_MESSAGE_SIZE + BODY_MARGIN,
         )
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
         self._thread.start()

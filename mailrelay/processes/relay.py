@@ -35,11 +35,12 @@ class Relay:
 
     def start(self) -> None:
         """Return once every listener is bound. Raises CommandError with the address that is not to be had."""
+        # Before: whoever sees the listener may hand in mail by HTTP as well.
+        desk.provide(self._thread.desk)
         try:
             self._thread.start()
         except ListenError as error:
             raise CommandError(str(error)) from None
-        desk.provide(self._thread.service.desk)
 
     def drain(self) -> None:
         """Take no more mail; let what is in transfer finish. Ends within SMTP_DRAIN_SECONDS and a little."""

@@ -57,9 +57,9 @@ class SmtpService:
     def connections(self) -> Connections:
         return self._context.connections
 
-    def desk(self) -> Desk:
-        """Make a desk beside the listener: the same limits count for both. For once it has started."""
-        return Desk(self._context, self._servers[0].get_loop())
+    @property
+    def context(self) -> Context:
+        return self._context
 
     async def start(self) -> None:
         """Bind all listeners and begin to serve. Raises ListenError; nothing stays bound then."""
@@ -126,6 +126,10 @@ class ServiceThread:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="smtp", daemon=True)
         self._stopping = threading.Lock()
+
+    def desk(self) -> Desk:
+        """Make a desk beside the listeners: the same limits count for both."""
+        return Desk(self.service.context, self._loop)
 
     def start(self) -> None:
         """Return once all listeners are bound. Raises ListenError, and the thread is gone then."""

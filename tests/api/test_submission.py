@@ -1,0 +1,227 @@
+"""Mail by HTTP: stored before the answer, by the rules of SMTP, once for each key."""
+
+import threading
+from email import message_from_bytes
+
+import pytest
+
+from tests.api.running import MAIL, Installation, ask, installation, submit, wait_until_sent
+from tests.harness.processes import GatewayProcess, Web, base_environment, send
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    made = installation(tmp_path_factory.mktemp("api"))
+    made.prepare()
+    yield made
+    made.close()
+    made.sandbox.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def gateway(place):
+    return place.start()
+
+
+def refused(answer, status: int, enhanced: str) -> dict:
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, PROBLEM), answer.text
+    problem = answer.json()
+    assert problem["enhanced_status"] == enhanced, problem
+    assert problem["status"] == status
+    return problem
+
+
+def delivered(place, queue_id: str) -> dict:
+    """Find the one copy that Graph took."""
+    own = f"Message-ID: <{queue_id}@gateway.test>".encode()
+    (found,) = [mail for mail in place.sandbox.deliveries() if own in place.sandbox.raw(mail["seq"])]
+    return found
+
+
+def test_a_mail_arrives_at_those_whom_its_header_names(place, gateway):
+    answer = submit(gateway)
+    assert answer.status_code == 202, answer.text
+    queue_id = answer.json()["id"]
+    assert answer.headers["Location"] == f"/api/v1/messages/{queue_id}"
+    told = wait_until_sent(gateway, queue_id)
+    assert told["mail_from"] == "app@contoso.test"
+    mail = delivered(place, queue_id)
+    assert (mail["to"], mail["bcc"]) == (["ann@example.org", "bob@example.org"], ["carol@example.org"])
+    parsed = message_from_bytes(place.sandbox.raw(mail["seq"]))
+    assert parsed.get_payload(decode=True) == "Grüße\r\n.\r\n.. dots\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("?from=bounce@contoso.test&to=dora@example.org&to=emil@example.org", {}),
+        ("?from=bounce@contoso.test&to=dora@example.org,emil@example.org", {}),
+        (
+            "",
+            {
+                "X_Envelope_From": "<bounce@contoso.test>",
+                "X_Envelope_To": "dora@example.org, emil@example.org",
+            },
+        ),
+    ],
+)
+def test_an_envelope_that_is_given_decides(gateway, query, headers):
+    told = wait_until_sent(gateway, submit(gateway, query=query, **headers).json()["id"])
+    assert told["mail_from"] == "bounce@contoso.test"
+    assert [one["address"] for one in told["recipients"]] == ["dora@example.org", "emil@example.org"]
+
+
+def test_the_trace_says_that_it_came_by_http(place, gateway):
+    queue_id = submit(gateway).json()["id"]
+    (head,) = place.rows(
+        "SELECT data FROM mailrelay_contentchunk WHERE content = %s AND number = 0", queue_id
+    )[0]
+    assert bytes(head).startswith(b"Received: from all ([127.0.0.1])\r\n\tby gateway.test")
+    assert f" with HTTP id {queue_id};".encode() in bytes(head)
+
+
+def test_a_repetition_of_a_key_gives_the_same_queue_id(place, gateway):
+    before = place.stored()
+    first, second = (submit(gateway, Idempotency_Key="invoice 7") for _ in range(2))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json() == second.json()
+    assert (first.headers.get("Idempotent-Replayed"), second.headers["Idempotent-Replayed"]) == (None, "true")
+    assert place.stored() == before + 1
+
+
+def test_repetitions_at_the_same_time_are_one_message(place, gateway):
+    before, answers = place.stored(), []
+    large = MAIL + b"x" * 70 + b"\n" + b"y" * 600_000
+    work = lambda: answers.append(submit(gateway, data=large, Idempotency_Key="at once"))
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert place.stored() == before + 1
+
+
+@pytest.mark.parametrize("change", [{"data": MAIL + b"more\n"}, {"query": "?to=other@example.org"}])
+def test_a_key_is_not_for_another_mail(gateway, change):
+    key = f"changed {sorted(change)}"
+    assert submit(gateway, Idempotency_Key=key).status_code == 202
+    refused(submit(gateway, Idempotency_Key=key, **change), 422, "5.5.4")
+
+
+def test_keys_of_two_tokens_are_two_keys(gateway):
+    first = submit(gateway, Idempotency_Key="shared")
+    second = submit(gateway, "strict", query="?to=ann@example.org", Idempotency_Key="shared")
+    assert first.json()["id"] != second.json()["id"]
+
+
+@pytest.mark.parametrize(
+    ("token", "query", "data", "status", "enhanced"),
+    [
+        ("strict", "?from=other@contoso.test&to=ann@example.org", MAIL, 403, "5.7.1"),
+        ("strict", "", MAIL.replace(b"From: app@", b"From: other@"), 403, "5.7.1"),
+        ("strict", "?from=app@contoso.test&to=ann@example.com", MAIL, 403, "5.7.1"),
+        ("strict", "?to=ann@example.org&to=ann@example.com", MAIL, 403, "5.7.1"),
+        ("small", "", MAIL + b"x" * 3000, 413, "5.3.4"),
+        ("elsewhere", "", MAIL, 403, "5.7.1"),
+        ("nobody", "", MAIL, 403, "5.7.1"),
+        ("all", "?to=nonsense", MAIL, 422, "5.1.3"),
+        ("all", "?to=", MAIL, 422, "5.5.1"),
+        ("all", "", b"From: app@contoso.test\n\nto nobody\n", 422, "5.5.1"),
+        ("all", "?to=a@example.org", b"Received: x\r\n" * 60 + MAIL, 422, "5.4.6"),
+        ("all", f"?to={','.join(f'a{n}@example.org' for n in range(1001))}", MAIL, 422, "4.5.3"),
+    ],
+)
+def test_what_smtp_refuses_is_refused_with_its_code(place, gateway, token, query, data, status, enhanced):
+    before = place.stored()
+    problem = refused(submit(gateway, token, data, query), status, enhanced)
+    assert problem["detail"]
+    assert place.stored() == before
+
+
+def test_the_rate_of_a_client_counts_here_as_well(gateway):
+    answers = [submit(gateway, "paced") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert refused(answers[2], 429, "4.7.1")["rule"] == "client-rate"
+    assert int(answers[2].headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "status"),
+    [
+        ({"Content_Type": "text/plain"}, "", 415),
+        ({"Idempotency_Key": "x" * 256}, "", 400),
+        ({}, "?cc=ann@example.org", 400),
+        ({}, "?to=ann%0d%0a@example.org", 400),
+    ],
+)
+def test_a_request_that_is_none_is_refused(gateway, headers, query, status):
+    answer = submit(gateway, query=query, **headers)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, PROBLEM)
+
+
+def test_a_body_of_unknown_length_is_taken_too(gateway):
+    answer = submit(gateway, data=iter([MAIL[:50], MAIL[50:]]), query="?to=ann@example.org")
+    assert answer.status_code == 202, answer.text
+    wait_until_sent(gateway, answer.json()["id"])
+
+
+def test_thirty_five_megabytes_do_not_stand_in_memory(place, gateway):
+    line = b"x" * 75 + b"\r\n"
+    large = MAIL + line * (35_000_000 // len(line))
+    submit(gateway)
+    before = gateway.rss()
+    # The sandbox's sender may write no drafts: size alone decides, after all of it was read.
+    answers = [submit(gateway, data=large, query="?to=ann@example.org") for _ in range(3)]
+    assert {answer.status_code for answer in answers} <= {202, 413}
+    assert gateway.rss() - before < 24 * 1024 * 1024
+
+
+def test_a_web_process_without_a_listener_takes_mail_too(place, gateway):
+    web = place.start(Web)
+    announced = submit(web, query="?to=ann@example.org")
+    chunked = submit(web, data=iter([MAIL[:50], MAIL[50:]]), query="?to=ann@example.org")
+    for answer in (announced, chunked):
+        assert answer.status_code == 202, answer.text
+        wait_until_sent(gateway, answer.json()["id"])
+
+
+def test_a_test_mail_goes_the_whole_way(gateway):
+    answer = ask(gateway, "tests", "tests", "POST", json={"to": "ann@example.org"})
+    assert answer.status_code == 202, answer.text
+    told = wait_until_sent(gateway, answer.json()["id"])
+    assert told["subject"] == "Test of the mail gateway"
+    none = ask(gateway, "tests", "tests", "POST", json={"to": "ann@example.org", "sender": "nobody"})
+    assert none.status_code == 409
+
+
+def test_mail_by_smtp_and_by_http_is_one_queue(gateway):
+    by_smtp, by_http = send(gateway.smtp_port, MAIL.replace(b"\n", b"\r\n")), submit(gateway).json()["id"]
+    listed = [one["id"] for one in ask(gateway, "messages?limit=2").json()["messages"]]
+    assert listed == [by_http, by_smtp]
+
+
+@pytest.mark.parametrize("failpoint", ["accept.before", "accept.after", "reply.before"])
+def test_a_kill_before_the_answer_loses_nothing_and_doubles_nothing(tmp_path, sandbox, failpoint):
+    place = Installation(sandbox, base_environment(tmp_path / "data", sandbox))
+    place.prepare()
+    try:
+        process = GatewayProcess(place.environment)
+        place.processes.append(process)
+        process.start(FAILPOINT=failpoint)
+        with pytest.raises(Exception, match=r"(?i)connection|remote|read"):
+            submit(process, Idempotency_Key="once")
+        process.wait_until_killed()
+        stored = place.stored()
+        assert stored == (0 if failpoint == "accept.before" else 1)
+        process.start()
+        answer = submit(process, Idempotency_Key="once")
+        assert answer.status_code == 202, answer.text
+        wait_until_sent(process, answer.json()["id"])
+        assert place.stored() == 1
+        assert len(place.sandbox.deliveries()) == 1
+    finally:
+        place.close()
