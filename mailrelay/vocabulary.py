@@ -74,6 +74,7 @@ class Reason(StrEnum):
     MAILBOX_FULL = "mailbox_full"
     MAILBOX_BLOCKED = "mailbox_blocked"
     SENDER_INACTIVE = "sender_inactive"
+    SENDER_PAUSED = "sender_paused"
     POISON = "poison"
     BY_HAND = "by_hand"
     UNCERTAIN = "uncertain"

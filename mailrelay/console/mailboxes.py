@@ -1,6 +1,5 @@
 """The screen of mailboxes: what Microsoft limits, and how much of it is used now."""
 
-import copy
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -154,9 +153,7 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
     def bucket(self, row: Mailbox) -> str:
         if not row.messages_per_minute:
             return "no limit a minute"
-        present = copy.copy(row)
-        limits.refill(present, timezone.now())
-        return f"{int(present.tokens)} of {row.messages_per_minute} left"
+        return f"{limits.left(row, timezone.now())} of {row.messages_per_minute} left"
 
     @admin.display(description="waiting")
     def waiting(self, row: Mailbox) -> str:

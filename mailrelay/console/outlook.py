@@ -110,6 +110,8 @@ def _held(delivery: Delivery) -> Outlook:
         sentence = "It is held until the configuration is mended, and released by itself then."
     elif delivery.reason == Reason.SENDER_INACTIVE:
         sentence = f"It is held while the sender “{delivery.sender.name}” is switched off."
+    elif delivery.reason == Reason.SENDER_PAUSED:
+        sentence = f"It is held until somebody resumes the sender “{delivery.sender.name}”."
     else:
         sentence = "It stays held until a person releases or cancels it."
     because = delivery.last_error if delivery.reason != Reason.BY_HAND else ""

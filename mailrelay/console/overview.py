@@ -58,17 +58,25 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """A few words with the page behind them."""
+
+    text: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
 class SenderHealth:
     name: str
     link: str
-    mailbox: str
-    mailbox_link: str
+    mailbox: Linked
     badge: SafeString
-    why: str
-    in_flight: str
-    recipients: str
+    why: Linked
+    in_flight: Linked
+    recipients: Linked
     last_success: SafeString
-    error: str
+    success_link: str
+    error: Linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,23 +171,31 @@ def _senders(now: datetime) -> list[SenderHealth]:
 
 def _health(row: SenderConfig, running: int, now: datetime) -> SenderHealth:
     box = row.mailbox
-    label, tone, why = _standing(box, now)
+    label, tone, why = _standing(row, now)
     used = limits.recipients_today(box, now)
+    page = reverse("admin:mailrelay_mailbox_change", args=[box.pk])
+    work = reverse("admin:senderconfig_work", args=[row.pk])
+    mine = str(row.pk)
+    running_of = f"{running} of {box.concurrency}" if box.concurrency else str(running)
+    recipients = f"{used:,} of {box.recipients_per_day:,}" if box.recipients_per_day else f"{used:,}"
     return SenderHealth(
         name=row.name,
-        link=reverse("admin:mailrelay_senderconfig_change", args=[row.pk]),
-        mailbox=box.address,
-        mailbox_link=reverse("admin:mailrelay_mailbox_change", args=[box.pk]),
+        link=work,
+        mailbox=Linked(box.address, page),
         badge=cells.badge(label, tone),
-        why=why,
-        in_flight=f"{running} of {box.concurrency}" if box.concurrency else str(running),
-        recipients=f"{used:,} of {box.recipients_per_day:,}" if box.recipients_per_day else f"{used:,}",
+        why=Linked(why, work if row.paused_at else page),
+        in_flight=Linked(running_of, _messages(state=State.QUEUED.value, sender=mine)),
+        recipients=Linked(recipients, f"{work}#limits"),
         last_success=cells.moment(box.succeeded_at, now),
-        error=_error(box),
+        success_link=_messages(state=State.SENT.value, sender=mine) if box.succeeded_at else "",
+        error=_error(box, page),
     )
 
 
-def _standing(box: Mailbox, now: datetime) -> tuple[str, str, str]:
+def _standing(row: SenderConfig, now: datetime) -> tuple[str, str, str]:
+    box = row.mailbox
+    if row.paused_at is not None:
+        return "Paused", "waiting", f"by {row.paused_by}: {row.pause_reason}"
     if not box.registration.active:
         return "App registration off", "bad", ""
     if box.registration.failing:
@@ -187,12 +203,16 @@ def _standing(box: Mailbox, now: datetime) -> tuple[str, str, str]:
     if box.blocked:
         return "Held", "bad", ""
     if box.paused_until is not None and box.paused_until > now:
-        return "Paused", "waiting", f"goes on {cells.relative(box.paused_until, now)}"
+        return "Slowed down", "waiting", f"goes on {cells.relative(box.paused_until, now)}"
     return "Open", "good", ""
 
 
-def _error(box: Mailbox) -> str:
-    return box.registration.failing_text or box.blocked_text or (box.pause_text if box.failures else "")
+def _error(box: Mailbox, page: str) -> Linked:
+    """Give the latest of what went wrong and was not mended, with the page of what is at fault."""
+    if box.registration.failing_text:
+        address = reverse("admin:mailrelay_appregistration_change", args=[box.registration_id])
+        return Linked(box.registration.failing_text, address)
+    return Linked(box.blocked_text or (box.pause_text if box.failures else ""), page)
 
 
 # --- What ends, and what is alive ----------------------------------------------------------------------

@@ -4,9 +4,10 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from mailrelay.console.cells import badge, two_lines
@@ -14,6 +15,7 @@ from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.fields import AddressesField, DomainsField
 from mailrelay.console.generic import ModelChoiceField, ModelForm
 from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.sender_page import SenderPage
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import registrations
@@ -144,6 +146,7 @@ class SenderForm(ModelForm[SenderConfig]):
 @admin.register(SenderConfig, site=site)
 class SenderAdmin(ConfigurationAdmin[SenderConfig]):
     form = SenderForm
+    change_form_template = "console/sender_form.html"
     list_display = ("sender", "standing", "serves", "mailbox_address", "owned_by")
     list_filter = ("active",)
     search_fields = ("name", "addresses", "domains")
@@ -163,6 +166,25 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[SenderConfig]:
         rows = super().get_queryset(request).select_related("mailbox__registration")
         return rows.defer(*(f"mailbox__registration__{name}" for name in WITHOUT_SECRETS))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.work_view)
+        return [path("<int:pk>/work/", view, name="senderconfig_work"), *super().get_urls()]
+
+    def work_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show the sender at work; whoever may act on messages may test, ask Microsoft, pause and resume."""
+        row = self.get_object(request, str(pk))
+        person = request.user
+        may = person.has_perm("mailrelay.operate_message") or person.has_perm("mailrelay.change_senderconfig")
+        if (
+            row is None
+            or not self.has_view_permission(request, row)
+            or (request.method == "POST" and not may)
+        ):
+            raise PermissionDenied
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": f"{row.name} at work"}
+        page = SenderPage(row, request, lambda text: self.log_change(request, row, text))
+        return page.respond(context, may_operate=may)
 
     def in_use(self, row: SenderConfig) -> str:
         if not row.messages.exists() and not Delivery.objects.filter(sender=row).exists():
@@ -210,6 +232,8 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
             return badge("Off", "quiet")
         if not row.mailbox.registration.active:
             return badge("App registration off", "bad")
+        if row.paused_at:
+            return two_lines(badge("Paused", "waiting"), f"by {row.paused_by}: {row.pause_reason}")
         return badge("Default", "good") if row.is_default else badge("On", "good")
 
     @admin.display(description="takes mail from")

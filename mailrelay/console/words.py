@@ -50,6 +50,7 @@ REASONS = {
     Reason.MAILBOX_FULL: Words("Mailbox full", "bad"),
     Reason.MAILBOX_BLOCKED: Words("Mailbox blocked", "bad"),
     Reason.SENDER_INACTIVE: Words("Sender off", "quiet"),
+    Reason.SENDER_PAUSED: Words("Sender paused", "waiting"),
     Reason.POISON: Words(
         "Stops workers", "bad", "Look at the content before it is released: several workers failed over it."
     ),

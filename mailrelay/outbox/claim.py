@@ -32,11 +32,14 @@ WAITS = "SELECT 1 FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'que
 LARGE_WAITS = """
     SELECT 1 FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' AND route = 'large' LIMIT 1
 """
-RESERVE = """
+NOT_PAUSED = """NOT EXISTS (
+    SELECT 1 FROM mailrelay_senderconfig s WHERE s.id = sender_id AND s.paused_at IS NOT NULL)
+"""
+RESERVE = f"""
     UPDATE mailrelay_delivery SET state = 'reserved', reason = '', token = %s, claims = claims + 1,
         leased_until = %s, lease_owner = '', next_attempt_at = NULL, released_at = COALESCE(%s, released_at)
-    WHERE id = %s AND state = %s
-"""
+    WHERE id = %s AND state = %s AND {NOT_PAUSED}
+"""  # noqa: S608 - words of our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
     turn = Turn(mailbox)
     row = turn.next(large=room > 0) or _probe(mailbox)
     reserved: list[Reservation] = []
+    held = 0
     while row is not None and len(reserved) < allowed:
         opens = limits.opens_at(mailbox, row, now)
         if opens > now:
@@ -137,6 +141,11 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
             room -= row.route == Route.LARGE
             limits.spend(mailbox, row, now)
             reserved.append(taken)
+        elif stoppage.hold_paused(row.pk, now):
+            held += 1
+            if held >= MOST_AT_ONCE:
+                mailbox.wake_at = now
+                return reserved
         row = turn.next(large=room > 0)
     if row is not None:
         # Whoever settles claims the next, so that full slots need no early look. A mailbox that lacks a
@@ -214,7 +223,7 @@ def _probe(mailbox: Mailbox) -> Candidate | None:
     if not stoppage.of(mailbox):
         return None
     marks = ", ".join(["%s"] * len(stoppage.REASONS))
-    sql = f"{HELD} AND reason IN ({marks}) ORDER BY id LIMIT 1 {statements.for_update()}"
+    sql = f"{HELD} AND reason IN ({marks}) AND {NOT_PAUSED} ORDER BY id LIMIT 1 {statements.for_update()}"
     return Candidate.of(statements.first(sql, mailbox.pk, *stoppage.REASONS))
 
 

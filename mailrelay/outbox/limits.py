@@ -4,6 +4,7 @@ The numbers are Microsoft's (https://learn.microsoft.com/graph/throttling-limits
 https://learn.microsoft.com/office365/servicedescriptions, sending limits), each settable, 0 for none.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,10 +61,21 @@ SLIDING = (
 COLUMNS = ("tokens", "tokens_at", "cooling", *(sliding.entries for sliding in SLIDING))
 
 
+def used(mailbox: Mailbox, now: datetime) -> dict[str, int]:
+    """Return what of each sliding limit is used, by the limit's column."""
+    return {sliding.limit: sliding.window.used(getattr(mailbox, sliding.entries), now) for sliding in SLIDING}
+
+
 def recipients_today(mailbox: Mailbox, now: datetime) -> int:
     """Return the recipients of the last 24 hours that count against the mailbox's limit."""
-    daily = next(sliding for sliding in SLIDING if sliding.limit == "recipients_per_day")
-    return daily.window.used(mailbox.recipient_window, now)
+    return used(mailbox, now)["recipients_per_day"]
+
+
+def left(mailbox: Mailbox, now: datetime) -> int:
+    """Return how many messages the bucket holds now; the mailbox stays as it is."""
+    present = copy.copy(mailbox)
+    refill(present, now)
+    return int(present.tokens)
 
 
 def refill(mailbox: Mailbox, now: datetime) -> None:

@@ -189,9 +189,8 @@ def _failing(now: datetime) -> QuerySet[AppRegistration]:
 
 def _probes(boxes: QuerySet[Mailbox], now: datetime) -> list[int]:
     """Choose one mailbox with mail of each failing registration whose next probe is due."""
-    waiting = Delivery.objects.filter(mailbox=OuterRef("pk")).filter(
-        Q(state=State.QUEUED) | Q(state=State.HELD, reason__in=stoppage.REASONS)
-    )
+    going = Delivery.objects.filter(mailbox=OuterRef("pk"), sender__paused_at__isnull=True)
+    waiting = going.filter(Q(state=State.QUEUED) | Q(state=State.HELD, reason__in=stoppage.REASONS))
     # What waits for something of its own, a bucket or a pause, has nothing to probe with yet.
     boxes = boxes.filter(Q(wake_at__isnull=True) | Q(wake_at__lte=now))
     chosen = (

@@ -38,6 +38,8 @@ OF_MAILBOX = (
     Reason.MAILBOX_BLOCKED,
 )
 REASONS = tuple({*OF_REGISTRATION, *OF_MAILBOX})
+#: What holds the mail of a sender.
+OF_SENDER = (Reason.SENDER_INACTIVE, Reason.SENDER_PAUSED)
 
 
 def of(mailbox: Mailbox) -> Reason:
@@ -114,20 +116,40 @@ def _reconcile() -> int:
 
 
 def _senders(now: datetime) -> int:
-    """Hold the mail of senders that were switched off, and release that of those switched on again."""
+    """Hold the mail of senders that are off or paused, and release that of those that send again."""
     moved = 0
     queued = Delivery.objects.filter(sender=OuterRef("pk"), state=State.QUEUED)
     # Of all that is held, not of all that a sender has sent: that is far more, and grows.
-    held = Delivery.objects.filter(state=State.HELD, reason=Reason.SENDER_INACTIVE)
-    for sender in SenderConfig.objects.filter(active=False).filter(Exists(queued))[:MAILBOXES]:
-        text = f"The sender {sender.name} is switched off. Switch it on to send this mail, or cancel it."
+    held = Delivery.objects.filter(state=State.HELD, reason__in=OF_SENDER)
+    resting = SenderConfig.objects.exclude(active=True, paused_at__isnull=True)
+    for sender in resting.filter(Exists(queued))[:MAILBOXES]:
+        reason, text = _why_it_rests(sender)
         waiting = Delivery.objects.filter(sender=sender, state=State.QUEUED)
-        moved += _move(waiting, now, state=State.HELD, reason=Reason.SENDER_INACTIVE, last_error=text)
-    for sender in SenderConfig.objects.filter(active=True, pk__in=held.values("sender"))[:MAILBOXES]:
-        waiting = Delivery.objects.filter(sender=sender, state=State.HELD, reason=Reason.SENDER_INACTIVE)
+        moved += _move(waiting, now, state=State.HELD, reason=reason, last_error=text)
+    sending = SenderConfig.objects.filter(active=True, paused_at__isnull=True)
+    for sender in sending.filter(pk__in=held.values("sender"))[:MAILBOXES]:
+        waiting = Delivery.objects.filter(sender=sender, state=State.HELD, reason__in=OF_SENDER)
         moved += _move(waiting, now, state=State.QUEUED, reason=Reason.NONE, released_at=now)
         Mailbox.objects.filter(senders=sender).update(wake_at=now)
     return moved
+
+
+def _why_it_rests(sender: SenderConfig) -> tuple[Reason, str]:
+    if not sender.active:
+        text = f"The sender {sender.name} is switched off. Switch it on to send this mail, or cancel it."
+        return Reason.SENDER_INACTIVE, text
+    why = f"The sender {sender.name} was paused by {sender.paused_by}: {sender.pause_reason.rstrip('.')}."
+    return Reason.SENDER_PAUSED, f"{why} Resume it to send this mail, or cancel it."
+
+
+def hold_paused(delivery_id: int, now: datetime) -> bool:
+    """Hold a queued delivery whose sender is paused, in the caller's transaction; whether it was such."""
+    rows = Delivery.objects.filter(pk=delivery_id, state=State.QUEUED)
+    row = rows.filter(sender__paused_at__isnull=False).select_related("sender").first()
+    if row is None:
+        return False
+    reason, text = _why_it_rests(row.sender)
+    return bool(_move(rows, now, state=State.HELD, reason=reason, last_error=text))
 
 
 def _move(rows: QuerySet[Delivery], now: datetime, **columns: Any) -> int:

@@ -184,3 +184,21 @@ def test_the_page_costs_the_same_with_one_sender_and_with_many(browser, registra
     for number in range(5):
         make_sender(registration, f"s{number}", f"s{number}@x.test")
     assert costs() == one
+
+
+def test_each_figure_of_a_sender_leads_to_what_is_behind_it(browser, sender, now):
+    Mailbox.objects.update(
+        succeeded_at=now, failures=1, pause_text="Too many requests.", paused_until=now + timedelta(minutes=3)
+    )
+    shown = browser.get("/admin/").content.decode()
+    work, box = f"/admin/mailrelay/senderconfig/{sender.pk}/work/", f"mailbox/{sender.mailbox_id}/change/"
+    listed = f"/admin/mailrelay/message/?state={{}}&amp;sender={sender.pk}"
+    for link, text in (
+        (work, "office"),
+        (f"{work}#limits", "0 of 10,000"),
+        (listed.format("queued"), "0 of 4"),
+        (listed.format("sent"), "<time"),
+        (f"/admin/mailrelay/{box}", "goes on in"),
+        (f"/admin/mailrelay/{box}", "Too many requests."),
+    ):
+        assert f'<a href="{link}">{text}' in shown, (link, text)
