@@ -12,6 +12,7 @@ from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.routing.loading import environment_client
 from mailrelay.smtp import policy
+from mailrelay.smtp.port import Listener
 from mailrelay.smtp.replies import Reply
 from mailrelay.vocabulary import Urgency
 
@@ -40,18 +41,38 @@ def _rules(row: SmtpClient) -> str:
 
 
 def settings_to_copy(row: SmtpClient, password: str) -> Iterator[str]:
-    """What somebody enters into the device or application, once for each listener that serves it."""
-    for listener in settings.SMTP_LISTENERS:
-        certificate = bool(settings.SMTP_TLS_CERT_FILE)
-        logins = listener.takes_logins(certificate=certificate)
-        if (row.login and not logins) or (not row.login and listener.auth == "required"):
-            continue
-        encryption = "none"
-        if listener.implicit_tls or listener.offers_starttls(certificate=certificate):
-            encryption = "SSL/TLS" if listener.implicit_tls else "STARTTLS"
+    """What somebody enters into the device or application, once for each listener that serves it.
+
+    The password is told even where no listener of this process's settings takes it, since it is told once.
+    """
+    login = f"user name {row.login}, password {password}" if row.login else "no user name, no password"
+    served = [each for each in settings.SMTP_LISTENERS if _serves(each, row)]
+    for listener in served:
         host = settings.SMTP_HOSTNAME if listener.host in {"0.0.0.0", "::"} else listener.host  # noqa: S104
-        login = f"user name {row.login}, password {password}" if row.login else "no user name, no password"
-        yield f"server {host}, port {listener.port}, encryption {encryption}, {login}"
+        yield f"server {host}, port {listener.port}, encryption {_encryption(listener)}, {login}"
+    if not served:
+        yield login
+        yield (
+            "No listener in the settings of this command serves it yet. "
+            + (
+                "A login needs one with TLS: SMTP_TLS_CERT_FILE, and smtp://0.0.0.0:587?starttls=required "
+                "or smtps://0.0.0.0:465 in SMTP_LISTENERS."
+                if row.login
+                else "All in SMTP_LISTENERS want a login (auth=required): give it one by --login."
+            )
+        )
+
+
+def _serves(listener: Listener, row: SmtpClient) -> bool:
+    if row.login:
+        return listener.takes_logins(certificate=bool(settings.SMTP_TLS_CERT_FILE))
+    return listener.auth != "required"
+
+
+def _encryption(listener: Listener) -> str:
+    if listener.implicit_tls:
+        return "SSL/TLS"
+    return "STARTTLS" if listener.offers_starttls(certificate=bool(settings.SMTP_TLS_CERT_FILE)) else "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,26 @@ def test_a_client_with_a_login_comes_with_the_settings_to_copy(run, settings, tm
     assert passwords.matches(other, row.password_hash) and not passwords.matches(password, row.password_hash)
 
 
+def test_a_password_is_shown_even_where_no_listener_takes_logins(run, settings):
+    settings.SMTP_TLS_CERT_FILE = ""
+    settings.SMTP_LISTENERS = (Listener("0.0.0.0", 25),)
+
+    said = run("smtpclient", "add", "Printer", "--login", "printer")
+
+    password = re.search(r"user name printer, password (\w{20})", said)[1]
+    assert passwords.matches(password, SmtpClient.objects.get(name="Printer").password_hash)
+    assert "SMTP_TLS_CERT_FILE" in said and "port 25," not in said
+
+
+def test_a_client_without_a_login_is_told_where_all_listeners_want_one(run, settings, tmp_path):
+    settings.SMTP_TLS_CERT_FILE, settings.SMTP_TLS_KEY_FILE = map(str, write_certificate(tmp_path))
+    settings.SMTP_LISTENERS = (Listener("127.0.0.1", 465, implicit_tls=True, auth="required"),)
+
+    said = run("smtpclient", "add", "Rack", "--network", "192.0.2.0/24")
+
+    assert "no user name, no password" in said and "--login" in said
+
+
 def test_a_client_by_network_needs_no_password(run):
     said = run("smtpclient", "add", "Rack", "--network", "192.0.2.0/24")
     assert "no user name, no password" in said
