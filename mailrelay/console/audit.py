@@ -74,6 +74,9 @@ def _record(request: HttpRequest, actor: str, status: int, changes: list[str]) -
     parts = [str(value) for key, value in arguments.items() if key not in {"pk", "object_id"}]
     if request.POST.get("action"):
         parts.append(" ".join([request.POST["action"], *request.POST.getlist(ACTION_CHECKBOX_NAME)]))
+    if request.POST.get("why"):
+        # What was asked about may be more than what was ticked on the page.
+        parts += [f"why: {request.POST['why']}", f"messages: {request.POST.get('asked', '')}"]
     AuditEvent.objects.create(
         actor=actor[:200],
         address=client_address(request),

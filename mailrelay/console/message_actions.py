@@ -1,20 +1,46 @@
-"""What a person does to messages: requeue, hold, release, cancel; asked for, confirmed, and said."""
+"""What a person does to messages, one or many: asked for with a reason, confirmed, done once, and said."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import Count, Sum
 from django.http import HttpRequest
 
-from mailrelay.models import Delivery, Message
-from mailrelay.outbox import hand, scheduler
+from mailrelay.console import cells
+from mailrelay.console.message_questions import ForwardQuestion, Question, SenderQuestion, written
+from mailrelay.models import Delivery, Message, SendLog
+from mailrelay.outbox import again, hand, scheduler
 from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.submission import new_queue_id
 from mailrelay.vocabulary import Reason, State
 
+#: Messages whose content is copied at once.
+FORWARDED = 100
+DOUBTFUL = (
+    "Microsoft may have sent some of this already: recipients may get it twice. Look into Sent Items of the "
+    "mailbox first."
+)
+UNTOUCHED = "left as before: this was done already, or nothing of it was in a state that this changes."
 
-class Action(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants it, and the answers to the question."""
+
+    actor: str
+    answers: dict[str, Any]
+
+    @property
+    def why(self) -> str:
+        return str(self.answers["why"])
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
     """One thing to do: its words, the states of deliveries that it moves, and whether it leads to sending."""
 
     name: str
@@ -23,7 +49,30 @@ class Action(NamedTuple):
     done: str
     states: tuple[State, ...]
     sends: bool
-    run: Callable[[UUID, str], int]
+    run: Callable[[Message, Order], bool]
+    form: type[Question] = Question
+    #: Its button stands behind the others.
+    plain: bool = False
+    #: Shows content to somebody else, and is for who may read it.
+    shows: bool = False
+    most: int | None = None
+
+
+def _by_hand(name: str, message: Message, order: Order) -> bool:
+    return hand.ACTIONS[name](message.pk, order.actor, order.why) > 0
+
+
+def _resend(message: Message, order: Order) -> bool:
+    return again.resend(message.pk, order.actor, order.answers["asked"][message.pk], order.why) > 0
+
+
+def _change_sender(message: Message, order: Order) -> bool:
+    return again.change_sender(message.pk, order.actor, order.answers["sender"], order.why) > 0
+
+
+def _forward(message: Message, order: Order) -> bool:
+    new_id = again.forward_id(order.answers["once"], message.pk)
+    return again.forward(message, order.actor, order.answers["recipient"], new_id, order.why)
 
 
 ACTIONS = {
@@ -37,7 +86,7 @@ ACTIONS = {
             "queued again",
             (State.DEFERRED, State.HELD, State.FAILED, State.UNCERTAIN),
             True,
-            hand.ACTIONS["requeue"],
+            partial(_by_hand, "requeue"),
         ),
         Action(
             "release",
@@ -46,7 +95,7 @@ ACTIONS = {
             "released",
             (State.HELD,),
             True,
-            hand.ACTIONS["release"],
+            partial(_by_hand, "release"),
         ),
         Action(
             "hold",
@@ -55,7 +104,7 @@ ACTIONS = {
             "held",
             hand.WAITING,
             False,
-            hand.ACTIONS["hold"],
+            partial(_by_hand, "hold"),
         ),
         Action(
             "cancel",
@@ -64,7 +113,41 @@ ACTIONS = {
             "cancelled",
             (*hand.WAITING, State.HELD),
             False,
-            hand.ACTIONS["cancel"],
+            partial(_by_hand, "cancel"),
+        ),
+        Action(
+            "resend",
+            "Send once more",
+            "What was sent is sent again, at the mailbox's pace.",
+            "queued once more",
+            (State.SENT,),
+            True,
+            _resend,
+            plain=True,
+        ),
+        Action(
+            "sender",
+            "Use another sender",
+            "What failed, is held or waits to be tried again is queued at once for the sender chosen here.",
+            "queued for the other sender",
+            again.MOVABLE,
+            True,
+            _change_sender,
+            SenderQuestion,
+            plain=True,
+        ),
+        Action(
+            "forward",
+            "Forward",
+            "A copy goes to the address below alone, as a message of its own through the same sender.",
+            "forwarded",
+            tuple(State),
+            True,
+            _forward,
+            ForwardQuestion,
+            plain=True,
+            shows=True,
+            most=FORWARDED,
         ),
     )
 }
@@ -80,7 +163,7 @@ class Result:
     fault: str = ""
 
 
-def offered(message: Message, states: Iterable[str]) -> list[Action]:
+def offered(message: Message, states: Iterable[str], *, may_read: bool) -> list[Action]:
     """List what can be done to a message whose deliveries are in `states`."""
     present = set(states)
     return [
@@ -88,34 +171,40 @@ def offered(message: Message, states: Iterable[str]) -> list[Action]:
         for action in ACTIONS.values()
         if present & set(action.states)
         and not (action.sends and message.content_removed_at)
+        and not (action.shows and not may_read)
         # Releasing says all there is to say of mail that is held; trying again is for what failed besides.
         and not (action.name == "requeue" and present <= {State.HELD, State.SENT, State.CANCELLED})
     ]
 
 
-def warning(action: Action, ids: Iterable[UUID]) -> str:
+def warnings(action: Action, ids: list[UUID]) -> list[str]:
     """Say what confirming `action` risks."""
-    if not action.sends:
-        return ""
-    doubtful = Delivery.objects.filter(
-        message__in=list(ids), state__in=action.states, reason=Reason.UNCERTAIN
-    )
-    if not doubtful.exists():
-        return ""
-    return (
-        "Microsoft may have sent some of this already: recipients may get it twice. "
-        "Look into Sent Items of the mailbox first."
-    )
+    rows = Message.objects.filter(pk__in=ids)
+    if action.name == "resend":
+        sent = rows.filter(deliveries__state=State.SENT).distinct()
+        recipients = Delivery.objects.filter(message__in=ids, state=State.SENT).aggregate(
+            n=Sum("recipient_count")
+        )
+        people = recipients["n"] or 0
+        who = "1 recipient gets" if people == 1 else f"{people} recipients get"
+        return [f"{_count(sent.count())} sent already: {who} a second copy."]
+    if action.name == "forward" and len(ids) > 1:
+        size = rows.aggregate(n=Sum("size"))["n"] or 0
+        return [f"All {len(ids)} go to the one address, {cells.size(size)} together."]
+    doubtful = Delivery.objects.filter(message__in=ids, state__in=action.states, reason=Reason.UNCERTAIN)
+    if not (action.sends and doubtful.exists()):
+        return []
+    return [DOUBTFUL]
 
 
-def run(action: Action, rows: Iterable[tuple[UUID, bool]], actor: str) -> Result:
-    """Apply `action` to messages, given as ids and whether their content is still kept."""
+def run(action: Action, rows: Iterable[Message], order: Order) -> Result:
+    """Apply `action` to messages, each in a transaction of its own."""
     moved = untouched = without = 0
     try:
-        for pk, has_content in rows:
-            if action.sends and not has_content:
+        for row in rows:
+            if action.sends and row.content_removed_at is not None:
                 without += 1
-            elif action.run(pk, actor):
+            elif action.run(row, order):
                 moved += 1
             else:
                 untouched += 1
@@ -136,10 +225,7 @@ def _sentences(action: Action, result: Result) -> Iterable[tuple[int, str]]:
     if result.moved:
         yield messages.SUCCESS, f"{_count(result.moved)} {action.done}."
     if result.untouched:
-        yield (
-            messages.WARNING,
-            f"{_count(result.untouched)} left as before: nothing of it was in a state that this changes.",
-        )
+        yield messages.WARNING, f"{_count(result.untouched)} {UNTOUCHED}"
     if result.without_content:
         yield (
             messages.WARNING,
@@ -153,12 +239,21 @@ def _count(number: int) -> str:
     return "1 message" if number == 1 else f"{number} messages"
 
 
-def confirmation(action: Action, rows: list[Message]) -> dict[str, Any]:
+def blank(action: Action, rows: list[Message]) -> Question:
+    """Make the form as the page first shows it, with what tells a second press from the first."""
+    attempts = SendLog.objects.filter(message__in=[row.pk for row in rows]).order_by().values_list("message")
+    known = dict(attempts.annotate(n=Count("pk")))
+    asked = {row.pk: known.get(row.pk, 0) for row in rows}
+    return action.form(initial={"asked": written(asked), "once": new_queue_id()})
+
+
+def confirmation(action: Action, rows: list[Message], form: Question) -> dict[str, Any]:
     """Make the context of the page that asks before it acts."""
     return {
         "action": action,
+        "form": form,
         "rows": rows[:20],
         "more": max(0, len(rows) - 20),
         "count": _count(len(rows)),
-        "warning": warning(action, [row.pk for row in rows]),
+        "warnings": warnings(action, [row.pk for row in rows]),
     }

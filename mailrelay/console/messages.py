@@ -20,17 +20,17 @@ from django.utils.safestring import SafeString
 from mailrelay.console import (
     cells,
     message_actions,
-    message_again,
     message_export,
     message_preview,
     message_trace,
     outlook,
 )
 from mailrelay.console.generic import ModelAdmin
-from mailrelay.console.message_actions import ACTIONS, Action
+from mailrelay.console.message_actions import ACTIONS, Action, Order
 from mailrelay.console.message_content import download
 from mailrelay.console.message_filters import BEFORE, FILTERS, criteria
 from mailrelay.console.message_page import DEFERRED, RELATED, page_of, shown_state, state_badge
+from mailrelay.console.message_questions import Question
 from mailrelay.console.message_search import HELP, REACH, Found, FoundPaginator, ReachPaginator, find
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, Recipient
@@ -69,7 +69,7 @@ class MessageList(ChangeList):
 def _bulk(action: Action) -> Callable[..., HttpResponseBase | None]:
     """Make the entry of the list's menu that does `action` to what is ticked."""
 
-    @admin.action(description=action.label, permissions=["operate"])
+    @admin.action(description=action.label, permissions=["forward" if action.shows else "operate"])
     def run(self: "MessageAdmin", request: HttpRequest, rows: QuerySet[Message]) -> HttpResponseBase | None:
         return self.act_on_many(request, action, rows)
 
@@ -108,6 +108,9 @@ class MessageAdmin(ModelAdmin[Message]):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("mailrelay.operate_message"))
+
+    def has_forward_permission(self, request: HttpRequest) -> bool:
+        return self.has_operate_permission(request) and request.user.has_perm("mailrelay.view_content")
 
     # --- The list --------------------------------------------------------------------------------------
 
@@ -186,7 +189,6 @@ class MessageAdmin(ModelAdmin[Message]):
                 protect(self.attachment_view),
                 name="mailrelay_message_attachment",
             ),
-            path("<uuid:pk>/again/<slug:name>/", protect(self.again_view), name="mailrelay_message_again"),
             path("<uuid:pk>/do/<slug:name>/", protect(self.action_view), name="mailrelay_message_action"),
             *super().get_urls(),
         ]
@@ -213,8 +215,7 @@ class MessageAdmin(ModelAdmin[Message]):
             message.subject or "(no subject)",
             page=page,
             message=message,
-            actions=message_actions.offered(message, states) if may_act else [],
-            again=message_again.offered(message, states, may_read=may_read) if may_act else [],
+            actions=message_actions.offered(message, states, may_read=may_read) if may_act else [],
             may_read=may_read,
             several=len(page.parts) > 1,
             trace=message_trace.of(message) if State.SENT in states else None,
@@ -274,54 +275,54 @@ class MessageAdmin(ModelAdmin[Message]):
         action = ACTIONS.get(name)
         if action is None:
             raise Http404("There is no such action.")
-        if not (self.has_view_permission(request) and self.has_operate_permission(request)):
+        if not (self.has_view_permission(request) and self._may(request, action)):
             raise PermissionDenied
         message = self._find(pk)
-        if request.method == "POST":
-            self._act(request, action, [message])
+        form = action.form(request.POST) if request.method == "POST" else None
+        if form is not None and form.is_valid() and form.cleaned_data["asked"].keys() == {pk}:
+            self._act(request, action, [message], form)
             return self._to_page(pk)
-        context = message_actions.confirmation(action, [message])
-        return self._ask(request, context, back=self._page_address(pk))
-
-    def again_view(self, request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
-        """Ask on GET, send anew on POST."""
-        if name not in message_again.FORMS:
-            raise Http404("There is no such action.")
-        if not (self.has_view_permission(request) and self.has_operate_permission(request)):
-            raise PermissionDenied
-        message = self._readable(request, pk) if name == "forward" else self._find(pk)
-        posted = request.method == "POST"
-        form = message_again.FORMS[name](request.POST) if posted else message_again.blank(name, pk)
-        if posted and form.is_valid():
-            message_again.act(request, form, message)
-            return self._to_page(pk)
-        context = {"form": form, "message": message, "back": self._page_address(pk)}
-        return self._render(request, "console/again.html", form.title, **context)
+        return self._ask(request, action, [message], form, back=self._page_address(pk))
 
     def act_on_many(
         self, request: HttpRequest, action: Action, rows: QuerySet[Message]
     ) -> HttpResponseBase | None:
+        """Ask about what is chosen, then act on what was asked about, whatever is listed by then."""
+        form = action.form(request.POST) if "confirmed" in request.POST else None
+        answered = form is not None and form.is_valid()
+        if form is not None and (asked := form.cleaned_data.get("asked")):
+            rows = Message.objects.filter(pk__in=asked).order_by("-created_at")
         chosen = list(rows.prefetch_related(None)[:REACH])
-        if "confirmed" in request.POST:
-            self._act(request, action, chosen)
+        if action.most and len(chosen) > action.most:
+            text = f"{action.label}: at most {action.most} messages at a time; {len(chosen)} were chosen."
+            messages.error(request, text)
+            return None
+        if form is not None and answered:
+            self._act(request, action, chosen, form)
             return None
         return self._ask(
             request,
-            message_actions.confirmation(action, chosen),
+            action,
+            chosen,
+            form,
             ticked=request.POST.getlist(ACTION_CHECKBOX_NAME),
             ticked_name=ACTION_CHECKBOX_NAME,
             select_across=request.POST.get("select_across") == "1",
             back=request.get_full_path(),
         )
 
-    def _act(self, request: HttpRequest, action: Action, rows: list[Message]) -> None:
-        chosen = [(row.pk, row.content_removed_at is None) for row in rows]
-        result = message_actions.run(action, chosen, request.user.get_username())
-        message_actions.say(request, action, result)
+    def _may(self, request: HttpRequest, action: Action) -> bool:
+        return self.has_forward_permission(request) if action.shows else self.has_operate_permission(request)
 
-    def _ask(self, request: HttpRequest, question: dict[str, Any], **context: Any) -> HttpResponse:
-        title = f"{question['action'].label}?"
-        return self._render(request, "console/confirm.html", title, **question, **context)
+    def _act(self, request: HttpRequest, action: Action, rows: list[Message], form: Question) -> None:
+        order = Order(request.user.get_username(), form.cleaned_data)
+        message_actions.say(request, action, message_actions.run(action, rows, order))
+
+    def _ask(
+        self, request: HttpRequest, action: Action, rows: list[Message], form: Question | None, **context: Any
+    ) -> HttpResponse:
+        question = message_actions.confirmation(action, rows, form or message_actions.blank(action, rows))
+        return self._render(request, "console/confirm.html", f"{action.label}?", **question, **context)
 
     def _render(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         common = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}

@@ -4,6 +4,7 @@ Each is safe to press twice: a resend names how many attempts were on record whe
 the queue id of the mail that it makes, and a mail whose sender was changed is queued already.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,15 @@ def attempts_of(message_id: UUID) -> int:
     return SendLog.objects.filter(message_id=message_id).count()
 
 
-def resend(message_id: UUID, actor: str, seen: int) -> int:
+def forward_id(once: UUID, message_id: UUID) -> UUID:
+    """Make the queue id of a forward, which has the time of `once`: the same wish makes the same id."""
+    mixed = hashlib.sha256(once.bytes + message_id.bytes).digest()[:10]
+    number = (once.int >> 80 << 80) | int.from_bytes(mixed, "big")
+    number = number & ~(0xF << 76) | (0x7 << 76)
+    return UUID(int=number & ~(0x3 << 62) | (0x2 << 62))
+
+
+def resend(message_id: UUID, actor: str, seen: int, why: str = "") -> int:
     """Send once more what was sent of a message; return the deliveries that were queued.
 
     Nothing moves when more than `seen` attempts are on record. Raises ContentRemovedError.
@@ -46,7 +55,9 @@ def resend(message_id: UUID, actor: str, seen: int) -> int:
             mine = Delivery.objects.filter(pk=row.pk, state=State.SENT)
             if mine.update(**hand.QUEUED, attempts=0, released_at=now, copies=F("copies") + 1):
                 moved += 1
-                follow.note(row, f"Sent once more by {actor}: recipients get a second copy.", now, actor)
+                follow.note(
+                    row, f"Sent once more {hand.by(actor, why)}. Recipients get a second copy.", now, actor
+                )
                 Mailbox.objects.filter(pk=row.mailbox_id).update(wake_at=now)
         follow.message(message_id, now)
         return moved
@@ -54,7 +65,7 @@ def resend(message_id: UUID, actor: str, seen: int) -> int:
     return write(Move.BY_HAND, run)
 
 
-def change_sender(message_id: UUID, actor: str, sender: SenderConfig) -> int:
+def change_sender(message_id: UUID, actor: str, sender: SenderConfig, why: str = "") -> int:
     """Queue what is failed, held or deferred of a message for `sender`; return the deliveries that moved.
 
     Raises ContentRemovedError.
@@ -70,7 +81,8 @@ def change_sender(message_id: UUID, actor: str, sender: SenderConfig) -> int:
             columns = {**hand.QUEUED, "attempts": 0, "released_at": now, "next_attempt_at": None}
             if mine.update(**columns, sender=sender, mailbox=sender.mailbox):
                 moved += 1
-                text = f"Given to the sender “{sender.name}” ({sender.mailbox.address}) by {actor}."
+                given = f"Given to the sender “{sender.name}” ({sender.mailbox.address})"
+                text = f"{given} {hand.by(actor, why)}."
                 follow.note(row, text, now, actor)
         if moved:
             Message.objects.filter(pk=message_id).update(sender=sender)
@@ -93,7 +105,7 @@ class _Kept:
         return content.stream(self.id)
 
 
-def forward(message: Message, actor: str, recipient: str, new_id: UUID) -> bool:
+def forward(message: Message, actor: str, recipient: str, new_id: UUID, why: str = "") -> bool:
     """Accept the content of `message` as a new one for `recipient` alone, under the queue id `new_id`.
 
     False when that id has been accepted already. Raises ContentRemovedError.
@@ -108,20 +120,20 @@ def forward(message: Message, actor: str, recipient: str, new_id: UUID) -> bool:
         )
     if not count:
         raise ContentRemovedError(f"{message.queue_id} cannot be forwarded: its content was removed.")
-    write(Move.ACCEPT, partial(_accept, message, actor, recipient, new_id))
+    write(Move.ACCEPT, partial(_accept, message, (actor, why), recipient, new_id))
     return True
 
 
-def _accept(message: Message, actor: str, recipient: str, new_id: UUID) -> None:
+def _accept(message: Message, person: tuple[str, str], recipient: str, new_id: UUID) -> None:
     now = clock.now()
     submission = _submission(message, recipient, new_id)
     box = Store().insert([Arrived(submission, None)])[new_id]
     Mailbox.objects.filter(pk=box).update(wake_at=now)
     for pk, text in (
-        (new_id, f"Made by {actor}, who forwarded {message.queue_id}."),
-        (message.pk, f"Forwarded to {recipient} by {actor} as {new_id.hex}."),
+        (new_id, f"Made from {message.queue_id}, forwarded {hand.by(*person)}."),
+        (message.pk, f"Forwarded to {recipient} as {new_id.hex} {hand.by(*person)}."),
     ):
-        TimelineEntry.objects.create(message_id=pk, at=now, actor=actor, text=text)
+        TimelineEntry.objects.create(message_id=pk, at=now, actor=person[0], text=text)
 
 
 def _submission(message: Message, recipient: str, new_id: UUID) -> Submission:

@@ -1,4 +1,7 @@
-"""What a person does to a message: retry now, hold, release, cancel. Safe to do twice; each is on record."""
+"""What a person does to a message: retry now, hold, release, cancel. Safe to do twice; each is on record.
+
+`actor` is who, and `why` the reason that is kept beside it on the timeline.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -19,29 +22,31 @@ QUEUED = {"state": State.QUEUED, "reason": Reason.NONE, "crashes": 0}
 SECOND = "Graph may have sent it before, so that this may be a second copy."
 
 
-def requeue(message_id: UUID, actor: str) -> int:
+def requeue(message_id: UUID, actor: str, why: str = "") -> int:
     """Queue what is deferred, held, failed or uncertain of a message; return how many deliveries moved."""
     states = (State.DEFERRED, State.HELD, State.FAILED, State.UNCERTAIN)
-    return _by_hand(message_id, actor, "Queued again", states, QUEUED | {"attempts": 0})
+    return _by_hand(message_id, (actor, why), "Queued again", states, QUEUED | {"attempts": 0})
 
 
-def hold(message_id: UUID, actor: str) -> int:
+def hold(message_id: UUID, actor: str, why: str = "") -> int:
     """Hold what waits of a message until it is released."""
-    return _by_hand(message_id, actor, "Held", WAITING, {"state": State.HELD, "reason": Reason.BY_HAND})
+    return _by_hand(
+        message_id, (actor, why), "Held", WAITING, {"state": State.HELD, "reason": Reason.BY_HAND}
+    )
 
 
-def release(message_id: UUID, actor: str) -> int:
+def release(message_id: UUID, actor: str, why: str = "") -> int:
     """Queue what is held of a message, whatever it was held for."""
-    return _by_hand(message_id, actor, "Released", (State.HELD,), QUEUED)
+    return _by_hand(message_id, (actor, why), "Released", (State.HELD,), QUEUED)
 
 
-def cancel(message_id: UUID, actor: str) -> int:
+def cancel(message_id: UUID, actor: str, why: str = "") -> int:
     """Withdraw what was not sent of a message; what a worker has in hand goes on."""
     columns = {"state": State.CANCELLED, "reason": Reason.BY_HAND}
-    return _by_hand(message_id, actor, "Cancelled", (*WAITING, State.HELD), columns)
+    return _by_hand(message_id, (actor, why), "Cancelled", (*WAITING, State.HELD), columns)
 
 
-ACTIONS: dict[str, Callable[[UUID, str], int]] = {
+ACTIONS: dict[str, Callable[..., int]] = {
     "requeue": requeue,
     "hold": hold,
     "release": release,
@@ -49,15 +54,24 @@ ACTIONS: dict[str, Callable[[UUID, str], int]] = {
 }
 
 
+def by(actor: str, why: str) -> str:
+    """Say who did something, and why if that was said."""
+    return f"by {actor}: {why.rstrip('.')}" if why else f"by {actor}"
+
+
 def _by_hand(
-    message_id: UUID, actor: str, word: str, states: tuple[State, ...], columns: Mapping[str, object]
+    message_id: UUID,
+    person: tuple[str, str],
+    word: str,
+    states: tuple[State, ...],
+    columns: Mapping[str, object],
 ) -> int:
-    return write(Move.BY_HAND, lambda: _move(message_id, actor, word, states, columns, clock.now()))
+    return write(Move.BY_HAND, lambda: _move(message_id, person, word, states, columns, clock.now()))
 
 
 def _move(
     message_id: UUID,
-    actor: str,
+    person: tuple[str, str],
     word: str,
     states: tuple[State, ...],
     columns: Mapping[str, object],
@@ -71,12 +85,12 @@ def _move(
     for row in rows.select_for_update(of=("self",), no_key=True):
         if _move_one(row, columns):
             moved += 1
-            text = f"{word} by {actor}."
+            text = f"{word} {by(*person)}."
             if columns["state"] == State.QUEUED and _may_have_been_sent(row):
                 Delivery.objects.filter(pk=row.pk).update(copies=F("copies") + 1)
                 counters.add(counters.SECOND_COPIES)
                 text = f"{text} {SECOND}"
-            follow.note(row, text, now, actor)
+            follow.note(row, text, now, person[0])
             Mailbox.objects.filter(pk=row.mailbox_id).update(wake_at=now)
     follow.message(message_id, now)
     return moved

@@ -76,7 +76,7 @@ def unfilled(most: int = BATCH) -> list[tuple[int, str]]:
         cursor.execute(_OLDEST[connection.vendor])
         row = cursor.fetchone()
         cursor.execute(_UNFILLED, [row[0] if row else _TOP, most])
-        return cursor.fetchall()
+        return [(int(pk), str(subject)) for pk, subject in cursor.fetchall()]
 
 
 def fill() -> int:

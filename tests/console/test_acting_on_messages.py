@@ -3,18 +3,16 @@
 import pytest
 from django.contrib.auth.models import Permission
 
-from mailrelay.models import Delivery, Message, TimelineEntry
+from mailrelay.models import AuditEvent, Delivery, Message, TimelineEntry
 from mailrelay.vocabulary import Reason, State
+from tests.console.asking import LIST, WHY, answer_to, asked, press, ticked
 from tests.console.rows import make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LIST = "/admin/mailrelay/message/"
 
 
 def act(browser, message, name) -> str:
-    answer = browser.post(f"{LIST}{message.pk}/do/{name}/", {"confirmed": "yes"}, follow=True)
-    assert answer.status_code == 200
-    return answer.content.decode()
+    return press(browser, message, name, asked(browser, message, name))
 
 
 def state_of(message) -> str:
@@ -39,7 +37,10 @@ def test_one_message_is_acted_on_and_the_actor_is_on_record(browser, sender, nam
     message = make_message(sender, state=before)
     assert said in act(browser, message, name)
     assert state_of(message) == after
-    assert TimelineEntry.objects.get(message=message).actor == "root"
+    entry = TimelineEntry.objects.get(message=message)
+    assert entry.actor == "root"
+    assert f"by root: {WHY}." in entry.text
+    assert f"why: {WHY}" in AuditEvent.objects.exclude(detail="").latest("pk").detail
 
 
 def test_a_look_at_the_question_changes_nothing(browser, sender):
@@ -89,9 +90,22 @@ def test_a_message_without_content_is_not_queued_again(browser, sender, now):
     assert state_of(message) == State.FAILED
 
 
-def ticked(browser, action, messages, **more):
-    data = {"action": action, "_selected_action": [str(message.pk) for message in messages]}
-    return browser.post(LIST, {**data, "select_across": "0", **more}, follow=True)
+def test_nothing_is_done_without_a_reason(browser, sender):
+    message = make_message(sender, state=State.FAILED)
+    form = asked(browser, message, "requeue", why=" ")
+    assert "This field is required" in press(browser, message, "requeue", form)
+    question = ticked(browser, "requeue", [message])
+    more = answer_to(question, why="")
+    assert "This field is required" in ticked(browser, "requeue", [message], **more).content.decode()
+    assert state_of(message) == State.FAILED
+
+
+def test_an_answer_to_another_question_does_nothing(browser, sender):
+    one, other = (make_message(sender, state=State.FAILED) for _ in range(2))
+    press(browser, other, "requeue", asked(browser, one, "requeue"))
+    assert state_of(other) == State.FAILED
+    press(browser, other, "requeue", asked(browser, other, "requeue", asked="nonsense"))
+    assert state_of(other) == State.FAILED
 
 
 def test_many_messages_are_asked_for_first_and_then_acted_on(browser, sender):
@@ -103,11 +117,15 @@ def test_many_messages_are_asked_for_first_and_then_acted_on(browser, sender):
     assert "3 messages" in question.content.decode()
     assert {state_of(message) for message in failed} == {State.FAILED}
 
-    answer = ticked(browser, "requeue", [*failed, sent], confirmed="yes").content.decode()
+    form = answer_to(question)
+    answer = ticked(browser, "requeue", [*failed, sent], **form).content.decode()
     assert "2 messages queued again." in answer
     assert "1 message left as before" in answer
     assert {state_of(message) for message in failed} == {State.QUEUED}
     assert state_of(untouched) == State.FAILED
+    again = ticked(browser, "requeue", [*failed, sent], **form).content.decode()
+    assert "3 messages left as before" in again
+    assert TimelineEntry.objects.count() == 2
 
 
 def test_all_that_a_filter_lists_can_be_acted_on(browser, sender):
@@ -116,7 +134,9 @@ def test_all_that_a_filter_lists_can_be_acted_on(browser, sender):
     data = {"action": "requeue", "_selected_action": [str(failed[0].pk)], "select_across": "1"}
     question = browser.post(f"{LIST}?state=failed", {**data, "index": "0"})
     assert 'name="select_across" value="1"' in question.content.decode()
-    browser.post(f"{LIST}?state=failed", {**data, "confirmed": "yes"})
+    newer = make_message(sender, state=State.FAILED)
+    browser.post(f"{LIST}?state=failed", {**data, **answer_to(question)})
+    assert state_of(newer) == State.FAILED, "nobody was asked about it"
     assert {state_of(message) for message in failed} == {State.QUEUED}
     assert state_of(held) == State.HELD
 
@@ -126,11 +146,12 @@ def test_acting_needs_its_permission(reader, sender):
     assert "/do/" not in reader.get(f"{LIST}{message.pk}/change/").content.decode()
     assert reader.get(f"{LIST}{message.pk}/do/requeue/").status_code == 403
     assert reader.post(f"{LIST}{message.pk}/do/requeue/").status_code == 403
-    ticked(reader, "requeue", [message], confirmed="yes")
+    form = {"why": WHY, "confirmed": "yes", "asked": f"{message.queue_id}:0", "once": str(message.pk)}
+    ticked(reader, "requeue", [message], **form)
     assert state_of(message) == State.FAILED
     user = reader.get(LIST).wsgi_request.user
     user.user_permissions.add(Permission.objects.get(codename="operate_message"))
-    ticked(reader, "requeue", [message], confirmed="yes")
+    ticked(reader, "requeue", [message], **form)
     assert state_of(message) == State.QUEUED
 
 
@@ -140,5 +161,6 @@ def test_a_foreign_site_cannot_act(root, sender):
     message = make_message(sender, state=State.FAILED)
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(root)
-    assert strict.post(f"{LIST}{message.pk}/do/requeue/", {"confirmed": "yes"}).status_code == 403
+    form = asked(strict, message, "requeue")
+    assert strict.post(f"{LIST}{message.pk}/do/requeue/", form).status_code == 403
     assert Delivery.objects.get(message=message).state == State.FAILED
