@@ -38,6 +38,10 @@ _COLUMNS = ("id", "created_at", "state", "sender_id", "client_id", "size")
 _IS_LARGE = RawSQL(f"mailrelay_message.size >= {LARGE}", (), output_field=BooleanField())  # noqa: S611 - ours
 _HAS_CODE = RawSQL("NOT (mailrelay_sendlog.graph_code = '')", (), output_field=BooleanField())
 _HAS_REQUEST_ID = RawSQL("NOT (mailrelay_sendlog.request_id = '')", (), output_field=BooleanField())
+#: What a row of the leading index must have, where something else leads than the code.
+_CODED = "SELECT 1 FROM mailrelay_sendlog s WHERE s.message_id = looked.id AND s.graph_code = %s"
+#: What stands around an id or an address that was copied.
+BRACKETS = "<> \t\r\n"
 _QUEUE_ID = re.compile(r"([0-9a-f]{32})(?:\.\d+)*")
 
 
@@ -99,7 +103,7 @@ def _narrowed(lead: _Lead, asked: Criteria) -> tuple[UUID, ...]:
     where = " AND ".join(sql for sql, _ in conditions) or "1 = 1"
     parameters += [value for _, values in conditions for value in values]
     statement = (
-        f"SELECT id FROM ({' UNION ALL '.join(inner)}) AS looked WHERE {where} "  # noqa: S608 - likewise
+        f"SELECT id FROM ({' UNION '.join(inner)}) AS looked WHERE {where} "  # noqa: S608 - likewise
         f"ORDER BY created_at DESC, id DESC LIMIT {REACH}"
     )
     with connection.cursor() as cursor:
@@ -116,6 +120,8 @@ def _conditions(asked: Criteria, floor: datetime | None) -> Iterator[tuple[str, 
         yield ("client_id = %s", [asked.client]) if asked.client else ("client_id IS NULL", [])
     if asked.least_size:
         yield "size >= %s", [asked.least_size]
+    if asked.graph_code:
+        yield f"EXISTS ({_CODED})", [asked.graph_code]
     since = max(filter(None, (asked.after, floor)), default=None)
     if since:
         yield "created_at >= %s", [_moment(since)]
@@ -131,11 +137,12 @@ def _moment(at: datetime) -> Any:
 
 
 def _best(asked: Criteria) -> _Lead:
-    """Choose what leads: an exact name if there is one, else the index that reaches furthest back."""
-    named = [found for found in (_named(asked), _with_code(asked)) if found is not None]
-    if named:
-        return _by_ids(named)
-    leads = [_by_index(sources) for sources in _indexed(asked)]
+    """Choose what leads: what is named if anything is, else the index that reaches furthest back."""
+    if asked.text.strip(BRACKETS):
+        return _joined(_named(asked))
+    if asked.graph_code:
+        return _with_code(asked)
+    leads = [_joined(map(_by_index, sources)) for sources in _indexed(asked)]
     return min(leads, key=lambda lead: (lead.floor is not None, lead.floor or _LONG_AGO))
 
 
@@ -164,117 +171,95 @@ def _within(asked: Criteria) -> QuerySet[Message]:
     return rows.filter(created_at__lte=asked.before) if asked.before else rows
 
 
-def _by_index(sources: tuple[QuerySet[Message], ...]) -> _Lead:
-    floors = [at for source in sources if (at := _floor(source)) is not None]
-    return _Lead(sources, max(floors, default=None))
+def _joined(leads: Iterable[_Lead]) -> _Lead:
+    """Make one lead of several, any of which may bring a row: it reaches as far as all of them do."""
+    known = list(leads)
+    floors = (lead.floor for lead in known if lead.floor)
+    return _Lead(tuple(source for lead in known for source in lead.sources), max(floors, default=None))
 
 
-def _floor(source: QuerySet[Message]) -> datetime | None:
-    """Return the time of the last row that is looked at, where there are more."""
+def _by_index(source: QuerySet[Message]) -> _Lead:
+    """Lead with rows in the order of their index, whose time is read off it where there are too many."""
     found = source.values_list("created_at", flat=True)[LOOKED - 1 : LOOKED]
-    return next(iter(found), None)
+    return _Lead((source,), next(iter(found), None))
+
+
+def _by_ids(ids: Iterable[UUID], floor: datetime | None = None) -> _Lead:
+    # Without an order, which an index on the time would serve by reading everything.
+    rows = Message.objects.filter(pk__in=ids)
+    return _Lead((rows,) if ids else (), floor)
 
 
 # --- Names ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """Ids of messages that bear a name, and since when they are all there are."""
-
-    ids: frozenset[UUID]
-    floor: datetime | None = None
-
-    @staticmethod
-    def of(ids: Iterable[UUID]) -> "_Named":
-        """Take ids that come with the newest first."""
-        known = list(ids)
-        return _Named(frozenset(known), time_of(known[-1]) if len(known) >= LOOKED else None)
-
-    def __or__(self, other: "_Named") -> "_Named":
-        return _Named(self.ids | other.ids, max(filter(None, (self.floor, other.floor)), default=None))
+def _named(asked: Criteria) -> Iterator[_Lead]:
+    """Yield what leads to messages that the text names, in one way or another."""
+    folded = asked.text.strip(BRACKETS).lower()
+    if address := _ip_address(folded):
+        yield _by_index(_within(asked).filter(client_address=address))
+    elif ids := _ids(folded):
+        yield _by_ids(ids)
+    else:
+        if " " not in folded:
+            yield from map(_by_index, _by_header(folded, asked))
+            yield _by_recipient(folded, asked)
+        if " " in folded or "@" not in folded:
+            yield _by_subject(folded, asked)
 
 
-def _by_ids(named: list[_Named]) -> _Lead:
-    ids = frozenset.intersection(*(each.ids for each in named))
-    floors = [each.floor for each in named if each.floor]
-    # Without an order, which an index on the time would serve by reading everything.
-    sources = (Message.objects.filter(pk__in=ids),) if ids else ()
-    return _Lead(sources, max(floors, default=None))
-
-
-def _named(asked: Criteria) -> _Named | None:
-    folded = asked.text.strip().strip("<>").strip().lower()
-    if not folded:
-        return None
-    for search in (_by_client, _by_id):
-        found = search(folded, asked)
-        if found is not None:
-            return found
-    found = (
-        _by_header(folded, asked) | _by_recipient(folded, asked) if " " not in folded else _Named(frozenset())
-    )
-    looks_like_address = "@" in folded and " " not in folded
-    return found if looks_like_address else found | _by_subject(folded, asked)
-
-
-def _by_client(text: str, asked: Criteria) -> _Named | None:
+def _ip_address(text: str) -> str | None:
     try:
-        address = str(ipaddress.ip_address(text.strip("[]")))
+        return str(ipaddress.ip_address(text.strip("[]")))
     except ValueError:
         return None
-    return _Named.of(_ids(_within(asked).filter(client_address=address)))
 
 
-def _by_id(text: str, _: Criteria) -> _Named | None:
+def _ids(text: str) -> list[UUID]:
     """Find by queue id, as the client was told it or as a task's name, or by Graph's request-id."""
     if found := _QUEUE_ID.fullmatch(text):
-        return _Named(frozenset([UUID(found[1])]))
+        return [UUID(found[1])]
     try:
         guid = UUID(text)
     except ValueError:
-        return None
+        return []
     attempts = SendLog.objects.filter(_HAS_REQUEST_ID, request_id=str(guid))
-    return _Named(frozenset([guid, *attempts.values_list("message_id", flat=True)[:LOOKED]]))
+    return [guid, *attempts.values_list("message_id", flat=True)[:LOOKED]]
 
 
-def _by_header(text: str, asked: Criteria) -> _Named:
-    """Find by Message-ID, From, or MAIL FROM where that is another."""
+def _by_header(text: str, asked: Criteria) -> Iterator[QuerySet[Message]]:
+    """Yield rows by Message-ID, From, and MAIL FROM where that is another."""
     rows = _within(asked)
+    yield rows.filter(message_id_key=text[:KEY_LENGTH])
+    yield rows.filter(from_key=text)
     envelope = rows.alias(folded=Lower("mail_from")).filter(folded=Lower(Value(text)))
-    return (
-        _Named.of(_ids(rows.filter(message_id_key=text[:KEY_LENGTH])))
-        | _Named.of(_ids(rows.filter(from_key=text)))
-        | _Named.of(_ids(envelope.exclude(mail_from=F("header_from"))))
-    )
+    yield envelope.exclude(mail_from=F("header_from"))
 
 
-def _ids(rows: QuerySet[Message]) -> QuerySet[Message, UUID]:
-    return rows.values_list("pk", flat=True)[:LOOKED]
-
-
-def _by_recipient(text: str, asked: Criteria) -> _Named:
-    """Find by recipient in the order of the recipients' own index: a queue id tells its time."""
+def _by_recipient(text: str, asked: Criteria) -> _Lead:
+    """Lead with the order of the recipients' own index: a queue id tells its time."""
     rows = Recipient.objects.filter(address_key=text).order_by("-message_id")
     if asked.before:
         rows = rows.filter(message_id__lte=newest_id(asked.before))
-    return _Named.of(rows.values_list("message_id", flat=True)[:LOOKED])
+    found = rows.values_list("message_id", flat=True)
+    last = next(iter(found[LOOKED - 1 : LOOKED]), None)
+    return _Lead((Message.objects.filter(pk__in=found[:LOOKED]),), time_of(last) if last else None)
 
 
-def _by_subject(text: str, asked: Criteria) -> _Named:
-    return _Named.of(subjects.matching(text, LOOKED, newest_id(asked.before) if asked.before else None))
+def _by_subject(text: str, asked: Criteria) -> _Lead:
+    found = subjects.matching(text, LOOKED, newest_id(asked.before) if asked.before else None)
+    return _by_ids(found, time_of(found[-1]) if len(found) >= LOOKED else None)
 
 
-def _with_code(asked: Criteria) -> _Named | None:
-    """Find by Graph's code of any attempt."""
-    if not asked.graph_code:
-        return None
+def _with_code(asked: Criteria) -> _Lead:
+    """Lead with Graph's code of any attempt."""
     rows = SendLog.objects.filter(_HAS_CODE, graph_code=asked.graph_code).order_by("-started_at")
     if asked.after:
         rows = rows.filter(started_at__gte=asked.after)
+    if asked.before:
+        rows = rows.filter(message_id__lte=newest_id(asked.before))
     found = list(rows.values_list("message_id", "started_at")[:LOOKED])
-    floor = found[-1][1] if len(found) >= LOOKED else None
-    return _Named(frozenset(pk for pk, _ in found), floor)
+    return _by_ids({pk for pk, _ in found}, found[-1][1] if len(found) >= LOOKED else None)
 
 
 def graph_codes(most: int = 40) -> list[str]:
