@@ -278,6 +278,29 @@ DELAY_WARNING_SECONDS = ENV.integer(
     help="Age at which the same people are warned that mail is still waiting, in seconds; 0 never",
 )
 
+# --- Alerts --------------------------------------------------------------------------------------------
+
+ENV.section("Alerts")
+ALERT_BACKLOG_SECONDS = ENV.integer(
+    "ALERT_BACKLOG_SECONDS",
+    900,
+    help="Age of the oldest due mail at which people are told (whom, the admin says); 0 never",
+)
+ALERT_FAILURE_PERCENT = ENV.integer(
+    "ALERT_FAILURE_PERCENT",
+    20,
+    help="Share of failed mail, of this hour's and the last one's, at which people are told, in percent; 0 "
+    "never",
+)
+ALERT_WEBHOOK_NETWORKS: tuple[Network, ...] = ENV.parsed(
+    "ALERT_WEBHOOK_NETWORKS",
+    "",
+    networks,
+    kind="networks",
+    help="Networks that a webhook of an alert may lead to besides public addresses, by http too",
+    fallback=(),
+)
+
 # --- Retention -----------------------------------------------------------------------------------------
 
 ENV.section("Retention")

@@ -147,6 +147,26 @@ class Report(StrEnum):
     NONE = ""
     FAILURE = "failure"
     DELAY = "delay"
+    ALERT = "alert"  # tells operators how the gateway fares
+
+
+class Condition(StrEnum):
+    """What people are told of without asking."""
+
+    BACKLOG = "backlog"  # mail has waited too long
+    FAILURES = "failures"  # too much of an hour's mail failed
+    HELD = "held"  # a sender stands still until somebody mends it
+    EXPIRY = "expiry"  # a secret or certificate ends
+    NO_WORKER = "no_worker"  # nobody delivers
+
+
+class Channel(StrEnum):
+    """How people are told."""
+
+    EMAIL = "email"  # a mail through a sender that works
+    WEBHOOK = "webhook"  # a JSON document of our own
+    SLACK = "slack"  # an incoming webhook of Slack, or of what takes its shape
+    TEAMS = "teams"  # a workflow of Teams that takes an adaptive card
 
 
 class Scope(StrEnum):

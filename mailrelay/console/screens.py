@@ -1,6 +1,7 @@
 """All screens, registered by being imported. Only the web imports this: other processes need no admin."""
 
 from mailrelay.console import (
+    alerts,
     api_tokens,
     audit_list,
     clients,
@@ -14,6 +15,7 @@ from mailrelay.console import (
 from mailrelay.console.site import site
 
 __all__ = [
+    "alerts",
     "api_tokens",
     "audit_list",
     "clients",

@@ -16,6 +16,8 @@ SCREENS = {
     "Mailbox": "What Microsoft limits, how much of it is used, and what stands still.",
     "AppRegistration": "The applications in Entra ID whose tokens send the mail.",
     "SmtpClient": "Applications and devices that may hand mail in.",
+    "Alert": "What is the matter with the gateway, and what was.",
+    "AlertChannel": "Who is told of that, how, and how often.",
     "Worker": "Processes that deliver, and whether they are alive.",
     "User": "People who may log in.",
     "Group": "What people may do, by role.",

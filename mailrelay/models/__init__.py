@@ -1,5 +1,6 @@
 """What is kept, and what each state means; `mailrelay.outbox` is the only writer of states."""
 
+from mailrelay.models.alerts import Alert, AlertChannel, AlertTold, Lease
 from mailrelay.models.attempts import SendLog, TimelineEntry
 from mailrelay.models.clients import Refusal, SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker
@@ -9,6 +10,9 @@ from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
 from mailrelay.models.tokens import ApiToken, SubmissionKey
 
 __all__ = [
+    "Alert",
+    "AlertChannel",
+    "AlertTold",
     "ApiToken",
     "AppRegistration",
     "AuditEvent",
@@ -16,6 +20,7 @@ __all__ = [
     "Counter",
     "Delivery",
     "HourlyTotal",
+    "Lease",
     "LoginBucket",
     "Mailbox",
     "Message",

@@ -45,7 +45,7 @@ MARKS = {Report.FAILURE: "bounced_at", Report.DELAY: "delay_warned_at"}
 class Letter:
     """A report as a mail: through whose mailbox, to whom, and its bytes."""
 
-    about: UUID
+    about: UUID | None
     kind: Report
     to: str
     sender_id: int
@@ -131,25 +131,39 @@ def post(letter: Letter, deliveries: Sequence[int], text: str) -> bool:
     """Queue `letter` and mark `deliveries` as told of; False when another process was first."""
 
     def run() -> None:
-        now = clock.now()
-        _mark(letter.kind, deliveries, text, now)
-        Message.objects.create(**_columns(letter, now))
-        ContentChunk.objects.create(content=letter.id, number=0, data=letter.content, created_at=now)
-        delivery = Delivery.objects.create(
-            message_id=letter.id,
-            sender_id=letter.sender_id,
-            mailbox_id=letter.mailbox_id,
-            created_at=now,
-            size=len(letter.content),
-            client_key=CLIENT_KEY,
-        )
-        Recipient.objects.create(
-            message_id=letter.id, delivery=delivery, address=letter.to, address_key=letter.to.lower()
-        )
-        asleep = Mailbox.objects.filter(pk=letter.mailbox_id, wake_at__isnull=True)
-        asleep.filter(registration__failing=Reason.NONE).update(wake_at=now)
+        _mark(letter.kind, deliveries, text, clock.now())
+        _queue(letter)
 
     return _once(run)
+
+
+def send(letter: Letter, noted: Callable[[], None]) -> None:
+    """Queue `letter` and run `noted`, which puts on record that it was told, in one transaction."""
+
+    def run() -> None:
+        noted()
+        _queue(letter)
+
+    write(Move.REPORT, run)
+
+
+def _queue(letter: Letter) -> None:
+    now = clock.now()
+    Message.objects.create(**_columns(letter, now))
+    ContentChunk.objects.create(content=letter.id, number=0, data=letter.content, created_at=now)
+    delivery = Delivery.objects.create(
+        message_id=letter.id,
+        sender_id=letter.sender_id,
+        mailbox_id=letter.mailbox_id,
+        created_at=now,
+        size=len(letter.content),
+        client_key=CLIENT_KEY,
+    )
+    Recipient.objects.create(
+        message_id=letter.id, delivery=delivery, address=letter.to, address_key=letter.to.lower()
+    )
+    asleep = Mailbox.objects.filter(pk=letter.mailbox_id, wake_at__isnull=True)
+    asleep.filter(registration__failing=Reason.NONE).update(wake_at=now)
 
 
 def _columns(letter: Letter, now: datetime) -> dict[str, object]:

@@ -4,6 +4,7 @@ import threading
 
 from django.db import DatabaseError, connection
 
+from mailrelay.alerts.watch import Watch
 from mailrelay.delivery import pipeline
 from mailrelay.delivery.housekeeping import Housekeeper
 from mailrelay.delivery.notices import Reporter
@@ -35,6 +36,7 @@ class DeliveryServices:
         self._housekeeper = Housekeeper()
         self._reporter = Reporter()
         self._retainer = Retainer()
+        self._alerts = Watch()
 
     def start(self) -> None:
         pipeline.ending.clear()
@@ -43,6 +45,7 @@ class DeliveryServices:
         self._housekeeper.start()
         self._reporter.start()
         self._retainer.start()
+        self._alerts.start()
         self._scheduler.start()
 
     def retire(self) -> None:
@@ -59,6 +62,7 @@ class DeliveryServices:
         self._keeper.stop()
         self._reporter.stop()
         self._retainer.stop()
+        self._alerts.stop()
         stop_process_writer()
 
     def _beat(self) -> None:

@@ -14,7 +14,7 @@ from tests.console.rows import make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SCREENS = ("message", "senderconfig", "mailbox", "appregistration", "smtpclient", "worker")
+SCREENS = ("message", "senderconfig", "mailbox", "appregistration", "smtpclient", "worker", "alert")
 EVERYBODY = {roles.VIEWER, roles.OPERATOR, roles.ADMINISTRATOR}
 ADMINISTRATORS = {roles.ADMINISTRATOR}
 #: Who gets 200 from a screen; everybody else is refused.
@@ -25,6 +25,8 @@ MATRIX = {
     "admin:mailrelay_senderconfig_add": ADMINISTRATORS,
     "admin:mailrelay_appregistration_add": ADMINISTRATORS,
     "admin:mailrelay_smtpclient_add": ADMINISTRATORS,
+    "admin:mailrelay_alertchannel_changelist": ADMINISTRATORS,
+    "admin:mailrelay_alertchannel_add": ADMINISTRATORS,
     "admin:mailrelay_auditevent_changelist": ADMINISTRATORS,
     "admin:mailrelay_apitoken_changelist": ADMINISTRATORS,
     "admin:mailrelay_apitoken_add": ADMINISTRATORS,

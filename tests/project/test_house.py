@@ -10,6 +10,7 @@ ROWS = (
     {"processes"},
     {"api"},
     {"console", "configuration", "diagnosis", "postmaster", "upkeep"},
+    {"alerts"},
     {"health"},
     {"smtp"},
     {"delivery"},

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from gateway.checks import TAG
+from mailrelay.alerts.watch import Watch
 from mailrelay.outbox.scheduler import Scheduler
 from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.processes import preflight, probes
@@ -21,14 +22,16 @@ class Command(BaseCommand):
         preflight.refuse_unmigrated()
         stopped = until_stopped()
         health = probes.serve()
-        relay, scheduler = Relay(), Scheduler()
+        relay, scheduler, alerts = Relay(), Scheduler(), Watch(delivers=False)
         relay.start()
         scheduler.start()
+        alerts.start()
         probes.serving()
         stopped.wait()
         probes.ending()
         end_within()
         relay.drain()
         scheduler.stop()
+        alerts.stop()
         stop_process_writer()
         probes.stop(health)

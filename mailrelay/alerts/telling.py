@@ -1,0 +1,110 @@
+"""Telling a channel: by mail through a sender that works, or by a webhook."""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, formataddr
+
+from django.conf import settings
+from django.db.models import Q
+
+from mailrelay.alerts import webhook
+from mailrelay.alerts.book import NEW, News, note
+from mailrelay.alerts.shapes import DOCUMENTS, Digest, lines
+from mailrelay.models import Alert, AlertChannel, SenderConfig
+from mailrelay.outbox import clock, reports, scheduler
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.reports import Letter
+from mailrelay.outbox.writer import write
+from mailrelay.vocabulary import Channel, Condition, Reason, Report
+
+log = logging.getLogger(__name__)
+
+#: After a failure the wait is this long, doubled with each.
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
+
+
+def tell(channel: AlertChannel, news: list[News], troubled: Iterable[int], now: datetime) -> bool:
+    """Tell `channel` of `news`, in one message; whether it was taken. `troubled` are senders not to use."""
+    reason = _send(channel, Digest(settings.SMTP_HOSTNAME, news), troubled, lambda: note(channel, news, now))
+    if not reason:
+        log.info("told %s of %d matters", channel.name, len(news))
+        return True
+    log.warning("%s could not be told of %d matters: %s", channel.name, len(news), reason)
+    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(channel.failures, 10))
+    columns = {"failures": channel.failures + 1, "last_error": reason[:300], "next_at": now + wait}
+    row = AlertChannel.objects.filter(pk=channel.pk)
+    write(Move.REPORT, lambda: row.update(**columns), durable=False)
+    return False
+
+
+def test(channel: AlertChannel, asked_by: str) -> str:
+    """Send `channel` a test; return why it was not taken, empty if it was."""
+    now = clock.now()
+    alert = Alert(
+        key="test",
+        condition=Condition.NO_WORKER,
+        subject="A test: nothing is the matter",
+        text=f"{asked_by} tries whether {channel.name} gets what the mail gateway has to tell.",
+        began_at=now,
+        seen_at=now,
+    )
+    return _send(channel, Digest(settings.SMTP_HOSTNAME, [News(alert, NEW)]), (), lambda: None)
+
+
+def _send(channel: AlertChannel, digest: Digest, troubled: Iterable[int], noted: Callable[[], None]) -> str:
+    """Send a message, and run `noted` in a transaction once it is; return why it was not."""
+    if channel.kind == Channel.EMAIL:
+        return _write_to(channel.address or settings.OPERATIONS_ADDRESS, digest, troubled, noted)
+    key = f"{channel.pk}:{int(clock.now().timestamp())}"
+    reason = webhook.post(channel.url, DOCUMENTS[Channel(channel.kind)](digest), key)
+    if not reason:
+        write(Move.REPORT, noted)
+    return reason
+
+
+def _write_to(address: str, digest: Digest, troubled: Iterable[int], noted: Callable[[], None]) -> str:
+    if not address:
+        return "no address is set: give one, or set OPERATIONS_ADDRESS"
+    sender = _carrier(frozenset(troubled))
+    if sender is None:
+        return "no active sender could carry the mail"
+    letter = Letter(
+        about=None,
+        kind=Report.ALERT,
+        to=address,
+        sender_id=sender.pk,
+        mailbox_id=sender.mailbox_id,
+        mailbox_address=sender.mailbox.address,
+        subject=f"[{digest.host}] {digest.title}"[:200],
+        hostname=digest.host,
+    )
+    reports.send(letter.with_content(_compose(letter, digest)), noted)
+    scheduler.poke(sender.mailbox_id)
+    return ""
+
+
+def _carrier(troubled: frozenset[int]) -> SenderConfig | None:
+    """Choose a sender that works and is in no trouble, else any: its mail goes once it is mended."""
+    rest = Q(mailbox__paused_until__isnull=True) | Q(mailbox__paused_until__lte=clock.now())
+    senders = SenderConfig.objects.select_related("mailbox").filter(
+        active=True, paused_at__isnull=True, mailbox__registration__active=True
+    )
+    senders = senders.order_by("-is_default", "pk")
+    able = senders.filter(rest, mailbox__blocked=Reason.NONE, mailbox__registration__failing=Reason.NONE)
+    return able.exclude(pk__in=troubled).first() or able.first() or senders.first()
+
+
+def _compose(letter: Letter, digest: Digest) -> bytes:
+    mail = EmailMessage()
+    mail["From"] = formataddr(("Mail gateway", letter.mailbox_address))
+    mail["To"] = letter.to
+    mail["Subject"] = " ".join(letter.subject.split())
+    mail["Date"] = format_datetime(clock.now())
+    mail["Message-ID"] = f"<{letter.message_id}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
+    mail.set_content("\n".join(lines(digest)))
+    return mail.as_bytes(policy=SMTP)

@@ -1,0 +1,80 @@
+"""Posting to a webhook: where to, and where never to.
+
+Whoever may enter a URL could have this host ask its neighbours. So: https only, to public addresses only, but
+for the networks that ALERT_WEBHOOK_NETWORKS lists, where http goes as well; no redirect is followed, and of
+the answer nothing but its status is ever shown. The URL is a secret and stands in no text.
+"""
+
+import ipaddress
+import json
+import socket
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from django.conf import settings
+
+from mailrelay.delivery.tokens import edge
+from mailrelay.graph.http import Timeouts
+
+TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=20.0)
+
+
+def fault(url: str) -> str:
+    """Return the sentence that says what is wrong with `url`, as far as its text tells; empty if nothing."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "This is not a URL."
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        return "A webhook is a URL that begins with https://."
+    if parts.username or parts.password:
+        return "A URL with a name or a password in it is not taken."
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "The URL has characters in it that none may have."
+    if parts.scheme == "http" and not settings.ALERT_WEBHOOK_NETWORKS:
+        return "The URL has to begin with https://; http goes to ALERT_WEBHOOK_NETWORKS alone."
+    return ""
+
+
+def post(url: str, document: dict[str, Any], key: str) -> str:
+    """Post `document`; return why it was not taken, empty if it was. `key` tells a repetition."""
+    reason = fault(url) or _forbidden(urlsplit(url))
+    if reason:
+        return reason
+    session, _ = edge()
+    try:
+        reply = session.request(
+            "POST",
+            url,
+            headers={"Content-Type": "application/json", "Idempotency-Key": key},
+            body=json.dumps(document).encode(),
+            timeouts=TIMEOUTS,
+        )
+    except ValueError as error:  # requests' own for a URL that is none; its text quotes the URL
+        return f"the URL cannot be used ({type(error).__name__})"
+    if reply.status is None:
+        return reply.failure.text if reply.failure else "no answer"
+    return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
+
+
+def _forbidden(parts: SplitResult) -> str:
+    """Say why the addresses behind the name must not be asked."""
+    host = parts.hostname or ""
+    if parts.scheme == "https" and parts.scheme in getproxies() and not proxy_bypass(host):
+        # The proxy looks the name up, and decides where it may go.
+        return ""
+    try:
+        found = socket.getaddrinfo(host, parts.port or parts.scheme, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return "its host name is not known"
+    for address in {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}:
+        listed = any(
+            address.version == network.version and address in network
+            for network in settings.ALERT_WEBHOOK_NETWORKS
+        )
+        public = address.is_global and not address.is_multicast
+        if not listed and (not public or parts.scheme == "http"):
+            return "it leads to an address that ALERT_WEBHOOK_NETWORKS does not list"
+    return ""
