@@ -25,6 +25,8 @@ QUOTED = 32_768
 DIAGNOSTIC = 900
 #: What must not be quoted: whoever reads the report need not know whom the others could not see.
 HIDDEN = ("Bcc", "Resent-Bcc")
+#: Stands for a mail that is sent back whole until the report around it is written.
+_PLACE = b"--the-mail-itself-comes-here--"
 POLICY = compat32.clone(linesep="\r\n")
 
 
@@ -40,11 +42,16 @@ class Fate:
     retried_until: datetime | None = None
     #: Whether Graph may have sent it all the same.
     maybe_delivered: bool = False
+    #: Whom the client named by ORCPT: type;address.
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The mail that is reported on. `header` is its own, as bytes; empty where it is not kept any more."""
+    """The mail that is reported on. `header` is its own, as bytes; empty where it is not kept any more.
+
+    `whole` is all of it, where all of it is to be sent back; `envid` is what the client calls it.
+    """
 
     queue_id: str
     accepted_at: datetime
@@ -53,6 +60,8 @@ class Subject:
     subject: str
     message_id: str
     header: bytes = b""
+    whole: bytes = b""
+    envid: str = ""
 
 
 def compose(letter: Letter, mail: Subject, fates: Sequence[Fate], at: datetime) -> bytes:
@@ -69,8 +78,11 @@ def compose(letter: Letter, mail: Subject, fates: Sequence[Fate], at: datetime) 
     report["X-Auto-Response-Suppress"] = "All"
     report.attach(_text("\n".join(_words(letter, mail, fates)), "plain"))
     report.attach(_status(letter, mail, fates))
-    report.attach(_text(_quoted(mail), "rfc822-headers"))
-    return report.as_bytes(policy=POLICY)
+    if not mail.whole:
+        report.attach(_text(_quoted(mail), "rfc822-headers"))
+        return report.as_bytes(policy=POLICY)
+    report.attach(_returned(mail.whole))
+    return report.as_bytes(policy=POLICY).replace(_PLACE, _without_hidden(mail.whole))
 
 
 def title(kind: Report, subject: str) -> str:
@@ -109,6 +121,8 @@ def _status(letter: Letter, mail: Subject, fates: Iterable[Fate]) -> MIMEBase:
     whole = Fields(policy=POLICY)
     whole["Reporting-MTA"] = f"dns; {letter.hostname}"
     whole["X-Queue-ID"] = mail.queue_id
+    if mail.envid:
+        whole["Original-Envelope-Id"] = mail.envid
     whole["Arrival-Date"] = format_datetime(mail.accepted_at)
     part.set_payload([whole, *(_fields(letter, fate) for fate in fates)])
     return part
@@ -116,6 +130,9 @@ def _status(letter: Letter, mail: Subject, fates: Iterable[Fate]) -> MIMEBase:
 
 def _fields(letter: Letter, fate: Fate) -> Fields:
     fields = Fields(policy=POLICY)
+    if fate.original:
+        kind, _, address = fate.original.partition(";")
+        fields["Original-Recipient"] = f"{kind}; {address}"
     fields["Final-Recipient"] = _typed(fate.address)
     fields["Action"] = "failed" if letter.kind == Report.FAILURE else "delayed"
     fields["Status"] = fate.status
@@ -139,10 +156,8 @@ def _typed(address: str) -> str:
 def _quoted(mail: Subject) -> str:
     """Give the mail's own header without blind recipients, or what is on record of it."""
     if mail.header:
-        block = HeaderBlock.parse(mail.header[: fields_end(mail.header)[1]])
-        for name in HIDDEN:
-            block.remove(name)
-        return block.as_bytes()[:QUOTED].decode("utf-8", "replace").replace("\r\n", "\n")
+        header = _without_hidden(mail.header[: fields_end(mail.header)[1]])
+        return header[:QUOTED].decode("utf-8", "replace").replace("\r\n", "\n")
     fields = {
         "From": mail.header_from,
         "Subject": mail.subject,
@@ -150,6 +165,24 @@ def _quoted(mail: Subject) -> str:
         "Message-ID": f"<{mail.message_id}>",
     }
     return "".join(f"{name}: {value}\n" for name, value in fields.items())
+
+
+def _returned(whole: bytes) -> MIMEBase:
+    """Make the part that has the mail; its bytes are put in its place once the rest is written."""
+    part = MIMEBase("message", "rfc822", policy=POLICY)
+    if not whole.isascii():
+        part["Content-Transfer-Encoding"] = "8bit"
+    part.set_payload(_PLACE.decode("ascii"))
+    return part
+
+
+def _without_hidden(mail: bytes) -> bytes:
+    """Take blind recipients out of a header, or out of that of a whole mail."""
+    end = fields_end(mail)[1]
+    block = HeaderBlock.parse(mail[:end])
+    for name in HIDDEN:
+        block.remove(name)
+    return block.as_bytes() + mail[end:]
 
 
 def _text(text: str, subtype: str) -> MIMEText:

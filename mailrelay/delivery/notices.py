@@ -39,6 +39,9 @@ LOOK_AGAIN = timedelta(hours=1)
 #: Warnings of delays that one address gets within an hour; a backlog must not become a flood.
 MOST_WARNINGS = 20
 WEBHOOK_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
+#: Bytes up to which a mail is sent back whole where RET=FULL asks for it; RFC 3461 section 4.3 leaves the
+#: header alone to those that are larger.
+MOST_RETURNED = 1_048_576
 #: What a failure without an enhanced status code of its own is called (RFC 3463).
 STATUSES = {
     Reason.TOO_OLD: "5.4.7",
@@ -153,6 +156,10 @@ def owned(address: str, directory: Directory) -> bool:
 
 def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
     message, ids = rows[0].message, [row.pk for row in rows]
+    # What the client asked for is about reports to its sender; the operations address is told all.
+    fates = list(_fates(rows, kind, asked=address == message.mail_from))
+    if not fates:
+        return reports.close(kind, ids, "Nobody is told: the client asked for no such report (NOTIFY).")
     sender = _way(rows[0], kind)
     if sender is None:
         return reports.close(kind, ids, "Nobody could be told: no mailbox of ours can carry a report now.")
@@ -166,7 +173,7 @@ def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
         subject=bounces.title(kind, message.subject),
         hostname=settings.SMTP_HOSTNAME,
     )
-    whole = bounces.compose(letter, _subject(message), list(_fates(rows, kind)), clock.now())
+    whole = bounces.compose(letter, _subject(message, kind), fates, clock.now())
     what = "The failure is reported" if kind == Report.FAILURE else "The delay is reported"
     text = f"{what} to <{address}> with the message {letter.id.hex}."
     told = reports.post(letter.with_content(whole), ids, text)
@@ -184,8 +191,9 @@ def _way(row: Delivery, kind: Report) -> SenderConfig | None:
     return ways[0] if ways else None
 
 
-def _subject(message: Message) -> Subject:
+def _subject(message: Message, kind: Report) -> Subject:
     header = b"" if message.content_removed_at else next(content.stream(message.pk), b"")
+    full = kind == Report.FAILURE and message.dsn_ret == "FULL" and message.size <= MOST_RETURNED
     return Subject(
         queue_id=message.queue_id,
         accepted_at=message.created_at,
@@ -194,15 +202,19 @@ def _subject(message: Message) -> Subject:
         subject=message.subject,
         message_id=message.message_id,
         header=header,
+        whole=b"".join(content.stream(message.pk)) if full and header else b"",
+        envid=message.dsn_envid,
     )
 
 
-def _fates(rows: list[Delivery], kind: Report) -> Iterator[Fate]:
-    """Tell recipient by recipient how they fare."""
+def _fates(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterator[Fate]:
+    """Tell recipient by recipient how they fare; `asked` leaves out what the client does not want to hear."""
     until = timedelta(seconds=settings.DELIVERY_MAX_AGE)
     for row in rows:
         attempt = SendLog.objects.filter(delivery=row).order_by("-number").first()
         for recipient in Recipient.objects.filter(delivery=row).order_by("pk"):
+            if asked and not _wanted(recipient.dsn_notify, kind):
+                continue
             yield Fate(
                 address=recipient.address,
                 status=_status(row, attempt, kind),
@@ -211,7 +223,13 @@ def _fates(rows: list[Delivery], kind: Report) -> Iterator[Fate]:
                 last_attempt=attempt.started_at if attempt else None,
                 retried_until=row.aged_from + until if kind == Report.DELAY else None,
                 maybe_delivered=row.state == State.UNCERTAIN,
+                original=recipient.dsn_orcpt,
             )
+
+
+def _wanted(notify: str, kind: Report) -> bool:
+    """Whether NOTIFY wants such a report (RFC 3461 section 4.1); a client that does not say gets them all."""
+    return not notify or ("FAILURE" if kind == Report.FAILURE else "DELAY") in notify.split(",")
 
 
 def _status(row: Delivery, attempt: SendLog | None, kind: Report) -> str:

@@ -45,6 +45,9 @@ class Message(models.Model):
     state = models.CharField(max_length=12, choices=choices(State), default=State.QUEUED)
     state_at = models.DateTimeField()
     content_removed_at = models.DateTimeField(null=True)
+    #: What the client wants of a report (RFC 3461): how much of the mail it quotes, and what it is called by.
+    dsn_ret = models.CharField(max_length=4, blank=True, default="", db_default="", editable=False)
+    dsn_envid = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
     #: A mail of our own that reports on another; nothing is ever reported about a report.
     report = models.CharField(max_length=10, choices=choices(Report), default=Report.NONE, editable=False)
     #: The id of the message reported on; no foreign key, since either may outlive the other.
@@ -217,6 +220,9 @@ class Recipient(models.Model):
     address = models.CharField(max_length=320)
     #: Lower case, for the exact search.
     address_key = models.CharField(max_length=320, editable=False)
+    #: Which reports the client wants (RFC 3461), and whom it named as the recipient that this one stands for.
+    dsn_notify = models.CharField(max_length=24, blank=True, default="", db_default="", editable=False)
+    dsn_orcpt = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         # With the message, whose id tells its age: the newest of an address that gets everything are at hand.

@@ -124,6 +124,9 @@ _MESSAGE = (
     "message_id",
     "content_removed_at",
     "report",
+    "size",
+    "dsn_ret",
+    "dsn_envid",
 )
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient
 from mailrelay.outbox import clock, counters, subjects
 from mailrelay.outbox.bulk import Insert
-from mailrelay.outbox.submission import Submission
+from mailrelay.outbox.submission import NO_RECIPIENT_WISH, Submission
 
 #: Seconds for which a mailbox's row is remembered: what is changed in the admin counts within seconds.
 REMEMBERED = 2.0
@@ -25,7 +25,7 @@ _messages = Insert(
     Message,
     *("id", "created_at", "state_at", "client_id", "client_address", "client_name", "mail_from"),
     *("header_from", "from_key", "subject", "message_id", "message_id_key", "sender_id", "size"),
-    "recipient_count",
+    *("recipient_count", "dsn_ret", "dsn_envid"),
 )
 _chunks = Insert(ContentChunk, "content", "number", "data", "created_at")
 _deliveries = Insert(
@@ -33,7 +33,9 @@ _deliveries = Insert(
     *("id", "message_id", "sender_id", "mailbox_id", "created_at", "size", "recipient_count", "urgency"),
     *("route", "client_key", "part"),
 )
-_recipients = Insert(Recipient, "message_id", "delivery_id", "address", "address_key")
+_recipients = Insert(
+    Recipient, "message_id", "delivery_id", "address", "address_key", "dsn_notify", "dsn_orcpt"
+)
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class Store:
         numbered = list(zip(_delivery_ids(len(parts)), parts, strict=True))
         _deliveries(_delivery(pk, mail, box, part, now) for pk, (mail, part, box) in numbered)
         _recipients(
-            [mail.id, pk, address, address.lower()]
+            [mail.id, pk, address, address.lower(), *mail.wish.recipients.get(address, NO_RECIPIENT_WISH)]
             for pk, (mail, part, _) in numbered
             for address in part.recipients
         )
@@ -142,6 +144,8 @@ def _message(mail: Submission, now: datetime) -> list[object]:
         mail.sender_id,
         mail.content.size,
         len(mail.recipients),
+        mail.wish.ret,
+        mail.wish.envid,
     ]
 
 

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from mailrelay.vocabulary import Route, Urgency
@@ -32,6 +32,26 @@ class Repeat:
     fingerprint: str = ""
 
 
+class RecipientWish(NamedTuple):
+    """What the client wants to hear of a recipient (RFC 3461 sections 4.1 and 4.2); empty is its silence."""
+
+    notify: str = ""  # NEVER, or some of DELAY, FAILURE and SUCCESS with commas between
+    original: str = ""  # the recipient as it was before: type;address
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the client wants of reports on a mail (RFC 3461); empty where it has said nothing."""
+
+    ret: str = ""  # FULL or HDRS
+    envid: str = ""
+    #: By address, as in the envelope; only those of which something was said.
+    recipients: Mapping[str, RecipientWish] = field(default_factory=dict)
+
+
+NO_WISH, NO_RECIPIENT_WISH = Wish(), RecipientWish()
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """One mail as the SMTP session took it. Texts hold neither NUL nor lone surrogates."""
@@ -54,6 +74,7 @@ class Submission:
     urgency: Urgency = Urgency.NORMAL
     route: Route = Route.MIME
     repeat: Repeat | None = None
+    wish: Wish = NO_WISH
 
 
 def new_queue_id() -> UUID:

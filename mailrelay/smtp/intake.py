@@ -1,11 +1,11 @@
 """From a received mail to the submission that is stored, or to the reason why it is not taken."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
-from mailrelay.outbox.submission import Repeat, Submission, new_queue_id
+from mailrelay.outbox.submission import NO_WISH, Repeat, Submission, new_queue_id
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies
 from mailrelay.smtp.policy import Resolution
@@ -102,6 +102,7 @@ def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) ->
         content=arrival.spool,
         urgency=policy.urgency(headers) if client.urgency is None else client.urgency,
         repeat=arrival.repeat,
+        wish=replace(transaction.wish, recipients=transaction.wishes) if transaction.asks else NO_WISH,
     )
 
 

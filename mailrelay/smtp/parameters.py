@@ -1,11 +1,12 @@
 """The parameters of MAIL and RCPT: which are known, and what is wrong with one."""
 
+from mailrelay.smtp import dsn
 from mailrelay.smtp.replies import Reply
 
-#: Taken without effect on MAIL: DSN (RFC 3461) and AUTH (RFC 4954 section 5), which clients send unasked.
-IGNORED_MAIL = frozenset({"AUTH", "RET", "ENVID"})
-#: Likewise on RCPT: who is told of a failure is the sender's to say, since Graph has no such notice.
-IGNORED_RCPT = frozenset({"NOTIFY", "ORCPT"})
+#: Taken on MAIL besides: DSN (RFC 3461), and AUTH (RFC 4954 section 5), which has no effect.
+ALSO_MAIL = frozenset({"AUTH", "RET", "ENVID"})
+#: Likewise on RCPT.
+ALSO_RCPT = frozenset({"NOTIFY", "ORCPT"})
 
 
 def wrong_for_mail(parameters: dict[str, str]) -> Reply | None:
@@ -20,13 +21,13 @@ def wrong_for_mail(parameters: dict[str, str]) -> Reply | None:
         elif name == "SMTPUTF8":
             if value:
                 return Reply("501 5.5.4 SMTPUTF8 has no value", "parameter")
-        elif name not in IGNORED_MAIL:
+        elif name not in ALSO_MAIL:
             return Reply(f"555 5.5.4 MAIL parameter {name} is not known", "parameter")
-    return None
+    return dsn.wrong_for_mail(parameters)
 
 
 def wrong_for_rcpt(parameters: dict[str, str]) -> Reply | None:
     """What is wrong with the parameters of RCPT, if anything is."""
-    for name in parameters.keys() - IGNORED_RCPT:
+    for name in parameters.keys() - ALSO_RCPT:
         return Reply(f"555 5.5.4 RCPT parameter {name} is not known", "parameter")
-    return None
+    return dsn.wrong_for_rcpt(parameters)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mailrelay.routing.directory import Client
-from mailrelay.smtp import admission, replies
+from mailrelay.smtp import admission, dsn, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.commands import Path, parse_path
 from mailrelay.smtp.content import Content
@@ -44,18 +44,21 @@ class Session(Content):
                 await self.reply(reply)
 
     def _begin(self, path: Path) -> Reply:
+        self.asked_from = path.address
         refused = wrong_for_mail(path.parameters) or self._not_now()
         if refused is not None:
             return refused
         directory = self.context.directory()
         client = self.client(directory)
+        if client is not None:
+            self.context.sightings.seen(client.id)
         utf8, size = "SMTPUTF8" in path.parameters, int(path.parameters.get("SIZE") or 0)
         refused = self._over_connections(client) or admission.begin(
             self.context, client, path.address, utf8=utf8, size=size
         )
         if refused is not None:
             return refused
-        self.mail = Transaction(path.address, client, utf8, size)
+        self.mail = Transaction(path.address, client, utf8, size, wish=dsn.of_mail(path.parameters))
         return replies.MAIL_OK
 
     def _not_now(self) -> Reply | None:
@@ -90,9 +93,11 @@ class Session(Content):
             await self.reply(reply)
 
     def _add_recipient(self, transaction: Transaction, path: Path) -> Reply:
-        return wrong_for_rcpt(path.parameters) or admission.add_recipient(
-            self.context, transaction, self.peer, path.address
-        )
+        refused = wrong_for_rcpt(path.parameters)
+        reply = refused or admission.add_recipient(self.context, transaction, self.peer, path.address)
+        if reply.positive and path.parameters and (wish := dsn.of_rcpt(path.parameters)):
+            transaction.wishes[transaction.recipients[-1]] = wish
+        return reply
 
     async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
         self._set_rset_state()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mailrelay.outbox.submission import NO_WISH, RecipientWish, Wish
 from mailrelay.routing.directory import Client
 from mailrelay.smtp.data import LineEnds
 from mailrelay.smtp.spool import Spool
@@ -27,6 +28,14 @@ class Transaction:
     refused_recipients: int = 0
     #: What BDAT has brought so far.
     chunks: Chunks | None = None
+    #: What the client wants of reports: of the mail, and of recipients by address.
+    wish: Wish = NO_WISH
+    wishes: dict[str, RecipientWish] = field(default_factory=dict)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the client has said anything of reports."""
+        return bool(self.wishes) or self.wish != NO_WISH
 
     def close(self) -> None:
         """Drop what BDAT has brought."""
