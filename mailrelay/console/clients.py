@@ -1,22 +1,30 @@
 """The screen of SMTP clients: who may talk to the listener."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from mailrelay.console.cells import badge, two_lines
+from mailrelay.console import refusals
+from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.devices import DeviceForm, refuse_taken, ways_in
 from mailrelay.console.fields import NetworksField, PatternsField
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
-from mailrelay.models import SmtpClient
+from mailrelay.models import Message, Refusal, SmtpClient
 from mailrelay.routing.loading import environment_client
+
+#: Messages of a client that are counted at most, and refusals that its page lists.
+COUNTED, LISTED = 1000, 5
 
 
 class ClientForm(ModelForm[SmtpClient]):
@@ -50,10 +58,16 @@ class ClientForm(ModelForm[SmtpClient]):
 class ClientAdmin(ConfigurationAdmin[SmtpClient]):
     form = ClientForm
     change_list_template = "console/clients.html"
-    list_display = ("client", "standing", "connects_from", "may_use")
+    list_display = ("client", "standing", "connects_from", "may_use", "seen", "mail")
     search_fields = ("name", "networks", "allowed_from")
     ordering = ("name",)
     sortable_by = ()
+    present: ClassVar[tuple[str, ...]] = ("seen", "sent", "refused")
+    fieldsets = (
+        (None, {"fields": ("name", "active")}),
+        ("How it is going", {"fields": present}),
+        ("What it may do", {"fields": ("networks", "allowed_from", "urgency")}),
+    )
 
     def in_use(self, row: SmtpClient) -> str:  # noqa: ARG002 - its messages stay on record without it
         return ""
@@ -100,6 +114,37 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
     @admin.display(description="may send from")
     def may_use(self, row: SmtpClient) -> SafeString:
         return _some(row.allowed_from.split(), "any address")
+
+    @admin.display(description="last seen")
+    def seen(self, row: SmtpClient) -> SafeString:
+        return moment(row.seen_at, timezone.now())
+
+    @admin.display(description="sent in 24 h")
+    def sent(self, row: SmtpClient) -> SafeString:
+        """Count what it handed in, as far as COUNTED; leads to all of it."""
+        since = timezone.now() - timedelta(days=1)
+        count = Message.objects.filter(client=row, created_at__gte=since).order_by()[: COUNTED + 1].count()
+        text = f"more than {COUNTED:,}" if count > COUNTED else f"{count:,}"
+        return format_html('<a href="{}">{}</a>', _messages_of(row), text)
+
+    @admin.display(description="mail")
+    def mail(self, row: SmtpClient) -> SafeString:
+        return format_html('<a href="{}">what it sent</a>', _messages_of(row))
+
+    @admin.display(description="refused")
+    def refused(self, row: SmtpClient) -> SafeString:
+        """List what was refused to it lately, and why."""
+        rows = Refusal.objects.filter(client_name=row.name).order_by("-last_at")[: LISTED + 1]
+        if not rows:
+            return NOTHING
+        now = timezone.now()
+        told = ((f"{one.count} ×", one.reply, moment(one.last_at, now)) for one in rows[:LISTED])
+        lines = format_html_join("", '<li>{} {} <span class="second">{}</span></li>', told)
+        return format_html('<ul>{}</ul><a href="{}">All of it</a>', lines, refusals.of_client(row))
+
+
+def _messages_of(row: SmtpClient) -> str:
+    return f"{reverse('admin:mailrelay_message_changelist')}?{urlencode({'client': row.pk})}"
 
 
 def _some(words: list[str], none: str) -> SafeString:

@@ -18,6 +18,7 @@ SCREENS = {
     "SmtpClient": "Applications and devices that may hand mail in.",
     "Alert": "What is the matter with the gateway, and what was.",
     "AlertChannel": "Who is told of that, how, and how often.",
+    "Refusal": "What the listener refused, to whom and why; what should have been let in is allowed here.",
     "Worker": "Processes that deliver, and whether they are alive.",
     "User": "People who may log in.",
     "Group": "What people may do, by role.",

@@ -14,6 +14,7 @@ from mailrelay.routing.loading import Watch
 from mailrelay.smtp import desk
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
+from mailrelay.smtp.sightings import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Relay:
         self._acceptor = Acceptor(accepted=scheduler.poke)
         service = SmtpService(settings.SMTP_LISTENERS, self._watch, self._acceptor, options())
         self._thread = ServiceThread(service)
+        self._recorder = Recorder(service.context.sightings)
 
     def start(self) -> None:
         """Return once every listener is bound. Raises CommandError with the address that is not to be had."""
@@ -41,11 +43,13 @@ class Relay:
             self._thread.start()
         except ListenError as error:
             raise CommandError(str(error)) from None
+        self._recorder.start()
 
     def drain(self) -> None:
         """Take no more mail; let what is in transfer finish. Ends within SMTP_DRAIN_SECONDS and a little."""
         desk.provide(None)
         self._thread.stop(float(settings.SMTP_DRAIN_SECONDS))
+        self._recorder.stop()
         self._acceptor.close()
         self._watch.stop()
 

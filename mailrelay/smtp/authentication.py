@@ -46,8 +46,12 @@ class Authentication(Encryption):
 
     def called(self) -> str:
         """What the log calls the client: its address, and its name where it has one."""
+        name = self.known_as()
+        return f"{self.peer.address} ({name})" if name else self.peer.address
+
+    def known_as(self) -> str:
         known = self._found[1] if self._found else None
-        return f"{self.peer.address} ({known.name})" if known else self.peer.address
+        return known.name if known else ""
 
     def _look_up(self, directory: Directory) -> Client | None:
         if self._verified is None:

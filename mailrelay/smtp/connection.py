@@ -78,6 +78,8 @@ class Connection(SMTP):
         self.peer = Peer("")
         self.phase = Phase.OPENING
         self.errors = 0
+        #: The address of the latest MAIL command.
+        self.asked_from = ""
         self.draining = False
         #: What `context.connections` counts it for: an address, and an SmtpClient.
         self.counted_for = ""
@@ -189,6 +191,16 @@ class Connection(SMTP):
             reply.rule,
             printable(reply.line[4:]),
         )
+        self.note_refusal(reply)
+
+    def note_refusal(self, reply: Reply) -> None:
+        """Remember a refusal for the list of what was refused."""
+        about = reply.about or self.asked_from
+        self.context.sightings.refused(self.peer.address, self.known_as(), about, reply)
+
+    def known_as(self) -> str:
+        """Name the client whose rules hold; empty where there is none."""
+        return ""
 
     def called(self) -> str:
         """What the log calls the client."""

@@ -17,6 +17,7 @@ from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.logins import Logins
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.rates import Rates
+from mailrelay.smtp.sightings import Sightings
 from mailrelay.smtp.space import Space
 from mailrelay.smtp.spool import spool_directory
 from mailrelay.smtp.tls import Certificates
@@ -50,6 +51,7 @@ class Context:
     budget: Budget = field(init=False)
     rates: Rates = field(init=False, default_factory=Rates)
     logins: Logins = field(init=False, default_factory=Logins)
+    sightings: Sightings = field(init=False, default_factory=Sightings)
     spool_directory: Path | None = field(init=False)
     executor: ThreadPoolExecutor = field(init=False)
     certificates: Certificates | None = field(init=False, default=None)

@@ -10,7 +10,7 @@ from aiosmtpd.proxy_protocol import AF, V2_CMD, ProxyData, get_proxy
 from mailrelay import metrics
 from mailrelay.smtp import replies
 from mailrelay.smtp.connection import LINGER_SECONDS, Connection, Phase
-from mailrelay.smtp.replies import printable
+from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer
 
 logger = logging.getLogger(__name__)
@@ -139,12 +139,10 @@ class Encryption(Connection):
         metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="tls_handshake").inc()
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         old = reason in {"UNSUPPORTED_PROTOCOL", "NO_SHARED_CIPHER", "VERSION_TOO_LOW"}
-        logger.info(
-            "refused: client=%s rule=tls-handshake: %s%s",
-            printable(self.peer.address),
-            printable(reason),
-            "; an old device may need an address with tls=legacy in SMTP_LISTENERS" if old else "",
-        )
+        advice = "; an old device may need an address with tls=legacy in SMTP_LISTENERS" if old else ""
+        text = f"{printable(reason)}{advice}"
+        logger.info("refused: client=%s rule=tls-handshake: %s", printable(self.peer.address), text)
+        self.note_refusal(Reply(f"TLS failed: {text}", "tls-handshake"))
 
     def _early(self) -> bytes:
         """What has come in and was not read yet."""

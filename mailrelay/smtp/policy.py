@@ -189,6 +189,7 @@ def _not_allowed(what: str, address: str, client: Client) -> Reply:
         f"550 5.7.1 {what} <{address}> is not among those that client {client.name} may use: "
         "add the address or its domain to the client",
         "client-from",
+        about=address,
     )
 
 

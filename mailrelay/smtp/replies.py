@@ -12,10 +12,14 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply. `rule` is the word that the log and the tests know the decision by."""
+    """One reply. `rule` is the word that the log and the tests know the decision by.
+
+    `about` is the address that a client may not use, where that is the reason.
+    """
 
     line: str
     rule: str = ""
+    about: str = ""
 
     @property
     def code(self) -> str:

@@ -1,0 +1,85 @@
+"""Who comes to the door and what is refused, remembered for a moment and written down off the reply path."""
+
+import logging
+import threading
+
+from django.db import DatabaseError, connection
+
+from mailrelay.outbox import sightings
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.sightings import Refused
+from mailrelay.outbox.writer import recycle
+from mailrelay.smtp.replies import Reply, printable
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two batches.
+INTERVAL = 10.0
+#: Pairs of address and rule that are remembered between two batches; what comes beyond is only logged.
+MOST = 500
+
+
+class Sightings:
+    """What was seen since the last batch. Sessions add to it in their event loop; one thread takes it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: set[int] = set()
+        self._refused: dict[tuple[str, str], Refused] = {}
+
+    def seen(self, client_id: int | None) -> None:
+        """Note that a client of its own row is here."""
+        if client_id is not None:
+            with self._lock:
+                self._seen.add(client_id)
+
+    def refused(self, address: str, client_name: str, mail_from: str, reply: Reply) -> None:
+        """Note a refusal; `client_name` is empty for an address that is nobody's."""
+        key = (address[:64], reply.rule[:60])
+        texts = (printable(client_name), printable(mail_from), printable(reply.line))
+        with self._lock:
+            known = self._refused.get(key)
+            if known is not None:
+                known.client_name, known.mail_from, known.reply = texts
+                known.count += 1
+            elif len(self._refused) < MOST:
+                self._refused[key] = Refused(*key, *texts)
+
+    def take(self) -> tuple[set[int], list[Refused]]:
+        """Give all of it, and begin anew."""
+        with self._lock:
+            seen, refused = self._seen, self._refused
+            self._seen, self._refused = set(), {}
+        return seen, list(refused.values())
+
+
+class Recorder:
+    """A thread that writes down what a listener's sessions have seen, and the rest of it at the end."""
+
+    def __init__(self, seen: Sightings) -> None:
+        self._sightings = seen
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sightings", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(INTERVAL)
+
+    def _run(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            self._write()
+        self._write()
+        connection.close()
+
+    def _write(self) -> None:
+        try:
+            sightings.record(*self._sightings.take())
+        except (DatabaseError, OutboxError) as error:
+            recycle(error)
+            log.warning("what was refused at the door could not be written down (%s)", error)
+        except Exception:
+            log.exception("what was refused at the door could not be written down")

@@ -1,0 +1,171 @@
+"""What the listener refused is listed with its reason, and let in by whoever keeps the clients."""
+
+import smtplib
+from ipaddress import ip_address
+
+import pytest
+
+from mailrelay.models import AuditEvent, Refusal, SmtpClient
+from mailrelay.outbox import clock, sightings
+from mailrelay.outbox.sightings import Refused
+from mailrelay.routing.loading import load
+from mailrelay.vocabulary import State
+from tests.console.rows import make_message
+from tests.harness.ports import eventually
+from tests.harness.processes import mail, manage, rows, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LIST = "/admin/mailrelay/refusal/"
+STRANGER = "550 5.7.1 Client 192.0.2.7 may not send through this server"
+
+
+def refused(
+    address="192.0.2.7", rule="client", client="", mail_from="scan@contoso.test", reply=STRANGER, count=1
+):
+    sightings.record([], [Refused(address, rule, client, mail_from, reply, count)])
+    return Refusal.objects.get(address=address, rule=rule)
+
+
+# --- The table -----------------------------------------------------------------------------------------
+
+
+def test_one_row_counts_for_an_address_and_a_rule():
+    refused(count=3)
+    row = refused(count=2, mail_from="other@contoso.test")
+    refused(address="192.0.2.8")
+    refused(rule="size")
+
+    assert (row.count, row.mail_from) == (5, "other@contoso.test")
+    assert row.first_at < row.last_at
+    assert Refusal.objects.count() == 3
+
+
+def test_the_table_stays_small_and_forgets_what_is_not_repeated(monkeypatch):
+    monkeypatch.setattr(sightings, "MOST", 5)
+    refused(address="192.0.2.99")
+    Refusal.objects.update(last_at=clock.now() - sightings.KEPT - clock.seconds(1))
+    for number in range(10):
+        refused(address=f"198.51.100.{number}")
+
+    assert not Refusal.objects.filter(address="192.0.2.99").exists()
+    assert sorted(Refusal.objects.values_list("address", flat=True)) == [
+        f"198.51.100.{n}" for n in range(5, 10)
+    ]
+
+
+def test_a_burst_of_strangers_does_not_push_out_what_is_known():
+    known = refused()
+    crowd = [Refused(f"2001:db8::{n:x}", "client", "", "", STRANGER) for n in range(sightings.MOST_NEW * 3)]
+    sightings.record([], [*crowd, Refused("192.0.2.7", "client", "", "", STRANGER)])
+
+    assert Refusal.objects.count() == 1 + sightings.MOST_NEW
+    assert Refusal.objects.get(pk=known.pk).count == 2
+
+
+# --- The list and what it allows -----------------------------------------------------------------------
+
+
+def test_an_address_becomes_a_client_of_its_own(browser, db):
+    row = refused(count=7)
+    listed = browser.get(LIST).content.decode()
+    assert "nobody&#x27;s address" in listed
+    assert STRANGER in listed
+    page = f"{LIST}{row.pk}/allow/"
+    assert "7 times" in browser.get(page).content.decode()
+
+    browser.post(page, {"network": "192.0.2.7/32", "client": "", "name": "scanner"})
+
+    client = SmtpClient.objects.get()
+    assert (client.name, client.networks) == ("scanner", "192.0.2.7/32")
+    assert load().client_for(ip_address("192.0.2.7")).name == "scanner"
+    assert not Refusal.objects.exists()
+    assert "Allowed 192.0.2.7/32" in AuditEvent.objects.latest("pk").detail
+
+
+def test_the_network_around_it_joins_a_client_that_is_there(browser, db):
+    client = SmtpClient.objects.create(name="floor 3", networks="198.51.100.0/24")
+    page = f"{LIST}{refused().pk}/allow/"
+
+    browser.post(page, {"network": "192.0.2.0/24", "client": client.pk, "name": "unused"})
+
+    client.refresh_from_db()
+    assert client.networks == "198.51.100.0/24\n192.0.2.0/24"
+
+
+def test_a_second_press_says_that_it_was_done(browser, db):
+    page = f"{LIST}{refused().pk}/allow/"
+    form = {"network": "192.0.2.7/32", "client": "", "name": "scanner"}
+    browser.post(page, form)
+    assert "It was allowed already" in browser.post(page, form, follow=True).content.decode()
+    assert SmtpClient.objects.count() == 1
+
+
+def test_a_network_of_another_client_is_not_taken_from_it(browser, db):
+    SmtpClient.objects.create(name="scanner", networks="192.0.2.7/32")
+    page = f"{LIST}{refused().pk}/allow/"
+    shown = browser.post(page, {"network": "192.0.2.7/32", "client": "", "name": "other"}).content.decode()
+    assert "belongs to the client “scanner”" in shown
+    assert SmtpClient.objects.count() == 1
+
+
+@pytest.mark.parametrize("pattern", ["new@contoso.test", "@contoso.test"])
+def test_a_from_address_or_its_domain_joins_what_a_client_may_use(browser, db, pattern):
+    client = SmtpClient.objects.create(
+        name="scanner", networks="192.0.2.7/32", allowed_from="scan@contoso.test"
+    )
+    row = refused(rule="client-from", client="scanner", mail_from="New@contoso.test", reply="550 5.7.1 no")
+
+    browser.post(f"{LIST}{row.pk}/allow/", {"pattern": pattern})
+
+    client.refresh_from_db()
+    assert client.allowed_from.split() == ["scan@contoso.test", pattern]
+
+
+def test_what_no_client_can_mend_has_nothing_to_allow(browser, db):
+    row = refused(rule="size", reply="552 5.3.4 Too large")
+    assert "/allow/" not in browser.get(LIST).content.decode()
+    assert browser.get(f"{LIST}{row.pk}/allow/").status_code == 404
+
+
+def test_whoever_may_not_change_clients_allows_nothing(reader, db):
+    row = refused()
+    assert reader.get(f"{LIST}{row.pk}/allow/").status_code == 403
+    assert reader.post(f"{LIST}{row.pk}/allow/", {"network": "192.0.2.7/32", "name": "x"}).status_code == 403
+    assert not SmtpClient.objects.exists()
+
+
+def test_a_client_shows_when_it_was_seen_what_it_sent_and_what_was_refused(browser, sender):
+    client = SmtpClient.objects.create(name="scanner", networks="192.0.2.7/32")
+    make_message(sender, state=State.SENT, client=client)
+    sightings.record([client.pk], [])
+    refused(rule="client-from", client="scanner", reply="550 5.7.1 Sender address no")
+    for address in ("", f"{client.pk}/change/"):
+        shown = browser.get(f"/admin/mailrelay/smtpclient/{address}").content.decode()
+        text = "1" if address else "what it sent"
+        assert f'/admin/mailrelay/message/?client={client.pk}">{text}</a>' in shown, address
+        assert "ago)" in shown or "(now)" in shown, address
+    assert "550 5.7.1 Sender address no" in shown
+    assert "refusal/?q=scanner" in shown
+
+
+# --- From the door to the list -------------------------------------------------------------------------
+
+
+def test_what_the_listener_refuses_and_whom_it_serves_come_to_the_database(embedded):
+    manage(embedded.environment, "migrate", "--verbosity", "0")
+    manage(
+        embedded.environment,
+        *("smtpclient", "add", "scanner", "--network", "127.0.0.1/32", "--from", "app@contoso.test"),
+    )
+    listener = embedded.start()
+
+    send(listener.smtp_port, mail(1))
+    for _ in range(2):
+        with pytest.raises((AssertionError, smtplib.SMTPException)):
+            send(listener.smtp_port, mail(2), mail_from="else@contoso.test")
+
+    found = "SELECT address, rule, client_name, mail_from, count FROM mailrelay_refusal"
+    wanted = [("127.0.0.1", "client-from", "scanner", "else@contoso.test", 2)]
+    eventually(lambda: rows(embedded.environment, found) == wanted, 60, "the refusal")
+    seen = "SELECT COUNT(*) FROM mailrelay_smtpclient WHERE seen_at IS NOT NULL"
+    assert rows(embedded.environment, seen) == [(1,)]
