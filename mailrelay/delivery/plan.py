@@ -7,11 +7,12 @@ from mailrelay.mime.compose import DIRECT_LIMIT, Composed, compose
 from mailrelay.mime.identity import Identity
 from mailrelay.mime.skeleton import Skeleton, take_apart
 from mailrelay.models import Delivery, SenderConfig
-from mailrelay.outbox import content
+from mailrelay.outbox import content, statements
 from mailrelay.vocabulary import FromPolicy, Route
 
 #: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.
 MOST_WHOLE = DIRECT_LIMIT + 1_048_576
+ADDRESSED = "SELECT address FROM mailrelay_recipient WHERE delivery_id = %s ORDER BY id"
 
 
 class NoRouteError(Exception):
@@ -73,7 +74,7 @@ def composed(delivery: Delivery, raw: bytes) -> Composed:
 def recipients_of(delivery: Delivery) -> Sequence[str]:
     if delivery.sender.redirect_all_to:
         return [delivery.sender.redirect_all_to]
-    return list(delivery.recipients.order_by("pk").values_list("address", flat=True))
+    return [address for (address,) in statements.every(ADDRESSED, delivery.pk)]
 
 
 def identity_of(sender: SenderConfig, mailbox_address: str) -> Identity:

@@ -21,6 +21,9 @@ from mailrelay.vocabulary import (
     UncertainPolicy,
 )
 
+#: The columns of a registration that are encrypted: read by those who prove themselves with them.
+SECRETS = ("secret", "next_secret", "certificate", "certificate_password")
+
 
 class AppRegistration(models.Model):
     """An Entra ID application: how tokens are had, and how that is going."""

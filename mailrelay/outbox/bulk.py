@@ -41,6 +41,15 @@ class Insert:
             with connection.cursor() as cursor:
                 cursor.executemany(self._sql, values)
 
+    def one(self, *values: Any) -> int:
+        """Insert a single row, and return the id that the database gave it."""
+        row = list(values)
+        for position, adapt in self._adapted:
+            row[position] = adapt(row[position])
+        with connection.cursor() as cursor:
+            cursor.execute(f"{self._sql} RETURNING id", row + self._defaults)
+            return int(cursor.fetchone()[0])
+
     @cached_property
     def _given(self) -> "list[models.Field[Any, Any]]":
         fields = {field.attname: field for field in self._meta.concrete_fields}

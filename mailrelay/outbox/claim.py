@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from mailrelay.models import AppRegistration, Mailbox
 from mailrelay.models.messages import task_id
-from mailrelay.outbox import capacity, clock, limits, statements, stoppage
+from mailrelay.models.senders import SECRETS
+from mailrelay.outbox import capacity, clock, limits, rows, statements, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Route, State
@@ -24,6 +25,13 @@ LARGE_WAIT = 2.0
 MOST_AT_ONCE = 32
 
 CLAIM_FIELDS = (*limits.COLUMNS, "served_client", "wake_at", "probe_at", "succeeded_at")
+
+_MAILBOX = rows.Columns(Mailbox, "mailbox")
+_REGISTRATION = rows.Columns(AppRegistration, "app", without=SECRETS)
+LOCK = f"""
+    SELECT {_MAILBOX.sql}, {_REGISTRATION.sql} FROM mailrelay_mailbox mailbox
+    JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id WHERE mailbox.id = %s
+"""  # noqa: S608 - columns of our own
 
 _COLUMNS = "id, message_id, state, route, urgency, client_key, claims, size, recipient_count, part"
 NEXT = f"SELECT {_COLUMNS} FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' AND route = %s"  # noqa: S608 - columns of our own
@@ -68,8 +76,11 @@ def lock(mailbox_id: int) -> Mailbox:
 
     NO KEY UPDATE: an accept that inserts a delivery of the mailbox shares its key, and need not wait.
     """
-    boxes = Mailbox.objects.select_related("registration")
-    return boxes.select_for_update(of=("self",), no_key=True).get(pk=mailbox_id)
+    row = statements.first(f"{LOCK} {statements.lock('mailbox')}", mailbox_id)
+    if row is None:
+        raise Mailbox.DoesNotExist(f"There is no mailbox {mailbox_id}.")
+    mailbox, mailbox.registration = rows.read_all(row, _MAILBOX, _REGISTRATION)
+    return mailbox
 
 
 def claim_in(mailbox: Mailbox, now: datetime, most: int = MOST_AT_ONCE) -> list[Reservation]:
@@ -82,7 +93,7 @@ def claim_in(mailbox: Mailbox, now: datetime, most: int = MOST_AT_ONCE) -> list[
         if mailbox.registration.failing and not reserved:
             # The probe was won for nothing: another mailbox may have what this one lacks.
             stoppage.give_probe_back(mailbox.registration_id, now)
-    mailbox.save(update_fields=CLAIM_FIELDS)
+    rows.save(mailbox, CLAIM_FIELDS)
     return reserved
 
 

@@ -9,15 +9,18 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length
 
 from mailrelay.models import ContentChunk
+from mailrelay.outbox import statements
 from mailrelay.outbox.errors import ContentRemovedError
+
+WHOLE = "SELECT data FROM mailrelay_contentchunk WHERE content = %s ORDER BY number"
 
 
 def read(content: UUID) -> bytes:
     """Return the whole content. Raises ContentRemovedError when retention has taken it."""
-    pieces = list(_rows(content).values_list("data", flat=True))
+    pieces = statements.every(WHOLE, content)
     if not pieces:
         raise ContentRemovedError("The content of this message has been removed.")
-    return b"".join(bytes(piece) for piece in pieces)
+    return b"".join(bytes(piece) for (piece,) in pieces)
 
 
 def stream(content: UUID) -> Iterator[bytes]:

@@ -14,11 +14,12 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef
+from django.db.models import F
 
-from mailrelay.models import Delivery, Mailbox, SendLog
+from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, SendLog
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import blame, clock, counters, follow, limits, stoppage
+from mailrelay.outbox import blame, clock, counters, follow, limits, rows, statements, stoppage
+from mailrelay.outbox.bulk import Insert
 from mailrelay.outbox.claim import RESERVATION
 from mailrelay.outbox.errors import LeaseLostError, OutboxError
 from mailrelay.outbox.failpoints import Move
@@ -32,6 +33,38 @@ MOST_CRASHES = 3
 POISONED = "It was the third time, so the message is held: look at it, then release or cancel it."
 #: Expired leases that one transaction deals with.
 BATCH = 100
+
+
+_WORK = (
+    rows.Columns(Delivery, "delivery"),
+    rows.Columns(Message, "message"),
+    rows.Columns(SenderConfig, "sender"),
+    rows.Columns(Mailbox, "mailbox"),
+    rows.Columns(AppRegistration, "app"),
+)
+RESERVED = f"""
+    SELECT {", ".join(columns.sql for columns in _WORK)} FROM mailrelay_delivery delivery
+    JOIN mailrelay_message message ON message.id = delivery.message_id
+    JOIN mailrelay_senderconfig sender ON sender.id = delivery.sender_id
+    JOIN mailrelay_mailbox mailbox ON mailbox.id = delivery.mailbox_id
+    JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id
+    WHERE delivery.id = %s AND delivery.token = %s AND delivery.state = 'reserved'
+"""  # noqa: S608 - columns of our own
+LEASE = """
+    UPDATE mailrelay_delivery SET state = 'sending', leased_until = %s, lease_owner = %s
+    WHERE id = %s AND token = %s AND state = 'reserved'
+"""
+BEGIN = """
+    UPDATE mailrelay_delivery SET leased_until = %s, crashes = 0
+    WHERE id = %s AND token = %s AND state = 'sending' AND NOT EXISTS (
+        SELECT 1 FROM mailrelay_mailbox mailbox
+        WHERE mailbox.id = mailrelay_delivery.mailbox_id AND mailbox.paused_until > %s
+    )
+"""
+_begun = Insert(
+    SendLog,
+    *("message_id", "delivery_id", "number", "route", "started_at", "client_request_id", "size", "worker"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +92,14 @@ def take(delivery_id: int, token: UUID) -> Delivery | None:
     fault since it was made: then it goes back, and one probe tells for all. Raises OutboxError and
     DatabaseError.
     """
-    related = ("message", "sender__mailbox", "mailbox__registration")
-    reserved = Delivery.objects.filter(pk=delivery_id, token=token, state=State.RESERVED)
-    delivery = reserved.select_related(*related).first()
+    delivery = _reserved(delivery_id, token)
     if delivery is not None and _is_overtaken(delivery):
         give_back(delivery_id, token)
         return None
 
     def run() -> datetime | None:
         end = _lease_end(clock.now())
-        if reserved.update(state=State.SENDING, leased_until=end, lease_owner=counters.process_name()):
+        if statements.changed(LEASE, end, counters.process_name(), delivery_id, token):
             return end
         counters.add(counters.CLAIM_CONFLICTS)
         return None
@@ -77,6 +108,19 @@ def take(delivery_id: int, token: UUID) -> Delivery | None:
     if delivery is None or end is None:
         return None
     delivery.state, delivery.leased_until = State.SENDING, end
+    return delivery
+
+
+def _reserved(delivery_id: int, token: UUID) -> Delivery | None:
+    """Read a reserved delivery with all that its sending needs."""
+    row = statements.first(RESERVED, delivery_id, token)
+    if row is None:
+        return None
+    delivery: Delivery
+    delivery, delivery.message, delivery.sender, mailbox, mailbox.registration = rows.read_all(row, *_WORK)
+    delivery.mailbox = mailbox
+    if delivery.sender.mailbox_id == mailbox.pk:
+        delivery.sender.mailbox = mailbox
     return delivery
 
 
@@ -102,11 +146,10 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME, *, second_co
     """
     client_request_id = str(uuid4())
 
-    def run() -> SendLog | None:
+    def run() -> tuple[int, datetime] | None:
         now = clock.now()
-        held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
-        paused = Mailbox.objects.filter(pk=OuterRef("mailbox_id"), paused_until__gt=now)
-        if not held.filter(~Exists(paused)).update(leased_until=_lease_end(now), crashes=0):
+        if not statements.changed(BEGIN, _lease_end(now), delivery.pk, delivery.token, now):
+            held = Delivery.objects.filter(pk=delivery.pk, token=delivery.token, state=State.SENDING)
             if held.update(state=State.QUEUED, token=None, leased_until=None):
                 _refund(delivery, now)
                 stoppage.give_probe_back(delivery.mailbox.registration_id, now)
@@ -115,21 +158,13 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME, *, second_co
             Delivery.objects.filter(pk=delivery.pk).update(copies=F("copies") + 1)
             counters.add(counters.SECOND_COPIES)
             follow.note(delivery, "Sent again by the sender's policy: this may be a second copy.", now)
-        return SendLog.objects.create(
-            message_id=delivery.message_id,
-            delivery_id=delivery.pk,
-            number=delivery.claims,
-            route=route,
-            started_at=now,
-            client_request_id=client_request_id,
-            size=size,
-            worker=counters.process_name(),
-        )
+        ids = (delivery.message_id, delivery.pk, delivery.claims)
+        return _begun.one(*ids, route, now, client_request_id, size, counters.process_name()), now
 
-    row = write(Move.BEGIN, run)
-    if row is None:
+    begun = write(Move.BEGIN, run)
+    if begun is None:
         raise LeaseLostError("The lease or the mailbox's turn ended before the request began.")
-    return attempt_of(row, delivery)
+    return _attempt(begun[0], delivery, delivery.claims, client_request_id, begun[1])
 
 
 def note_asked(attempt: Attempt) -> None:
@@ -164,14 +199,20 @@ def forget_draft(log_id: int) -> None:
 
 def attempt_of(row: SendLog, delivery: Delivery) -> Attempt:
     """Give an attempt on record to who holds the delivery now, to settle it."""
+    return _attempt(row.pk, delivery, row.number, row.client_request_id, row.started_at)
+
+
+def _attempt(
+    log_id: int, delivery: Delivery, number: int, client_request_id: str, started_at: datetime
+) -> Attempt:
     return Attempt(
-        id=row.pk,
+        id=log_id,
         delivery_id=delivery.pk,
         message_id=delivery.message_id,
         mailbox_id=delivery.mailbox_id,
-        number=row.number,
-        client_request_id=row.client_request_id,
-        started_at=row.started_at,
+        number=number,
+        client_request_id=client_request_id,
+        started_at=started_at,
         token=delivery.token,
         alone=delivery.recipient_count == delivery.message.recipient_count,
     )

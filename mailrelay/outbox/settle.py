@@ -20,6 +20,7 @@ from mailrelay.outbox import (
     follow,
     leases,
     overflow,
+    rows,
     split,
     statements,
     stoppage,
@@ -46,6 +47,12 @@ SENT_UNDER_LEASE = """
     UPDATE mailrelay_delivery SET state = 'sent', reason = '', token = NULL, leased_until = NULL,
         next_attempt_at = NULL, last_error = ''
     WHERE id = %s AND token = %s AND state = 'sending'
+"""
+RECORD = """
+    UPDATE mailrelay_sendlog SET finished_at = %s, outcome = %s, blame = %s, reason = %s, http_status = %s,
+        graph_code = %s, enhanced_status = %s, request_id = %s, retry_after = %s, duration_ms = %s,
+        sentence = %s, advice = %s, reply = %s
+    WHERE id = %s AND outcome = %s
 """
 MESSAGE_SENT = "UPDATE mailrelay_message SET state = 'sent', state_at = %s WHERE id = %s"
 HEALTHY = """
@@ -204,23 +211,23 @@ def _record(attempt: Attempt, result: Result, now: datetime) -> str | None:
 
     None when it has a result that is certain: then this is the second record of one answer.
     """
-    columns = {
-        "finished_at": now,
-        "outcome": result.outcome,
-        "blame": result.blame,
-        "reason": result.reason,
-        "http_status": result.http_status,
-        "graph_code": result.graph_code[:100],
-        "enhanced_status": result.enhanced_status,
-        "request_id": result.request_id[:100],
-        "retry_after": result.retry_after,
-        "duration_ms": int(result.duration * 1000),
-        "sentence": result.sentence,
-        "advice": result.advice,
-        "reply": result.reply,
-    }
+    columns = (
+        now,
+        result.outcome,
+        result.blame,
+        result.reason,
+        result.http_status,
+        result.graph_code[:100],
+        result.enhanced_status,
+        result.request_id[:100],
+        result.retry_after,
+        int(result.duration * 1000),
+        result.sentence,
+        result.advice,
+        result.reply,
+    )
     for before in ("", Outcome.UNCERTAIN):
-        if SendLog.objects.filter(pk=attempt.id, outcome=before).update(**columns):
+        if statements.changed(RECORD, *columns, attempt.id, before):
             return before
     return None
 
@@ -350,6 +357,6 @@ def _next(mailbox: Mailbox, now: datetime) -> list[Reservation]:
     """Claim for the freed slot; where other mailboxes are due already, leave it to the scheduler's order."""
     if statements.found(OTHERS_DUE, now, mailbox.pk):
         mailbox.wake_at = now
-        mailbox.save(update_fields=["wake_at", "succeeded_at"])
+        rows.save(mailbox, ["wake_at", "succeeded_at"])
         return []
     return claim.claim_in(mailbox, now)

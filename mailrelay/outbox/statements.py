@@ -27,6 +27,13 @@ def first(sql: str, *values: Any) -> tuple[Any, ...] | None:
         return row
 
 
+def every(sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run a SELECT and return all of its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_adapted(value) for value in values])
+        return cursor.fetchall()
+
+
 def found(sql: str, *values: Any) -> bool:
     """Whether a SELECT finds anything."""
     return first(sql, *values) is not None
@@ -40,6 +47,14 @@ def uuid(value: Any) -> UUID:
 def for_update() -> str:
     """Return the clause that locks rows and passes over those that someone else has, where there is one."""
     return " FOR NO KEY UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+
+
+def lock(alias: str) -> str:
+    """Return the clause that locks the row of one joined table, waiting for whoever has it.
+
+    NO KEY: inserts that only refer to the row go on.
+    """
+    return f" FOR NO KEY UPDATE OF {alias}" if connection.vendor == "postgresql" else ""
 
 
 def _adapted(value: Any) -> Any:
