@@ -5,20 +5,19 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Count, F, Q
-
-from mailrelay.models import AppRegistration, Delivery, Mailbox, Worker
-from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.models import Mailbox, Worker
 from mailrelay.outbox import clock, statements
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import IN_FLIGHT_STATES, ManagedBy, Route
+from mailrelay.vocabulary import ManagedBy, Route
 
 #: Seconds between two signs of life; a worker that missed three of them does not count.
 HEARTBEAT = 5.0
 MISSED = 3
 #: Deliveries claimed for each one that runs: the next is at hand when a thread comes free.
 AHEAD = 2
+#: Deliveries that workers must be free for before the scheduler looks for some.
+LUMP = 4
 #: Large deliveries that one process runs at once: each holds a skeleton of up to 3 MB in memory.
 LARGE_AT_ONCE = 1
 #: Seconds for which the sum is remembered.
@@ -33,6 +32,19 @@ COUNT_IN_USE = """
     JOIN mailrelay_mailbox mailbox ON mailbox.id = delivery.mailbox_id
     JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id
     WHERE delivery.state IN ('reserved', 'sending')
+"""
+COUNT_OF_QUEUE = """
+    SELECT COUNT(*) FROM mailrelay_delivery delivery
+    JOIN mailrelay_mailbox mailbox ON mailbox.id = delivery.mailbox_id
+    JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id
+    WHERE delivery.state IN ('reserved', 'sending') AND (app.managed_by = 'environment') = %s
+"""
+FULL = """
+    SELECT app.id FROM mailrelay_appregistration app WHERE app.concurrency > 0 AND app.concurrency <= (
+        SELECT COUNT(*) FROM mailrelay_delivery delivery
+        JOIN mailrelay_mailbox mailbox ON mailbox.id = delivery.mailbox_id
+        WHERE delivery.state IN ('reserved', 'sending') AND mailbox.registration_id = app.id
+    )
 """
 COUNT_ALL = "SELECT COUNT(*) FROM mailrelay_delivery WHERE state IN ('reserved', 'sending')"
 
@@ -71,14 +83,16 @@ class InUse:
 
 def free(queue: str) -> int:
     """Return how many more deliveries may be claimed for the workers of `queue`."""
-    return max(0, _capacity(queue) * AHEAD - Delivery.objects.filter(IN_FLIGHT, _served_by(queue)).count())
+    in_flight = statements.first(COUNT_OF_QUEUE, queue == queue_of(ManagedBy.ENVIRONMENT))
+    assert in_flight is not None
+    return max(0, _capacity(queue) * AHEAD - in_flight[0])
 
 
 def free_at_all() -> bool:
-    """Whether any live worker can take on more."""
+    """Whether live workers can take on as much more as is worth a look: a claim of several costs like one."""
     capacity = sum(_capacity(queue) for queue in {queue_of(owner) for owner in ManagedBy})
     in_flight = statements.first(COUNT_ALL) if capacity else None
-    return in_flight is not None and bool(in_flight[0] < capacity * AHEAD)
+    return in_flight is not None and bool(in_flight[0] <= capacity * AHEAD - min(capacity, LUMP))
 
 
 def in_use(mailbox: Mailbox, queue: str) -> InUse:
@@ -96,10 +110,7 @@ def in_use(mailbox: Mailbox, queue: str) -> InUse:
 
 def full_registrations() -> list[int]:
     """List the registrations whose own cap is reached: their mailboxes need not be looked at."""
-    capped = AppRegistration.objects.filter(concurrency__gt=0).annotate(
-        used=Count("mailboxes__deliveries", filter=Q(mailboxes__deliveries__state__in=IN_FLIGHT_STATES))
-    )
-    return list(capped.filter(used__gte=F("concurrency")).values_list("pk", flat=True))
+    return [registration_id for (registration_id,) in statements.every(FULL)]
 
 
 def forget() -> None:
@@ -123,11 +134,6 @@ def _alive(queue: str) -> tuple[int, int]:
     with _lock:
         _remembered[queue] = (time.monotonic(), capacity, len(of_queue))
     return capacity, len(of_queue)
-
-
-def _served_by(queue: str) -> Q:
-    environment = Q(mailbox__registration__managed_by=ManagedBy.ENVIRONMENT)
-    return environment if queue == queue_of(ManagedBy.ENVIRONMENT) else ~environment
 
 
 def queue_of(managed_by: str, route: str = Route.MIME) -> str:

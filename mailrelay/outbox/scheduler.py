@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import DatabaseError, connection
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.outbox import capacity, clock, follow, leases, publish, statements, stoppage, sweep
@@ -41,9 +41,18 @@ WAITS_OVER = """
     SELECT 1 FROM mailrelay_delivery
     WHERE state IN ('deferred', 'uncertain') AND next_attempt_at <= %s LIMIT 1
 """
-ANY_DUE = """
-    SELECT 1 WHERE EXISTS (SELECT 1 FROM mailrelay_mailbox WHERE wake_at <= %s)
-        OR EXISTS (SELECT 1 FROM mailrelay_appregistration WHERE failing <> '' AND retry_at <= %s)
+ANY_AWAKE = "SELECT 1 FROM mailrelay_mailbox WHERE wake_at <= %s LIMIT 1"
+AWAKE = """
+    SELECT mailbox.id FROM mailrelay_mailbox mailbox
+    JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id
+    WHERE mailbox.wake_at <= %s AND (app.managed_by = 'environment') = %s
+"""
+ANY_FAILING = "SELECT 1 FROM mailrelay_appregistration WHERE failing <> '' AND retry_at <= %s LIMIT 1"
+NEXT = """
+    SELECT (SELECT MIN(wake_at) FROM mailrelay_mailbox WHERE wake_at > %s),
+        (SELECT MIN(next_attempt_at) FROM mailrelay_delivery
+            WHERE state IN ('deferred', 'uncertain') AND next_attempt_at > %s),
+        (SELECT MIN(retry_at) FROM mailrelay_appregistration WHERE failing <> '' AND retry_at > %s)
 """
 
 _running: "Scheduler | None" = None
@@ -169,30 +178,37 @@ def serve(mailboxes: Iterable[int]) -> int:
 
 def _due(now: datetime) -> list[int]:
     """List mailboxes whose turn has come, longest waiting first, no more than workers are free for."""
-    if not statements.found(ANY_DUE, now, now):
-        return []
-    awake = Mailbox.objects.filter(wake_at__lte=now).order_by("wake_at")
+    awake, failing = statements.found(ANY_AWAKE, now), statements.found(ANY_FAILING, now)
     due: list[int] = []
-    owned = Q(registration__managed_by=ManagedBy.ENVIRONMENT)
-    for owner, of_owner in ((ManagedBy.ENVIRONMENT, owned), (ManagedBy.ADMIN, ~owned)):
+    for owner in (ManagedBy.ENVIRONMENT, ManagedBy.ADMIN) if awake or failing else ():
         free = capacity.free(capacity.queue_of(owner))
-        if free:
-            able = awake.filter(of_owner).exclude(registration__in=capacity.full_registrations())
-            due += able.values_list("pk", flat=True)[: min(free, BATCH)]
-            due += _probes(Mailbox.objects.filter(of_owner), now)
+        if free and awake:
+            due += _awake(owner, now, min(free, BATCH))
+        if free and failing:
+            due += _probes(owner, now)
     return due
+
+
+def _awake(owner: ManagedBy, now: datetime, most: int) -> list[int]:
+    full = capacity.full_registrations()
+    able = f"AND app.id NOT IN ({', '.join(['%s'] * len(full))})" if full else ""
+    sql = f"{AWAKE} {able} ORDER BY mailbox.wake_at LIMIT %s"
+    rows = statements.every(sql, now, owner == ManagedBy.ENVIRONMENT, *full, most)
+    return [mailbox_id for (mailbox_id,) in rows]
 
 
 def _failing(now: datetime) -> QuerySet[AppRegistration]:
     return AppRegistration.objects.exclude(failing=Reason.NONE).filter(retry_at__lte=now)
 
 
-def _probes(boxes: QuerySet[Mailbox], now: datetime) -> list[int]:
+def _probes(owner: ManagedBy, now: datetime) -> list[int]:
     """Choose one mailbox with mail of each failing registration whose next probe is due."""
+    owned = Q(registration__managed_by=ManagedBy.ENVIRONMENT)
     going = Delivery.objects.filter(mailbox=OuterRef("pk"), sender__paused_at__isnull=True)
     waiting = going.filter(Q(state=State.QUEUED) | Q(state=State.HELD, reason__in=stoppage.REASONS))
     # What waits for something of its own, a bucket or a pause, has nothing to probe with yet.
-    boxes = boxes.filter(Q(wake_at__isnull=True) | Q(wake_at__lte=now))
+    boxes = Mailbox.objects.filter(Q(wake_at__isnull=True) | Q(wake_at__lte=now))
+    boxes = boxes.filter(owned if owner == ManagedBy.ENVIRONMENT else ~owned)
     chosen = (
         boxes.filter(registration=registration).filter(Exists(waiting)).values_list("pk", flat=True).first()
         for registration in _failing(now)[:BATCH]
@@ -201,14 +217,10 @@ def _probes(boxes: QuerySet[Mailbox], now: datetime) -> list[int]:
 
 
 def _until_next(now: datetime) -> float:
-    nexts = (
-        Mailbox.objects.filter(wake_at__isnull=False).aggregate(at=Min("wake_at")),
-        Delivery.objects.filter(DUE).aggregate(at=Min("next_attempt_at")),
-        AppRegistration.objects.exclude(failing=Reason.NONE).aggregate(at=Min("retry_at")),
-    )
-    waits = [(found["at"] - now).total_seconds() for found in nexts if found["at"] is not None]
     # What is due already and could not be served waits for a worker, and whoever settles pokes.
-    return max(0.01, min((wait for wait in waits if wait > 0), default=LONGEST_SLEEP))
+    nexts = statements.first(NEXT, now, now, now) or ()
+    waits = ((statements.moment(at) - now).total_seconds() for at in nexts if at is not None)
+    return max(SHORTEST_SLEEP, min(waits, default=LONGEST_SLEEP))
 
 
 def promote() -> int:

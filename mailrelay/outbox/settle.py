@@ -56,7 +56,7 @@ RECORD = """
 """
 MESSAGE_SENT = "UPDATE mailrelay_message SET state = 'sent', state_at = %s WHERE id = %s"
 HEALTHY = """
-    SELECT 1 FROM mailrelay_mailbox mailbox
+    SELECT mailbox.concurrency = 0 AND mailbox.wake_at <= %s FROM mailrelay_mailbox mailbox
     JOIN mailrelay_appregistration app ON app.id = mailbox.registration_id
     WHERE mailbox.id = %s AND mailbox.failures = 0 AND mailbox.blocked = '' AND app.failing = ''
         AND mailbox.succeeded_at > %s
@@ -300,10 +300,14 @@ def _sent_under_its_lease(attempt: Attempt, now: datetime) -> bool:
 
 
 def _nothing_to_do(mailbox_id: int, result: Result, now: datetime) -> bool:
-    """Whether the mailbox works as before and nothing waits behind it: then its row need not be locked."""
-    if result.retry_after or claim.anything_waits(mailbox_id):
+    """Whether the mailbox works as before and nothing waits for this slot: then its row need not be locked.
+
+    What waits for a free worker alone, the scheduler claims, several at a time.
+    """
+    if result.retry_after:
         return False
-    return statements.found(HEALTHY, mailbox_id, now - SUCCESS_SHOWN)
+    healthy = statements.first(HEALTHY, now, mailbox_id, now - SUCCESS_SHOWN)
+    return healthy is not None and bool(healthy[0] or not claim.anything_waits(mailbox_id))
 
 
 def _succeeded(mailbox_id: int, result: Result, now: datetime) -> Mailbox:

@@ -4,7 +4,7 @@ Django's query compiler needs ten times as long for one of them as the database 
 thousand passes, that is what the machine would do all day. Everything else goes through models.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -42,6 +42,11 @@ def found(sql: str, *values: Any) -> bool:
 def uuid(value: Any) -> UUID:
     """Read a UUID column, which SQLite keeps as text."""
     return value if isinstance(value, UUID) else UUID(value)
+
+
+def moment(value: Any) -> datetime:
+    """Read the datetime that an expression gave, which SQLite keeps as text, in UTC."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 def for_update() -> str:

@@ -1,8 +1,9 @@
 """How the queue is written: every move is one transaction, and on SQLite they share a thread and a commit.
 
 SQLite has one writer. Threads that compete for it starve each other for seconds, so one thread a process
-takes all that waits, runs each piece of work in a savepoint, and commits once. PostgreSQL takes writers
-side by side: there each move is a transaction of the thread that makes it, and only accepts share commits.
+takes all that waits and commits once; where a piece of it fails, each runs again in a transaction of its
+own. PostgreSQL takes writers side by side: there each move is a transaction of the thread that makes it, and
+only accepts share commits.
 """
 
 import logging
@@ -135,12 +136,9 @@ class Writer:
         with transaction.atomic(durable=True):
             for work in batch:
                 failpoints.hit(f"{work.move}.before")
-            groups = _groups(batch)
-            if len(groups) == 1:
-                return _run(batch)
             results: dict[Work[Any], Any] = {}
-            for group in groups:
-                results.update(zip(group, _run_in_savepoint(group), strict=True))
+            for group in _groups(batch):
+                results.update(zip(group, _run(group), strict=True))
         return [results[work] for work in batch]
 
     def _sync(self, *, full: bool) -> None:
@@ -167,20 +165,6 @@ def _run(group: list[Work[Any]]) -> list[Any]:
         return first.merge([work.item for work in group])
     assert first.run is not None
     return [first.run()]
-
-
-def _run_in_savepoint(group: list[Work[Any]]) -> list[Any]:
-    """Run one group so that its failure undoes nothing of the others."""
-    try:
-        with transaction.atomic():
-            return _run(group)
-    except (DatabaseError, InterfaceError):
-        # The connection or the disk may be at fault, or one row of many: the caller tries each alone.
-        raise
-    except Exception as error:
-        if len(group) > 1:
-            raise
-        return [error]
 
 
 def _tell(work: Work[Any], result: Any) -> None:
