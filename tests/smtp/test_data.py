@@ -319,6 +319,8 @@ def test_pipelined_mails_are_all_taken(door):
 MEMORY = """
 import resource, socket, tempfile
 from pathlib import Path
+import django
+django.setup()
 from mailrelay.routing.directory import Directory
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ServiceThread, SmtpService

@@ -11,8 +11,12 @@ from types import SimpleNamespace
 
 import aiosmtpd.controller
 import aiosmtpd.smtp
+import django
 from aiosmtpd.testing.statuscodes import StatusCode
 
+django.setup()  # their tests know nothing of it, and rooms that have models want it first
+
+# ruff: noqa: E402
 from gateway.listeners import Listener
 from mailrelay.routing import passwords
 from mailrelay.routing.directory import Client, Directory
