@@ -20,7 +20,7 @@ NAMES = {"is_default": "default", "kind": "credential"}
 #: How columns are read whose field alone does not say enough.
 READERS: dict[str, Callable[[Item], str]] = {
     "tenant_id": values.tenant,
-    "client_id": values.guid,
+    "client_id": values.client_id,
     "authority_host": values.origin,
     "graph_endpoint": values.origin,
     "addresses": values.addresses,

@@ -1,48 +1,36 @@
 """Values of the file: what each may be, with the sentence for what it may not."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from typing import TypeVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import models
 
-from gateway.env import networks as parse_networks
+from gateway.env import LOOPBACK_NETWORKS, PRIVATE_NETWORKS
 from mailrelay.configuration.reading import Item
+from mailrelay.models import written
 
-GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-DOMAIN = re.compile(r"(?!-)[\w-]{1,63}(?:\.(?!-)[\w-]{1,63})+")
-ORIGIN = re.compile(r"https://[\w.-]+(:\d{1,5})?/?|https://\[[0-9a-fA-F:]+\](:\d{1,5})?/?")
+T = TypeVar("T")
+
+SHORTHANDS = {"private": PRIVATE_NETWORKS, "loopback": LOOPBACK_NETWORKS}
 
 
 def tenant(item: Item) -> str:
-    text = item.text()
-    if not GUID.fullmatch(text) and not DOMAIN.fullmatch(text):
-        raise item.error(f"{text!r} is no tenant: write its directory id (a GUID) or one of its domains.")
-    return text
+    return _read(item, written.tenant)
 
 
-def guid(item: Item) -> str:
-    text = item.text()
-    if not GUID.fullmatch(text):
-        raise item.error(f"{text!r} is no application (client) id, which is a GUID such as 11111111-2222-….")
-    return text
+def client_id(item: Item) -> str:
+    return _read(item, written.client_id)
 
 
 def origin(item: Item) -> str:
-    text = item.text()
-    if not ORIGIN.fullmatch(text):
-        raise item.error(f"{text!r} is not an https address: write https://host, without a path.")
-    return text.rstrip("/")
+    return _read(item, written.https_origin)
 
 
 def address(item: Item) -> str:
     """Read an address, in lower case: it is compared with others."""
-    text = item.text()
-    if not _is_address(text):
-        raise item.error(f"{text!r} is not an address: write user@example.org.")
-    return text.lower()
+    return _read(item, written.address)
 
 
 def address_or_nothing(item: Item) -> str:
@@ -54,27 +42,31 @@ def addresses(item: Item) -> str:
 
 
 def domains(item: Item) -> str:
-    return _lines(_domain(entry) for entry in item.sequence())
+    return _lines(_read(entry, written.domain) for entry in item.sequence())
 
 
 def patterns(item: Item) -> str:
     """Read addresses and @domains."""
-    return _lines(
-        f"@{_domain(entry)}" if entry.text().startswith("@") else address(entry) for entry in item.sequence()
-    )
+    return _lines(_read(entry, written.pattern) for entry in item.sequence())
 
 
 def cidrs(item: Item) -> str:
     """Read networks; the words `private` and `loopback` become the networks that they stand for."""
-    found: list[str] = []
-    for entry in item.sequence():
-        try:
-            found += map(str, parse_networks(entry.text()))
-        except ValueError:
-            raise entry.error(
-                f"{entry.text()!r} is not a network: write it as 192.0.2.0/24, without host bits."
-            ) from None
-    return _lines(found)
+    return _lines(network for entry in item.sequence() for network in _read(entry, _networks))
+
+
+def _networks(text: str) -> list[str]:
+    """Read networks with commas between them."""
+    words = (word.strip() for word in text.split(","))
+    parts = (part for word in words if word for part in SHORTHANDS.get(word, (word,)))
+    return [str(written.network(part)) for part in parts]
+
+
+def _read(item: Item, read: Callable[[str], T]) -> T:
+    try:
+        return read(item.text())
+    except ValueError as problem:
+        raise item.error(str(problem)) from None
 
 
 def of_field(item: Item, field: "models.Field[object, object]") -> object:
@@ -108,21 +100,6 @@ def shown(value: object, field: "models.Field[object, object]") -> object:
     if field.choices and isinstance(value, int):
         return dict(field.flatchoices)[value]
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _domain(item: Item) -> str:
-    text = item.text().removeprefix("@").lower()
-    if not DOMAIN.fullmatch(text):
-        raise item.error(f"{text!r} is not a domain: write example.org.")
-    return text
-
-
-def _is_address(text: str) -> bool:
-    try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return True
 
 
 def _lines(values: Iterable[str]) -> str:

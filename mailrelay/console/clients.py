@@ -69,9 +69,6 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
         ("What it may do", {"fields": ("networks", "allowed_from", "urgency")}),
     )
 
-    def in_use(self, row: SmtpClient) -> str:  # noqa: ARG002 - its messages stay on record without it
-        return ""
-
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.device_view)
         return [path("device/", view, name="smtpclient_device"), *super().get_urls()]

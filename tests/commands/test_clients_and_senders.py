@@ -82,8 +82,8 @@ def test_a_client_by_network_needs_no_password(run):
     ("words", "said"),
     [
         (["add", "Nothing"], "Say what it is known by"),
-        (["add", "Wrong", "--network", "192.0.2.1/24"], "is not a network"),
-        (["add", "Wrong", "--login", "x", "--from", "not an address"], "is not an address"),
+        (["add", "Wrong", "--network", "192.0.2.1/24"], "has bits beyond its prefix"),
+        (["add", "Wrong", "--login", "x", "--from", "not an address"], "is neither an address nor a domain"),
         (["password", "Nobody"], "There is no client Nobody with a login"),
         (["test", "Nobody", "--from", "a@b.test", "--to", "c@d.test"], "There is no active client Nobody"),
         (

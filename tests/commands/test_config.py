@@ -272,10 +272,10 @@ def test_one_bad_entry_undoes_all(refused):
         ),
         ("default: true", "default: 1", "senders[0].default: must be true or false; it is a number."),
         ("name: contoso", "name: 123", "apps[0].name: must be text; it is a number. Put it in quotes"),
-        (f"client_id: {CLIENT}", "client_id: abc", "apps[0].client_id: 'abc' is no application (client) id"),
+        (f"client_id: {CLIENT}", "client_id: abc", "apps[0].client_id: “abc” is no client id"),
         (f"  client_id: {CLIENT}\n", "", "apps[0]: lacks client_id."),
-        ("192.0.2.0/24", "192.0.2.1/24", "clients[0].networks[0]: '192.0.2.1/24' is not a network"),
-        ("scanner@contoso.test", "scanner", "senders[0].addresses[0]: 'scanner' is not an address"),
+        ("192.0.2.0/24", "192.0.2.1/24", "clients[0].networks[0]: “192.0.2.1/24” has bits beyond its prefix"),
+        ("scanner@contoso.test", "scanner", "senders[0].addresses[0]: “scanner” is not an address"),
         ("[printers.contoso.test]", "printers", "senders[0].domains: must be a list; it is text."),
         (
             "env: CONTOSO_SECRET",

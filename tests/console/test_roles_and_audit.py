@@ -14,7 +14,16 @@ from tests.console.rows import make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SCREENS = ("message", "senderconfig", "mailbox", "appregistration", "smtpclient", "refusal", "worker", "alert")
+SCREENS = (
+    "message",
+    "senderconfig",
+    "mailbox",
+    "appregistration",
+    "smtpclient",
+    "refusal",
+    "worker",
+    "alert",
+)
 EVERYBODY = {roles.VIEWER, roles.OPERATOR, roles.ADMINISTRATOR}
 ADMINISTRATORS = {roles.ADMINISTRATOR}
 #: Who gets 200 from a screen; everybody else is refused.
