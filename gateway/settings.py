@@ -277,6 +277,12 @@ DELAY_WARNING_SECONDS = ENV.integer(
     14_400,
     help="Age at which the same people are warned that mail is still waiting, in seconds; 0 never",
 )
+BOUNCE_WATCH_SECONDS = ENV.integer(
+    "BOUNCE_WATCH_SECONDS",
+    0,
+    help="Time between two looks for non-delivery reports in the Inbox of each sender, in seconds; needs "
+    "Mail.Read or Mail.ReadWrite; 0 never",
+)
 
 # --- Alerts --------------------------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ MEBIBYTE = 1024 * 1024
 SIZES = {str(number): f"{number} MiB and more" for number in (1, 3, 10, 25)}
 #: The lookup by which the list goes on beyond its reach.
 BEFORE = "created_at__lte"
+#: Not a state: what a report in the sender's Inbox says of mail that was sent.
+BOUNCED = "bounced"
 #: Names that a filter lists.
 LISTED = 200
 #: What no row has: a value of a filter that is none of its choices finds nothing.
@@ -49,6 +51,7 @@ class StateFilter(_Filter):
         return [
             ("attention", "Wants attention"),
             *((state.value, state_words(state).title) for state in SHOWN_STATES),
+            (BOUNCED, "Sent, bounced later"),
         ]
 
 
@@ -103,7 +106,8 @@ def criteria(query: Mapping[str, str], text: str) -> Criteria:
     chosen = TIMES.get(query.get("since", ""))
     return Criteria(
         text=text,
-        states=ATTENTION if state == "attention" else (state,) if state else (),
+        states=_states(state),
+        bounced=state == BOUNCED,
         sender=_number(query.get("sender", "")),
         client=_number(query.get("client", "")),
         graph_code=query.get("code", ""),
@@ -111,6 +115,12 @@ def criteria(query: Mapping[str, str], text: str) -> Criteria:
         after=clock.now() - chosen[1] if chosen else None,
         before=_moment(query.get(BEFORE, "")),
     )
+
+
+def _states(text: str) -> tuple[str, ...]:
+    if text == "attention":
+        return ATTENTION
+    return (text,) if text and text != BOUNCED else ()
 
 
 def _number(text: str) -> int | None:

@@ -19,7 +19,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 from django.utils.functional import cached_property
 
-from mailrelay.models import Message, Recipient, SendLog
+from mailrelay.models import Message, NonDelivery, Recipient, SendLog
 from mailrelay.models.messages import LARGE
 from mailrelay.outbox import subjects
 from mailrelay.outbox.storing import KEY_LENGTH
@@ -40,6 +40,7 @@ _HAS_CODE = RawSQL("NOT (mailrelay_sendlog.graph_code = '')", (), output_field=B
 _HAS_REQUEST_ID = RawSQL("NOT (mailrelay_sendlog.request_id = '')", (), output_field=BooleanField())
 #: What a row of the leading index must have, where something else leads than the code.
 _CODED = "SELECT 1 FROM mailrelay_sendlog s WHERE s.message_id = looked.id AND s.graph_code = %s"
+_BOUNCED = "SELECT 1 FROM mailrelay_nondelivery b WHERE b.message_id = looked.id"
 #: What stands around an id or an address that was copied.
 BRACKETS = "<> \t\r\n"
 _QUEUE_ID = re.compile(r"([0-9a-f]{32})(?:\.\d+)*")
@@ -55,6 +56,8 @@ class Criteria:
     #: An SmtpClient's id; 0 is mail that came without one, from SMTP_ALLOWED_NETWORKS.
     client: int | None = None
     graph_code: str = ""
+    #: Whether a report says that it bounced after it was sent.
+    bounced: bool = False
     #: Bytes; LARGE or more, or 0.
     least_size: int = 0
     after: datetime | None = None
@@ -122,6 +125,8 @@ def _conditions(asked: Criteria, floor: datetime | None) -> Iterator[tuple[str, 
         yield "size >= %s", [asked.least_size]
     if asked.graph_code:
         yield f"EXISTS ({_CODED})", [asked.graph_code]
+    if asked.bounced:
+        yield f"EXISTS ({_BOUNCED})", []
     since = max(filter(None, (asked.after, floor)), default=None)
     if since:
         yield "created_at >= %s", [_moment(since)]
@@ -142,6 +147,8 @@ def _best(asked: Criteria) -> _Lead:
         return _joined(_named(asked))
     if asked.graph_code:
         return _with_code(asked)
+    if asked.bounced:
+        return _bounced(asked)
     leads = [_joined(map(_by_index, sources)) for sources in _indexed(asked)]
     return min(leads, key=lambda lead: (lead.floor is not None, lead.floor or _LONG_AGO))
 
@@ -260,6 +267,15 @@ def _with_code(asked: Criteria) -> _Lead:
         rows = rows.filter(message_id__lte=newest_id(asked.before))
     found = list(rows.values_list("message_id", "started_at")[:LOOKED])
     return _by_ids({pk for pk, _ in found}, found[-1][1] if len(found) >= LOOKED else None)
+
+
+def _bounced(asked: Criteria) -> _Lead:
+    """Lead with the newest reports."""
+    rows = NonDelivery.objects.order_by("-received_at")
+    if asked.before:
+        rows = rows.filter(message_id__lte=newest_id(asked.before))
+    found = list(rows.values_list("message_id", flat=True)[:LOOKED])
+    return _by_ids(set(found), min(map(time_of, found)) if len(found) >= LOOKED else None)
 
 
 def graph_codes(most: int = 40) -> list[str]:

@@ -11,31 +11,28 @@ from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mailrelay.console import (
     cells,
     message_actions,
+    message_bounces,
     message_export,
-    message_preview,
     message_trace,
     outlook,
 )
-from mailrelay.console.generic import ModelAdmin
 from mailrelay.console.message_actions import ACTIONS, Action, Order
-from mailrelay.console.message_content import download
 from mailrelay.console.message_filters import BEFORE, FILTERS, criteria
-from mailrelay.console.message_page import DEFERRED, RELATED, page_of, shown_state, state_badge
+from mailrelay.console.message_page import DEFERRED, RELATED, MessagePage, page_of, shown_state, state_badge
 from mailrelay.console.message_questions import Question
 from mailrelay.console.message_search import HELP, REACH, Found, FoundPaginator, ReachPaginator, find
+from mailrelay.console.message_views import ContentViews
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, Recipient
 from mailrelay.outbox import clock
-from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.vocabulary import State
 
 
@@ -78,7 +75,7 @@ def _bulk(action: Action) -> Callable[..., HttpResponseBase | None]:
 
 
 @admin.register(Message, site=site)
-class MessageAdmin(ModelAdmin[Message]):
+class MessageAdmin(ContentViews):
     list_display = ("mail", "standing", "accepted", "sent_by")
     list_filter = FILTERS
     list_per_page = 50
@@ -102,9 +99,6 @@ class MessageAdmin(ModelAdmin[Message]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002
         return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002
-        return bool(request.user.has_perm("mailrelay.view_message"))
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("mailrelay.operate_message"))
@@ -219,56 +213,12 @@ class MessageAdmin(ModelAdmin[Message]):
             may_read=may_read,
             several=len(page.parts) > 1,
             trace=message_trace.of(message) if State.SENT in states else None,
+            bounces=self._bounces(page) if State.SENT in states else None,
         )
 
-    def raw_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
-        """Hand out the raw message to whoever may read content."""
-        message = self._readable(request, pk)
-        try:
-            return download(request, message)
-        except ContentRemovedError as removed:
-            messages.error(request, str(removed))
-            return self._to_page(pk)
-
-    def content_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
-        """Show what is in a message to whoever may read content."""
-        message = self._readable(request, pk)
-        try:
-            preview = message_preview.of(message)
-        except ContentRemovedError as removed:
-            messages.error(request, str(removed))
-            return self._to_page(pk)
-        kept, at = outlook.content_line(message)
-        answer = self._render(
-            request,
-            "console/message_content.html",
-            message.subject or "(no subject)",
-            message=message,
-            preview=preview,
-            kept=kept,
-            kept_when=cells.moment(at, clock.now()) if at else "",
-        )
-        answer.headers["Content-Security-Policy"] = message_preview.PAGE_POLICY
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
-
-    def html_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
-        """Answer the HTML for the frame of the page."""
-        message = self._readable(request, pk)
-        try:
-            return message_preview.html(request, message)
-        except ContentRemovedError as removed:
-            raise Http404(str(removed)) from None
-
-    def attachment_view(self, request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
-        message = self._readable(request, pk)
-        try:
-            answer = message_preview.attachment(message, number)
-        except ContentRemovedError as removed:
-            raise Http404(str(removed)) from None
-        if answer is None:
-            raise Http404("The message has no such file.")
-        return answer
+    def _bounces(self, page: MessagePage) -> message_bounces.Bounces:
+        sent = next(part.delivery for part in page.parts if part.delivery.state == State.SENT)
+        return message_bounces.of(page.message, sent.mailbox_id)
 
     def action_view(self, request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
         """Ask on GET, act on POST."""
@@ -323,25 +273,3 @@ class MessageAdmin(ModelAdmin[Message]):
     ) -> HttpResponse:
         question = message_actions.confirmation(action, rows, form or message_actions.blank(action, rows))
         return self._render(request, "console/confirm.html", f"{action.label}?", **question, **context)
-
-    def _render(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
-        common = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
-        return TemplateResponse(request, template, {**common, **context})
-
-    def _readable(self, request: HttpRequest, pk: UUID) -> Message:
-        """Find a message for somebody who may read its content."""
-        if not self.has_view_permission(request) or not request.user.has_perm("mailrelay.view_content"):
-            raise PermissionDenied
-        return self._find(pk)
-
-    def _find(self, pk: UUID) -> Message:
-        message = Message.objects.filter(pk=pk).first()
-        if message is None:
-            raise Http404("There is no such message.")
-        return message
-
-    def _to_page(self, pk: UUID) -> HttpResponseRedirect:
-        return HttpResponseRedirect(self._page_address(pk))
-
-    def _page_address(self, pk: UUID) -> str:
-        return reverse("admin:mailrelay_message_change", args=[pk])

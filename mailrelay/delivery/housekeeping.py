@@ -6,7 +6,7 @@ import time
 
 from django.db import DatabaseError, connection
 
-from mailrelay.delivery import access, orphans
+from mailrelay.delivery import access, inboxes, orphans
 from mailrelay.outbox import overflow
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.writer import recycle
@@ -37,6 +37,7 @@ class Housekeeper:
         while True:
             try:
                 access.look()
+                inboxes.look()
                 if time.monotonic() - swept >= DRAFTS_INTERVAL:
                     swept = time.monotonic()
                     orphans.sweep()

@@ -45,6 +45,16 @@ class Caller:
         self, method: str, path: str, body: Body | bytes = b"", *, content_type: str = "application/json"
     ) -> Response:
         """Make one request below `/users/{mailbox}`, once. Network faults are part of the answer."""
+        return self._request(method, path, body, content_type)[1]
+
+    def fetch(self, path: str) -> tuple[bytes, Response]:
+        """Get what is no JSON: the beginning of the body, as far as a reply is read, with the answer."""
+        reply, response = self._request("GET", path, b"", "")
+        return (reply.body if response.status == 200 else b""), response
+
+    def _request(
+        self, method: str, path: str, body: Body | bytes, content_type: str
+    ) -> tuple[Reply, Response]:
         headers = {
             "Authorization": f"Bearer {self.token.value}",
             "client-request-id": self.client_request_id,
@@ -61,7 +71,7 @@ class Caller:
             timeouts=self.timeouts,
         )
         secrets = (self.token.value, self.credential.secret, self.credential.certificate_password)
-        return response_of(reply, mailbox=self.mailbox, body_size=len(body), secrets=secrets)
+        return reply, response_of(reply, mailbox=self.mailbox, body_size=len(body), secrets=secrets)
 
 
 def response_of(reply: Reply, *, mailbox: str, body_size: int, secrets: tuple[str, ...] = ()) -> Response:

@@ -35,13 +35,13 @@ def find(caller: Caller, folder: str, message_id: str) -> tuple[list[Item] | Non
     if response.status != 200 or not isinstance(found, list):
         return None, response
     items = (item for item in found if isinstance(item, dict) and item.get("id"))
-    return [Item(str(item["id"]), _moment(item.get("createdDateTime"))) for item in items], response
+    return [Item(str(item["id"]), moment(item.get("createdDateTime"))) for item in items], response
 
 
-def _moment(text: Any) -> datetime | None:
+def moment(text: Any) -> datetime | None:
     """Read a DateTimeOffset, which Graph writes in UTC with as many digits as it likes."""
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -4,6 +4,7 @@ from mailrelay.models.alerts import Alert, AlertChannel, AlertTold, Lease
 from mailrelay.models.attempts import SendLog, TimelineEntry
 from mailrelay.models.clients import Refusal, SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker
+from mailrelay.models.inboxes import Inbox, NonDelivery
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
 from mailrelay.models.people import AuditEvent, LoginBucket, SecondFactor
 from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
@@ -20,10 +21,12 @@ __all__ = [
     "Counter",
     "Delivery",
     "HourlyTotal",
+    "Inbox",
     "Lease",
     "LoginBucket",
     "Mailbox",
     "Message",
+    "NonDelivery",
     "Recipient",
     "Refusal",
     "SecondFactor",

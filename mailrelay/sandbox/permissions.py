@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 SEND = frozenset({"Mail.Send"})
 WRITE = frozenset({"Mail.ReadWrite"})
+READ_WHOLE = WRITE | {"Mail.Read"}
 READ = WRITE | {"Mail.Read", "Mail.ReadBasic", "Mail.ReadBasic.All"}
 
 

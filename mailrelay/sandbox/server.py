@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import PayloadEncodingError
 
 from mailrelay.sandbox import drafts, entra, faults, folders, graph_api, uploads
 from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
-from mailrelay.sandbox.permissions import READ, SEND, WRITE
+from mailrelay.sandbox.permissions import READ, READ_WHOLE, SEND, WRITE
 from mailrelay.sandbox.sendmail import send_mail
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ GRAPH = [
     route("POST", USER + r"/messages", "messages", drafts.create, WRITE),
     route("GET", USER + r"/messages", "folders", folders.list_folder, READ),
     route("GET", MESSAGE, "messages", drafts.read, READ),
+    route("GET", MESSAGE + r"/\$value", "folders", folders.source, READ_WHOLE),
     route("PATCH", MESSAGE, "messages", drafts.change, WRITE),
     route("DELETE", MESSAGE, "messages", drafts.delete, WRITE),
     route("POST", MESSAGE + r"/(?:microsoft\.graph\.)?send", "send", drafts.send_draft, SEND),

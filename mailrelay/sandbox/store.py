@@ -77,6 +77,8 @@ class Item:
     visible_at: float
     raw: bytes = b""
     immutable_id: str = ""
+    #: PidTagMessageClass: what tells a report of Exchange from mail.
+    message_class: str = "IPM.Note"
 
     def resource(self) -> dict[str, Any]:
         """The message resource of Graph, cut to what can be asked for here."""

@@ -126,7 +126,8 @@ def send(call: Call, mail: Mail, *, save: bool = True, immutable_id: str = "") -
     reason = transport.rejection(sandbox, mailbox, mail.sender, addresses)
     lost = sorted(addresses) if reason else transport.unknown_recipients(sandbox, addresses)
     if lost:
-        transport.report(sandbox, mailbox, decoded(subject), lost, reason or transport.UNKNOWN)
+        original = transport.Original(decoded(subject), mail.head.first("message-id") or mail.message_id)
+        transport.report(sandbox, mailbox, original, lost, reason or transport.UNKNOWN)
     copies = 2 if call.has_fault("duplicate") else 1
     digest = hashlib.sha256(mail.mime).hexdigest()
     numbers = [_deliver(call, mail, digest, subject, lost) for _ in range(copies)] if not reason else []

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections import defaultdict, deque
-from email.message import EmailMessage
+from dataclasses import dataclass
+from email.header import Header
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.utils import format_datetime, localtime
 from typing import TYPE_CHECKING
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from mailrelay.sandbox.world import Mailbox
 
 DAY = 86_400.0
+ENHANCED = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 # Enhanced codes and texts as the reports of the service give them.
 TOO_MANY = "550 5.5.3 RESOLVER.ADR.RecipLimit; too many recipients"
 DAILY = "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients"
@@ -77,25 +83,66 @@ def unknown_recipients(sandbox: Sandbox, recipients: set[str]) -> list[str]:
     return sorted(address for address in recipients if address.rpartition("@")[2] in domains)
 
 
-def report(sandbox: Sandbox, mailbox: Mailbox, subject: str, recipients: list[str], reason: str) -> None:
+@dataclass(frozen=True)
+class Original:
+    """The mail that a report is about."""
+
+    subject: str
+    message_id: str
+
+
+def report(
+    sandbox: Sandbox, mailbox: Mailbox, original: Original, recipients: list[str], reason: str
+) -> None:
     """Put a non-delivery report (RFC 3464) into the sender's Inbox, the only place where failures show."""
     identifier = f"<{uuid.uuid4()}@sandbox.prod.outlook.test>"
-    message = EmailMessage()
-    message["From"] = f"Microsoft Outlook <postmaster@{mailbox.address.rpartition('@')[2]}>"
+    postmaster = f"postmaster@{mailbox.address.rpartition('@')[2]}"
+    message = MIMEMultipart("report", report_type="delivery-status")
+    message["From"] = f"Microsoft Outlook <{postmaster}>"
     message["To"] = mailbox.address
-    message["Subject"] = f"Undeliverable: {' '.join(subject.split())}"
+    message["Subject"] = Header(f"Undeliverable: {' '.join(original.subject.split())}", "utf-8").encode()
     message["Date"] = format_datetime(localtime())
     message["Message-ID"] = identifier
     message["Auto-Submitted"] = "auto-replied"
-    failed = "\r\n".join(recipients).encode("utf-8", "replace").decode()
-    message.set_content(f"Delivery has failed to these recipients:\r\n\r\n{failed}\r\n\r\n{reason}\r\n")
+    failed = "\n".join(recipients)
+    text = f"Delivery has failed to these recipients:\n\n{failed}\n\n{reason}\n"
+    message.attach(MIMEText(text.encode("utf-8", "replace").decode(), "plain", "utf-8"))
+    message.attach(_status(recipients, reason))
+    returned = _part("text/rfc822-headers")
+    returned.set_payload(f"Message-ID: {' '.join(original.message_id.split())}\n")
+    message.attach(returned)
     item = Item(
         id=uuid.uuid4().hex,
         message_id=identifier,
-        subject=str(message["Subject"]),
-        sender=f"postmaster@{mailbox.address.rpartition('@')[2]}",
+        subject=f"Undeliverable: {' '.join(original.subject.split())}",
+        sender=postmaster,
         recipients=[mailbox.address],
-        visible_at=time.time(),
+        visible_at=time.time() + sandbox.world.behaviour.report_delay,
         raw=message.as_bytes(),
+        message_class="REPORT.IPM.Note.NDR",
     )
     sandbox.store.inbox[mailbox.id].append(item)
+
+
+def _status(recipients: list[str], reason: str) -> Message:
+    """Say of each recipient what a program can read (RFC 3464 section 2.3)."""
+    part = _part("message/delivery-status")
+    about = Message()
+    about["Reporting-MTA"] = "dns; sandbox.prod.outlook.test"
+    blocks: list[Message | str] = [about]
+    found = ENHANCED.search(reason)
+    for address in recipients:
+        block = Message()
+        block["Final-Recipient"] = f"rfc822; {address}"
+        block["Action"] = "failed"
+        block["Status"] = found[0] if found else "5.0.0"
+        block["Diagnostic-Code"] = f"smtp; {reason}"
+        blocks.append(block)
+    part.set_payload(blocks)
+    return part
+
+
+def _part(kind: str) -> Message:
+    part = Message()
+    part["Content-Type"] = kind
+    return part

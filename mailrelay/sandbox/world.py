@@ -112,6 +112,7 @@ class Behaviour:
     rbac_delay: float = 0  # until a change of App.rbac is seen by Exchange
     sent_items_delay: float = 0  # until the copy in Sent Items can be found
     undeliverable_domains: list[str] = field(default_factory=lambda: ["undeliverable.test"])
+    report_delay: float = 0  # until a non-delivery report lies in the sender's Inbox
     aadsts_status: dict[str, int] = field(default_factory=dict)  # AADSTS number to HTTP status
 
 

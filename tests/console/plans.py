@@ -19,6 +19,7 @@ LOOKED_FOR = {
     "client": ({"client": 1}, ("message_client_row",)),
     "no client": ({"client": 0}, ("message_client_row",)),
     "Graph code": ({"graph_code": "ErrorX"}, ("attempt_graph_code",)),
+    "bounced later": ({"bounced": True}, ("non_delivery_received",)),
     "size": ({"least_size": 10 * 1024 * 1024}, ("message_large",)),
 }
 
