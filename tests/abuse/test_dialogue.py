@@ -71,13 +71,26 @@ def dialogue(target) -> type[RuleBasedStateMachine]:
             self.say(verb + b"\r\n")
 
         @rule(
-            address=ADDRESSES, tail=st.sampled_from(["", " SIZE=100", " BODY=8BITMIME SMTPUTF8", " SIZE=x"])
+            address=ADDRESSES,
+            tail=st.sampled_from(
+                [
+                    "",
+                    " SIZE=100",
+                    " BODY=8BITMIME SMTPUTF8",
+                    " SIZE=x",
+                    " RET=FULL ENVID=+2B",
+                    " RET= ENVID=+0",
+                ]
+            ),
         )
         def begin(self, address: str, tail: str) -> None:
             self.senders.add(address)
             self.say(f"MAIL FROM:<{address}>{tail}\r\n".encode())
 
-        @rule(address=ADDRESSES, tail=st.sampled_from(["", " NOTIFY=NEVER", " ORCPT=x"]))
+        @rule(
+            address=ADDRESSES,
+            tail=st.sampled_from(["", " NOTIFY=NEVER", " ORCPT=x", " NOTIFY=,", " ORCPT=rfc822;+0A"]),
+        )
         def name(self, address: str, tail: str) -> None:
             self.recipients.add(address)
             self.say(f"RCPT TO:<{address}>{tail}\r\n".encode())
