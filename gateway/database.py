@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 #: Run on every new SQLite connection. page_size and auto_vacuum must come before the first table and before
 #: WAL, and change nothing later; pages of 8 KiB take large mail a fifth faster than those of 4 and small mail
 #: as fast. FULL is what makes a 250 survive a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
+#: Each thread has a connection, and each cache is filled by a large mail: the writer alone has more.
 #: A commit moves the log into the database only beyond 48 MiB: `mailrelay.outbox.checkpoints` does it before.
 SQLITE_PRAGMAS = (
     "PRAGMA page_size=8192;"
@@ -15,7 +16,7 @@ SQLITE_PRAGMAS = (
     "PRAGMA synchronous=FULL;"
     "PRAGMA wal_autocheckpoint=6144;"
     "PRAGMA journal_size_limit=67108864;"
-    "PRAGMA cache_size=-4096;"
+    "PRAGMA cache_size=-1024;"
 )
 
 

@@ -18,6 +18,7 @@ from mailrelay.delivery.loops import circles
 from mailrelay.delivery.plan import NoRouteError, plan
 from mailrelay.delivery.reconcile import Finding, Found
 from mailrelay.delivery.results import circling, inseparable, removed, result_of, without_route
+from mailrelay.delivery.room import NoRoomError, Share, composing, needed, room
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import Timeouts
@@ -80,7 +81,11 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
     """Carry out `delivery`, so that no fault of ours is taken for the message's, nor stops the others."""
     about = {"message_id": delivery.message.queue_id}
     try:
-        return _carry_out(delivery)
+        with room.taken(needed(delivery), ending) as share:
+            return _carry_out(delivery, share)
+    except NoRoomError as error:
+        text = str(error)
+        return _recorded(lambda: settle.unsent(delivery, text))
     except LeaseLostError as error:
         log.warning("not sent: %s", error, extra=about)
     except AnswerLostError:
@@ -96,7 +101,7 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
     return []
 
 
-def _carry_out(delivery: Delivery) -> list[Reservation]:
+def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
     credential = credential_of(delivery.mailbox.registration)
     try:
         found = reconcile.look(delivery, credential)
@@ -105,7 +110,10 @@ def _carry_out(delivery: Delivery) -> list[Reservation]:
             and (settled := _settled(delivery, credential, found)) is not None
         ):
             return settled
-        prepared = plan(delivery)
+        with composing(delivery):
+            prepared = plan(delivery)
+        if prepared.route is Route.MIME:
+            share.shrink(prepared.memory)
         tokens.token_for(credential)
     except ContentRemovedError:
         return settle.put_off(delivery, removed())

@@ -34,6 +34,15 @@ class Plan:
         leaves = self.skeleton.leaves if self.skeleton else ()
         return self.mail.size + sum(leaf.size for leaf in leaves)
 
+    @property
+    def memory(self) -> int:
+        """Bytes that what was composed keeps in memory: whole buffers, of which it shows parts."""
+        buffers: dict[int, int] = {}
+        for part in self.mail.parts:
+            whole = memoryview(part).obj
+            buffers[id(whole)] = memoryview(whole).nbytes
+        return sum(buffers.values())
+
 
 def plan(delivery: Delivery) -> Plan:
     """Read a delivery's mail, make it fit to be sent, and choose its route.

@@ -14,6 +14,7 @@ __all__ = ["CleanCheck", "Piece", "is_clean", "make_safe"]
 Piece = bytes | memoryview
 
 _LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
+_BLOCK = 57 * 1024  # bytes that make whole lines
 # Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
 _ARMOURED = frozenset({"base64", "uuencode", "x-uuencode", "x-uue"})
 _WIDE = ("utf-16", "utf16", "utf-32", "utf32", "ucs-2", "ucs-4", "iso-10646-ucs")
@@ -218,9 +219,14 @@ def _between(gap: memoryview) -> Piece:
     return _lines(bytes(gap)).translate(_QUESTION_MARKS)
 
 
-def _base64_lines(data: bytes) -> bytes:
-    text = b2a_base64(data, newline=False)
-    return b"\r\n".join(text[at : at + _LINE] for at in range(0, len(text), _LINE))
+def _base64_lines(data: bytes) -> Piece:
+    """Encode block by block: all lines as objects of their own would have several times the size of it."""
+    lines = bytearray()
+    for start in range(0, len(data), _BLOCK):
+        text = b2a_base64(data[start : start + _BLOCK], newline=False)
+        lines += b"\r\n" if lines else b""
+        lines += b"\r\n".join(text[at : at + _LINE] for at in range(0, len(text), _LINE))
+    return memoryview(lines)
 
 
 def _guess_charset(text: bytes) -> str:

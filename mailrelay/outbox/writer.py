@@ -27,6 +27,8 @@ from mailrelay.outbox.faults import as_outbox_error, is_away, is_lost_race, leav
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+#: KiB of pages that the writer's connection keeps.
+CACHE = 4096
 #: Pieces of work that share one commit at most.
 MOST_IN_A_BATCH = 256
 #: Times that a PostgreSQL transaction is run when it loses a deadlock or a serialisation.
@@ -52,6 +54,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Work[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
         self._full_sync = True
+        self._prepared: Any = None  # the SQLite connection that has the writer's cache
         self._checkpoints = Checkpoints()
         self._thread.start()
 
@@ -143,11 +146,22 @@ class Writer:
 
     def _sync(self, *, full: bool) -> None:
         """Choose whether SQLite's next commit waits for the disk; it cannot be changed inside one."""
-        if connection.vendor != "sqlite" or full == self._full_sync:
+        if connection.vendor != "sqlite":
+            return
+        self._prepare()
+        if full != self._full_sync:
+            with connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+            self._full_sync = full
+
+    def _prepare(self) -> None:
+        """Give a new connection of SQLite more memory for pages than those that only read have."""
+        connection.ensure_connection()
+        if self._prepared is connection.connection:
             return
         with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
-        self._full_sync = full
+            cursor.execute(f"PRAGMA cache_size=-{CACHE}")
+        self._prepared, self._full_sync = connection.connection, True
 
 
 def _groups(batch: list[Work[Any]]) -> list[list[Work[Any]]]:
