@@ -55,10 +55,11 @@ docs: setup  ## Write what is made from sources: docs/settings.md, and the alert
 	$(VENV)/python scripts/write_rules.py
 
 .PHONY: bench
-bench: setup  ## Measure taking mail (beside Postfix and aiosmtpd), sending it, and large mail, each beside its bar
+bench: setup  ## Measure taking mail (beside Postfix and aiosmtpd), sending it, large mail, and the console
 	$(VENV)/python -m scripts.bench.accept
 	$(VENV)/python -m scripts.bench.delivery
 	$(VENV)/python -m scripts.bench.large
+	$(VENV)/python -m scripts.bench.console
 
 .PHONY: soak
 soak: setup  ## Run the long tests: kills, floods and hours of traffic
