@@ -112,6 +112,13 @@ class LargeMail(StrEnum):
     OFF = "off"
 
 
+class SentItems(StrEnum):
+    """What becomes of the copy that Exchange keeps of each mail in Sent Items."""
+
+    KEEP = "keep"
+    REMOVE = "remove"  # afterwards, which needs Mail.ReadWrite: sendMail with MIME cannot do without the copy
+
+
 class CredentialKind(StrEnum):
     """How an app registration proves itself to Entra ID."""
 

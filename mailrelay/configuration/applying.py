@@ -17,6 +17,7 @@ from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
 from mailrelay.outbox import registrations
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
+from mailrelay.routing import fallbacks
 from mailrelay.vocabulary import ManagedBy
 
 
@@ -58,6 +59,8 @@ def _steps(document: Document) -> Iterator[Step]:
     yield from _free_default(document)
     for entry in document.entries(SENDERS):
         yield from _sender(entry)
+    for entry in document.entries(SENDERS):
+        yield from _fallback(entry)
     for entry in document.entries(CLIENTS):
         yield _client(entry)
 
@@ -111,6 +114,23 @@ def _sender(entry: Entry) -> Iterator[Step]:
         moved = registrations.follow_mailbox(row)
         details.append(f"mailbox {before.address} → {address}, and {moved} waiting deliveries follow")
     yield step(SENDERS, row.name, details, created=created)
+
+
+def _fallback(entry: Entry) -> Iterator[Step]:
+    """Let a sender fall back on another, once all senders of the file are there."""
+    if "fallback" not in entry.items:
+        return
+    row = SenderConfig.objects.select_related("fallback").get(name=entry.identity[0])
+    before, name = row.fallback, entry.text("fallback")
+    row.fallback = SenderConfig.objects.filter(name=name).first() if name else None
+    if name and row.fallback is None:
+        raise entry.items["fallback"].error(f"there is no sender named {name!r}.")
+    if row.fallback is not None and (why := fallbacks.problem(row, row.fallback)):
+        raise entry.items["fallback"].error(f"{name} {why}")
+    if before != row.fallback:
+        row.save(update_fields=["fallback"])
+        detail = f"fallback {before.name if before else 'nothing'} → {name or 'nothing'}"
+        yield Step(Action.CHANGE, f"sender {row.name}", (detail,))
 
 
 def _client(entry: Entry) -> Step:

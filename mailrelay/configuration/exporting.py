@@ -54,10 +54,11 @@ def _mailboxes() -> Iterator[dict[str, Any]]:
 
 def _senders() -> Iterator[dict[str, Any]]:
     rows = SenderConfig.objects.exclude(managed_by=ManagedBy.ENVIRONMENT)
-    ordered = rows.select_related("mailbox__registration").defer(*_of("mailbox__registration"))
+    ordered = rows.select_related("mailbox__registration", "fallback").defer(*_of("mailbox__registration"))
     for row in ordered.order_by("name"):
         way = {"app": row.mailbox.registration.name, "mailbox": row.mailbox.address}
-        yield {"name": row.name, **way, **_keys(SENDERS, row)}
+        after = {"fallback": row.fallback.name} if row.fallback is not None else {}
+        yield {"name": row.name, **way, **_keys(SENDERS, row), **after}
 
 
 def _clients() -> Iterator[dict[str, Any]]:

@@ -67,6 +67,8 @@ class Section:
     singular: str
     model: type[models.Model]
     required: tuple[str, ...]
+    #: Keys that name another entry of the same list, and may be left out.
+    links: tuple[str, ...] = ()
 
     @property
     def keys(self) -> dict[str, Key]:
@@ -77,11 +79,11 @@ class Section:
 
     @property
     def known(self) -> tuple[str, ...]:
-        return (*self.required, *(name for name in self.keys if name not in self.required))
+        return (*self.required, *(name for name in self.keys if name not in self.required), *self.links)
 
 
 APPS = Section("apps", "app", AppRegistration, ("name", "tenant_id", "client_id"))
 MAILBOXES = Section("mailboxes", "mailbox", Mailbox, ("app", "address"))
-SENDERS = Section("senders", "sender", SenderConfig, ("name", "app", "mailbox"))
+SENDERS = Section("senders", "sender", SenderConfig, ("name", "app", "mailbox"), ("fallback",))
 CLIENTS = Section("clients", "client", SmtpClient, ("name",))
 SECTIONS = (APPS, MAILBOXES, SENDERS, CLIENTS)

@@ -19,7 +19,8 @@ from mailrelay.console.sender_page import SenderPage
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import registrations
-from mailrelay.vocabulary import FromPolicy, LargeMail, ManagedBy, UncertainPolicy
+from mailrelay.routing import fallbacks
+from mailrelay.vocabulary import FromPolicy, LargeMail, ManagedBy, SentItems, UncertainPolicy
 
 FROM_POLICIES = (
     (FromPolicy.REWRITE, "Rewrite it: From becomes the mailbox, the original goes to Reply-To"),
@@ -32,6 +33,10 @@ UNCERTAIN_POLICIES = (
     (UncertainPolicy.HOLD, "Hold it until a person decides"),
     (UncertainPolicy.FAIL, "Give it up: it may never arrive"),
 )
+SENT_ITEMS = (
+    (SentItems.KEEP, "Keep it"),
+    (SentItems.REMOVE, "Remove it once it lies there: the application needs Mail.ReadWrite"),
+)
 LARGE_MAIL = (
     (LargeMail.AUTO, "When the application may (Mail.ReadWrite)"),
     (LargeMail.ON, "Always"),
@@ -41,6 +46,11 @@ LARGE_MAIL = (
 
 class RegistrationChoice(ModelChoiceField[AppRegistration]):
     def label_from_instance(self, obj: AppRegistration) -> str:
+        return obj.name if obj.active else f"{obj.name} (switched off)"
+
+
+class SenderChoice(ModelChoiceField[SenderConfig]):
+    def label_from_instance(self, obj: SenderConfig) -> str:
         return obj.name if obj.active else f"{obj.name} (switched off)"
 
 
@@ -69,6 +79,20 @@ class SenderForm(ModelForm[SenderConfig]):
     large_mail = forms.ChoiceField(
         choices=LARGE_MAIL, initial=LargeMail.AUTO, widget=forms.RadioSelect, label="Mail of more than 3 MB"
     )
+    sent_items = forms.ChoiceField(
+        choices=SENT_ITEMS,
+        initial=SentItems.KEEP,
+        widget=forms.RadioSelect,
+        label="The copy in Sent Items",
+    )
+    fallback = SenderChoice(
+        SenderConfig.objects.order_by("name"),
+        required=False,
+        empty_label="Nobody: it waits",
+        label="While it is held, send through",
+        help_text="Only while the mailbox or the app registration is broken. That sender's policy decides "
+        "what recipients see as From; what it refuses waits.",
+    )
 
     class Meta:
         model = SenderConfig
@@ -80,15 +104,23 @@ class SenderForm(ModelForm[SenderConfig]):
             "domains",
             "from_policy",
             "rewrite_signed",
+            "headers_rule",
             "uncertain_policy",
             "large_mail",
+            "sent_items",
+            "fallback",
             "bounce_policy",
             "redirect_all_to",
         )
-        labels: ClassVar[dict[str, str]] = {"rewrite_signed": "Rewrite signed mail too"}
+        labels: ClassVar[dict[str, str]] = {
+            "rewrite_signed": "Rewrite signed mail too",
+            "headers_rule": "The header says who gets the mail",
+        }
         help_texts: ClassVar[dict[str, str]] = {
             "is_default": "Takes mail whose From no sender names.",
             "rewrite_signed": "Although that breaks the signature. Otherwise such mail is refused.",
+            "headers_rule": "To, Cc and Bcc instead of RCPT TO. An application that hands in a message once "
+            "for each recipient would then send it to all of them each time.",
             "redirect_all_to": "Every mail goes here instead of its recipients.",
         }
 
@@ -119,7 +151,22 @@ class SenderForm(ModelForm[SenderConfig]):
             self.add_error("is_default", "A sender that is switched off cannot be the default.")
         for field, kind in (("addresses", "address"), ("domains", "domain")):
             self._refuse_shared(field, kind, cleaned.get(field, "").split())
+        self._refuse_fallback(cleaned)
         return cleaned
+
+    def _refuse_fallback(self, cleaned: dict[str, Any]) -> None:
+        """Refuse a fallback that cannot be one, and what would make this sender unfit to be another's."""
+        names = ("name", "from_policy", "redirect_all_to", "fallback")
+        wanted = SenderConfig(pk=self.instance.pk, **{name: cleaned.get(name) or None for name in names})
+        wanted.redirect_all_to = wanted.redirect_all_to or ""
+        if wanted.fallback is not None and (why := fallbacks.problem(wanted, wanted.fallback)):
+            self.add_error("fallback", f"“{wanted.fallback.name}” {why}")
+        for other in SenderConfig.objects.filter(fallback=self.instance.pk) if self.instance.pk else ():
+            if other.pk != self.instance.pk and (why := fallbacks.problem(other, wanted)):
+                text = (
+                    f"“{other.name}” falls back on this sender, which {why} Or take the fallback off there."
+                )
+                self.add_error(None, text)
 
     def _refuse_shared(self, field: str, kind: str, words: list[str]) -> None:
         """Two senders of one address would be chosen between by chance."""
@@ -155,10 +202,20 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
     fieldsets = (
         (None, {"fields": ("name", "active", "is_default")}),
         ("Which mail", {"fields": ("addresses", "domains")}),
-        ("Which way", {"fields": ("registration", "mailbox_address")}),
+        ("Which way", {"fields": ("registration", "mailbox_address", "fallback")}),
         (
             "How",
-            {"fields": ("from_policy", "rewrite_signed", "uncertain_policy", "large_mail", "bounce_policy")},
+            {
+                "fields": (
+                    "from_policy",
+                    "rewrite_signed",
+                    "headers_rule",
+                    "uncertain_policy",
+                    "large_mail",
+                    "sent_items",
+                    "bounce_policy",
+                )
+            },
         ),
         ("Staging", {"fields": ("redirect_all_to",)}),
     )

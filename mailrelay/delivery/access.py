@@ -8,6 +8,8 @@ import logging
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from django.db.models import Q
+
 from mailrelay.delivery import tokens
 from mailrelay.delivery.answers import counted
 from mailrelay.delivery.credentials import credential_of, servable
@@ -21,7 +23,7 @@ from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import clock
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import LargeMail
+from mailrelay.vocabulary import LargeMail, SentItems
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,8 @@ def _is_due(mailbox: Mailbox, now: datetime) -> bool:
     asked = mailbox.access_checked_at
     if asked is not None and now - asked < AGAIN[mailbox.can_draft]:
         return False
-    wanted = SenderConfig.objects.filter(mailbox=mailbox, active=True, large_mail=LargeMail.AUTO)
+    wishes = Q(large_mail=LargeMail.AUTO) | Q(sent_items=SentItems.REMOVE)
+    wanted = SenderConfig.objects.filter(wishes, mailbox=mailbox, active=True)
     return wanted.exists() and not Delivery.objects.filter(IN_FLIGHT, mailbox=mailbox).exists()
 
 

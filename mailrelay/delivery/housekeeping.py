@@ -1,4 +1,4 @@
-"""What is looked after beside the mail: permissions, learned limits, and drafts that were left behind."""
+"""What is looked after beside the mail: permissions, fallback senders, learned limits, copies and drafts."""
 
 import logging
 import threading
@@ -6,14 +6,14 @@ import time
 
 from django.db import DatabaseError, connection
 
-from mailrelay.delivery import access, inboxes, orphans
+from mailrelay.delivery import access, fallback, inboxes, orphans, sent_items
 from mailrelay.outbox import overflow
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.writer import recycle
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at permissions, and between two at drafts and learned limits.
+#: Seconds between two looks at most of it, and between two at drafts and learned limits.
 INTERVAL = 1.0
 DRAFTS_INTERVAL = 60.0
 
@@ -37,6 +37,8 @@ class Housekeeper:
         while True:
             try:
                 access.look()
+                fallback.look()
+                sent_items.look()
                 inboxes.look()
                 if time.monotonic() - swept >= DRAFTS_INTERVAL:
                     swept = time.monotonic()

@@ -125,7 +125,7 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         return settle.put_off(delivery, inseparable(error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
-    second_copy = found.finding is Finding.UNKNOWN and not delivery.copies
+    second_copy = found.finding is Finding.UNKNOWN
     attempt = leases.begin(delivery, prepared.size, prepared.route, second_copy=second_copy)
     failpoints.hit(failpoints.GRAPH_BEFORE)
     if prepared.route is Route.LARGE:
@@ -161,8 +161,8 @@ def _settled(delivery: Delivery, credential: Credential, found: Found) -> list[R
     if found.finding is not Finding.UNKNOWN:
         wait = found.finding is Finding.ON_ITS_WAY
         return settle.unresolved(delivery, attempt, result, wait=wait)
-    # What was counted as a copy before is here by a person's hand.
-    if delivery.copies or delivery.sender.uncertain_policy == UncertainPolicy.RESEND:
+    resent = delivery.sender.uncertain_policy == UncertainPolicy.RESEND and not delivery.copies
+    if delivery.copy_allowed or resent:
         return None
     return settle.unresolved(delivery, attempt, result, wait=False)
 

@@ -36,7 +36,6 @@ def compose(
     identity: Identity,
     message_id: str,
     date: datetime,
-    headers_rule: bool = False,
 ) -> Composed:
     """Make `raw` fit for sendMail: exactly these recipients, From by policy, safe for Graph.
 
@@ -50,7 +49,6 @@ def compose(
         identity=identity,
         message_id=message_id,
         date=date,
-        headers_rule=headers_rule,
     )
     body, body_changes = make_safe(raw, headers)
     head = headers.as_bytes()
@@ -65,7 +63,6 @@ def compose_headers(
     identity: Identity,
     message_id: str,
     date: datetime,
-    headers_rule: bool = False,
 ) -> list[str]:
     """Change `headers` as `compose` does; a sentence for each change.
 
@@ -76,7 +73,7 @@ def compose_headers(
     if headers.remove("Return-Path"):
         changes.append("Return-Path was removed: it is Exchange's to write.")
     changes += apply_identity(headers, identity)
-    changes += reconcile(headers, recipients, headers_rule=headers_rule)
+    changes += reconcile(headers, recipients)
     if not headers.get("Message-ID"):
         headers.replace("Message-ID", message_id)
         changes.append("Message-ID was added.")

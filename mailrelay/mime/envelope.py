@@ -22,18 +22,15 @@ LIST_LIMIT = 262_144
 _UNREAD = AddressList((), tidy=False)
 
 
-def reconcile(headers: HeaderBlock, recipients: Sequence[str], *, headers_rule: bool = False) -> list[str]:
+def reconcile(headers: HeaderBlock, recipients: Sequence[str]) -> list[str]:
     """Change `headers` so that To, Cc and Bcc name exactly `recipients`; a sentence for each change.
 
     Entries of To and Cc outside the envelope are taken out, what stays keeps its display name; incoming
-    Bcc fields give way to one Bcc with the recipients that To and Cc do not show. With `headers_rule`
-    the recipients are those that the header names, and `recipients` only if it names none.
+    Bcc fields give way to one Bcc with the recipients that To and Cc do not show.
 
     Raises ValueError, before anything is changed, for no recipients at all and for one that cannot
     stand in a header (line breaks and other controls, no domain, over 900 bytes).
     """
-    if headers_rule:
-        recipients = named_recipients(headers) or recipients
     wanted: dict[str, str] = {}
     for address in recipients:
         wanted.setdefault(normalise(address), format_address(address))

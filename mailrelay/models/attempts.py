@@ -40,6 +40,8 @@ class SendLog(models.Model):
     draft_complete = models.BooleanField(default=False, editable=False)
     #: Whether Graph was asked for a draft and its answer is not on record: one may lie there, of unknown id.
     draft_asked = models.BooleanField(default=False, db_default=False, editable=False)
+    #: When the copy in Sent Items is next looked for, to be removed; null: nothing is to be done about it.
+    copy_due_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = "attempt"
@@ -58,6 +60,9 @@ class SendLog(models.Model):
                 name="attempt_draft",
             ),
             models.Index(fields=["started_at"], condition=Q(draft_asked=True), name="attempt_draft_asked"),
+            models.Index(
+                fields=["copy_due_at"], condition=Q(copy_due_at__isnull=False), name="attempt_copy_due"
+            ),
         )
 
     def __str__(self) -> str:

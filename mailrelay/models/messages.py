@@ -113,6 +113,10 @@ class Delivery(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
     sender = models.ForeignKey(SenderConfig, on_delete=models.PROTECT, related_name="deliveries")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
+    #: Whose mail it is while `sender` stands in for that one.
+    lent_by = models.ForeignKey(
+        SenderConfig, on_delete=models.PROTECT, null=True, editable=False, related_name="+", db_index=False
+    )
     created_at = models.DateTimeField()
     state = models.CharField(max_length=12, choices=choices(State), default=State.QUEUED)
     reason = models.CharField(max_length=40, choices=choices(Reason), default=Reason.NONE, blank=True)
@@ -135,6 +139,8 @@ class Delivery(models.Model):
     part = models.PositiveIntegerField(default=0, editable=False)
     #: Requests that may have been a second copy.
     copies = models.PositiveIntegerField(default=0)
+    #: Whether a person lets it be sent though it may have been sent before: holds for one attempt.
+    copy_allowed = models.BooleanField(default=False, db_default=False, editable=False)
     #: Fences the reservation and the lease: only its holder moves the row.
     token = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
@@ -183,6 +189,11 @@ class Delivery(models.Model):
                 fields=["created_at"],
                 condition=Q(state=State.UNCERTAIN, delay_warned_at__isnull=True),
                 name="delivery_maybe_unwarned",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(lent_by__isnull=False, state__in=[State.QUEUED, State.DEFERRED, State.HELD]),
+                name="delivery_lent",
             ),
         )
 

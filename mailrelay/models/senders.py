@@ -18,6 +18,7 @@ from mailrelay.vocabulary import (
     LargeMail,
     ManagedBy,
     Reason,
+    SentItems,
     UncertainPolicy,
 )
 
@@ -217,6 +218,13 @@ class SenderConfig(models.Model):
     rewrite_signed = models.BooleanField(
         default=False, help_text="Rewrite From even where that breaks a signature"
     )
+    headers_rule = models.BooleanField(
+        "recipients from the header",
+        default=False,
+        db_default=False,
+        help_text="Mail goes to whom To, Cc and Bcc name, whatever RCPT TO said; to RCPT TO where they name "
+        "nobody",
+    )
     uncertain_policy = models.CharField(
         max_length=20, choices=choices(UncertainPolicy), default=UncertainPolicy.RESEND
     )
@@ -227,6 +235,22 @@ class SenderConfig(models.Model):
         default=BouncePolicy.DEFAULT,
         blank=True,
         help_text="Who is told of mail that cannot be delivered; empty is what BOUNCE_POLICY says",
+    )
+    sent_items = models.CharField(
+        "copies in Sent Items",
+        max_length=10,
+        choices=choices(SentItems),
+        default=SentItems.KEEP,
+        db_default=SentItems.KEEP,
+        help_text="Removing them afterwards needs Mail.ReadWrite",
+    )
+    fallback = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Sends this sender's mail while it is held for a fault of its mailbox or app registration",
     )
     redirect_all_to = models.EmailField(
         blank=True, default="", help_text="For staging: every mail goes here instead"

@@ -79,7 +79,7 @@ def change_sender(message_id: UUID, actor: str, sender: SenderConfig, why: str =
         for row in rows.select_for_update(of=("self",), no_key=True):
             mine = Delivery.objects.filter(pk=row.pk, state=row.state, token=row.token)
             columns = {**hand.QUEUED, "attempts": 0, "released_at": now, "next_attempt_at": None}
-            if mine.update(**columns, sender=sender, mailbox=sender.mailbox):
+            if mine.update(**columns, sender=sender, mailbox=sender.mailbox, lent_by=None):
                 moved += 1
                 given = f"Given to the sender “{sender.name}” ({sender.mailbox.address})"
                 text = f"{given} {hand.by(actor, why)}."

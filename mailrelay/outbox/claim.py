@@ -40,13 +40,14 @@ WAITS = "SELECT 1 FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'que
 LARGE_WAITS = """
     SELECT 1 FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'queued' AND route = 'large' LIMIT 1
 """
-NOT_PAUSED = """NOT EXISTS (
-    SELECT 1 FROM mailrelay_senderconfig s WHERE s.id = sender_id AND s.paused_at IS NOT NULL)
+MAY_SEND = """NOT EXISTS (
+    SELECT 1 FROM mailrelay_senderconfig s
+    WHERE s.id = sender_id AND (s.paused_at IS NOT NULL OR NOT s.active))
 """
 RESERVE = f"""
     UPDATE mailrelay_delivery SET state = 'reserved', reason = '', token = %s, claims = claims + 1,
         leased_until = %s, lease_owner = '', next_attempt_at = NULL, released_at = COALESCE(%s, released_at)
-    WHERE id = %s AND state = %s AND {NOT_PAUSED}
+    WHERE id = %s AND state = %s AND {MAY_SEND}
 """  # noqa: S608 - words of our own
 
 
@@ -152,7 +153,7 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
             room -= row.route == Route.LARGE
             limits.spend(mailbox, row, now)
             reserved.append(taken)
-        elif stoppage.hold_paused(row.pk, now):
+        elif stoppage.hold_resting(row.pk, now):
             held += 1
             if held >= MOST_AT_ONCE:
                 mailbox.wake_at = now
@@ -166,7 +167,7 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
         mailbox.wake_at = (limits.slot_free_at(mailbox, now) or lease_end) if full else now
     elif turn.passed_over_large:
         mailbox.wake_at = now + timedelta(seconds=LARGE_WAIT)
-    if mailbox.blocked:
+    if mailbox.blocked and reserved:
         mailbox.probe_at = mailbox.wake_at = now + timedelta(seconds=stoppage.PROBE_INTERVAL)
     return reserved
 
@@ -234,7 +235,7 @@ def _probe(mailbox: Mailbox) -> Candidate | None:
     if not stoppage.of(mailbox):
         return None
     marks = ", ".join(["%s"] * len(stoppage.REASONS))
-    sql = f"{HELD} AND reason IN ({marks}) AND {NOT_PAUSED} ORDER BY id LIMIT 1 {statements.for_update()}"
+    sql = f"{HELD} AND reason IN ({marks}) AND {MAY_SEND} ORDER BY id LIMIT 1 {statements.for_update()}"
     return Candidate.of(statements.first(sql, mailbox.pk, *stoppage.REASONS))
 
 

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Manager
 
-from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
-from mailrelay.outbox import clock
+from mailrelay.models import AppRegistration, Mailbox, SenderConfig
+from mailrelay.outbox import clock, rehouse
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import CredentialKind, ManagedBy, Reason, State
+from mailrelay.vocabulary import CredentialKind, ManagedBy, Reason
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +84,7 @@ def _upsert() -> None:
             "active": True,
         },
     )
-    waiting = Delivery.objects.filter(sender=sender, state__in=[State.QUEUED, State.DEFERRED, State.HELD])
-    moved = waiting.exclude(mailbox__registration=registration, mailbox=mailbox).update(mailbox=mailbox)
+    moved = rehouse.follow(sender)
     if moved:
         log.info("%d waiting deliveries follow the environment to its new mailbox", moved)
     Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=clock.now())

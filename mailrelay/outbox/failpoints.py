@@ -28,6 +28,7 @@ class Move(StrEnum):
     PROMOTE = "promote"
     PAUSE = "pause"
     HOLD = "hold"
+    LEND = "lend"
     AGE = "age"
     BY_HAND = "by_hand"
     RETAIN = "retain"

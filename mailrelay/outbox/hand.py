@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F
-
 from mailrelay.models import Delivery, Mailbox, Message, SendLog
-from mailrelay.outbox import clock, counters, follow
+from mailrelay.outbox import clock, follow
 from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
@@ -87,8 +85,7 @@ def _move(
             moved += 1
             text = f"{word} {by(*person)}."
             if columns["state"] == State.QUEUED and _may_have_been_sent(row):
-                Delivery.objects.filter(pk=row.pk).update(copies=F("copies") + 1)
-                counters.add(counters.SECOND_COPIES)
+                Delivery.objects.filter(pk=row.pk).update(copy_allowed=True)
                 text = f"{text} {SECOND}"
             follow.note(row, text, now, person[0])
             Mailbox.objects.filter(pk=row.mailbox_id).update(wake_at=now)
@@ -110,7 +107,8 @@ def refuse_without_content(message_id: UUID) -> None:
 def _move_one(row: Delivery, columns: Mapping[str, object]) -> bool:
     """Move one delivery, unless a worker was quicker."""
     mine = Delivery.objects.filter(pk=row.pk, state=row.state, token=row.token)
-    return bool(mine.update(token=None, leased_until=None, next_attempt_at=None, **columns))
+    nothing = {"token": None, "leased_until": None, "next_attempt_at": None, "copy_allowed": False}
+    return bool(mine.update(**nothing, **columns))
 
 
 def _may_have_been_sent(row: Delivery) -> bool:

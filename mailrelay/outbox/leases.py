@@ -24,7 +24,7 @@ from mailrelay.outbox.claim import RESERVATION
 from mailrelay.outbox.errors import LeaseLostError, OutboxError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Outcome, Reason, Route, State
+from mailrelay.vocabulary import Outcome, Reason, Route, SentItems, State
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ LEASE = """
     WHERE id = %s AND token = %s AND state = 'reserved'
 """
 BEGIN = """
-    UPDATE mailrelay_delivery SET leased_until = %s, crashes = 0
+    UPDATE mailrelay_delivery SET leased_until = %s, crashes = 0, copy_allowed = FALSE
     WHERE id = %s AND token = %s AND state = 'sending' AND NOT EXISTS (
         SELECT 1 FROM mailrelay_mailbox mailbox
         WHERE mailbox.id = mailrelay_delivery.mailbox_id AND mailbox.paused_until > %s
@@ -64,6 +64,7 @@ BEGIN = """
 _begun = Insert(
     SendLog,
     *("message_id", "delivery_id", "number", "route", "started_at", "client_request_id", "size", "worker"),
+    "copy_due_at",
 )
 
 
@@ -157,9 +158,12 @@ def begin(delivery: Delivery, size: int, route: Route = Route.MIME, *, second_co
         if second_copy:
             Delivery.objects.filter(pk=delivery.pk).update(copies=F("copies") + 1)
             counters.add(counters.SECOND_COPIES)
-            follow.note(delivery, "Sent again by the sender's policy: this may be a second copy.", now)
+            whose = "by hand" if delivery.copy_allowed else "by the sender's policy"
+            follow.note(delivery, f"Sent again {whose}: this may be a second copy.", now)
         ids = (delivery.message_id, delivery.pk, delivery.claims)
-        return _begun.one(*ids, route, now, client_request_id, size, counters.process_name()), now
+        copy_due_at = now if delivery.sender.sent_items == SentItems.REMOVE else None
+        facts = (route, now, client_request_id, size, counters.process_name(), copy_due_at)
+        return _begun.one(*ids, *facts), now
 
     begun = write(Move.BEGIN, run)
     if begun is None:

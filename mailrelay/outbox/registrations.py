@@ -10,15 +10,13 @@ from datetime import date, datetime
 
 from django.db.models import F, QuerySet
 
-from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
+from mailrelay.models import AppRegistration, Mailbox, SenderConfig
 from mailrelay.models.encrypted import WrongFieldKeyError
-from mailrelay.outbox import clock
+from mailrelay.outbox import clock, rehouse
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import CredentialKind, Reason, State
+from mailrelay.vocabulary import CredentialKind, Reason
 
-#: Deliveries that nobody has in hand, and that still want to be sent.
-WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
 #: What a new version of a credential changes in its row; the caller's other edits of the object stay.
 RENEWED = ("version", "token_refused", "token_error", "retry_at")
 #: The columns of the newer proof when there is none, and those of the older.
@@ -182,8 +180,7 @@ def follow_mailbox(sender: SenderConfig) -> int:
     """Let the mail of `sender` that waits go through the mailbox that it has now; return the deliveries."""
 
     def run() -> int:
-        waiting = Delivery.objects.filter(sender=sender, state__in=WAITING)
-        moved = waiting.exclude(mailbox=sender.mailbox_id).update(mailbox=sender.mailbox_id)
+        moved = rehouse.follow(sender)
         if moved:
             _try_now(Mailbox.objects.filter(pk=sender.mailbox_id))
         return moved

@@ -204,7 +204,8 @@ def _failing(now: datetime) -> QuerySet[AppRegistration]:
 def _probes(owner: ManagedBy, now: datetime) -> list[int]:
     """Choose one mailbox with mail of each failing registration whose next probe is due."""
     owned = Q(registration__managed_by=ManagedBy.ENVIRONMENT)
-    going = Delivery.objects.filter(mailbox=OuterRef("pk"), sender__paused_at__isnull=True)
+    sending = Q(sender__paused_at__isnull=True, sender__active=True)
+    going = Delivery.objects.filter(sending, mailbox=OuterRef("pk"))
     waiting = going.filter(Q(state=State.QUEUED) | Q(state=State.HELD, reason__in=stoppage.REASONS))
     # What waits for something of its own, a bucket or a pause, has nothing to probe with yet.
     boxes = Mailbox.objects.filter(Q(wake_at__isnull=True) | Q(wake_at__lte=now))

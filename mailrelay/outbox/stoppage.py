@@ -142,10 +142,10 @@ def _why_it_rests(sender: SenderConfig) -> tuple[Reason, str]:
     return Reason.SENDER_PAUSED, f"{why} Resume it to send this mail, or cancel it."
 
 
-def hold_paused(delivery_id: int, now: datetime) -> bool:
-    """Hold a queued delivery whose sender is paused, in the caller's transaction; whether it was such."""
+def hold_resting(delivery_id: int, now: datetime) -> bool:
+    """Hold a queued delivery if its sender is off or paused, in the caller's transaction; whether it is."""
     rows = Delivery.objects.filter(pk=delivery_id, state=State.QUEUED)
-    row = rows.filter(sender__paused_at__isnull=False).select_related("sender").first()
+    row = rows.exclude(sender__active=True, sender__paused_at__isnull=True).select_related("sender").first()
     if row is None:
         return False
     reason, text = _why_it_rests(row.sender)

@@ -30,6 +30,8 @@ class Sender:
     large_mail: LargeMail = LargeMail.OFF
     #: Whether its registration may write drafts in the mailbox; None is not known.
     can_draft: bool | None = None
+    #: Whether To, Cc and Bcc say who gets its mail, and not the envelope.
+    headers_rule: bool = False
 
     @property
     def large(self) -> bool:

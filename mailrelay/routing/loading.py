@@ -52,6 +52,7 @@ def _sender(row: SenderConfig) -> Sender:
         max_size=row.mailbox.max_message_size,
         large_mail=LargeMail(row.large_mail),
         can_draft=row.mailbox.can_draft,
+        headers_rule=row.headers_rule,
     )
 
 

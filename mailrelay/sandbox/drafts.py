@@ -130,6 +130,9 @@ async def change(call: Call) -> Answer:
 
 
 async def delete(call: Call) -> Answer:
+    """DELETE a draft, or what was sent by its id in Sent Items."""
+    if call.sandbox.store.drop_sent(owner(call).id, call.params["message"]):
+        return Answer(204, "applied")
     call.sandbox.store.drop_draft(find(call))
     return Answer(204, "applied")
 

@@ -87,6 +87,7 @@ class Item:
             "internetMessageId": self.message_id,
             "subject": self.subject,
             "isDraft": False,
+            "createdDateTime": iso(self.visible_at),
             "sentDateTime": iso(self.visible_at),
             "receivedDateTime": iso(self.visible_at),
             "from": {"emailAddress": {"address": self.sender}},
@@ -133,6 +134,16 @@ class Store:
         self._closed.append(draft.immutable_id)
         if len(self._closed) > SENT_ITEMS:
             self.drafts.pop(self._closed.popleft(), None)
+
+    def drop_sent(self, mailbox_id: str, item_id: str) -> bool:
+        """Remove a message from Sent Items; False when it is not there."""
+        items, now = self.sent[mailbox_id], time.time()
+        found = next((item for item in items if item.id == item_id and item.visible_at <= now), None)
+        if found is None:
+            return False
+        items.remove(found)
+        self.drafts.pop(found.immutable_id, None)
+        return True
 
     def open_drafts(self) -> int:
         return sum(key == draft.id for key, draft in self.drafts.items())

@@ -99,7 +99,13 @@ class Content(Authentication):
         assert transaction.client is not None
         self.enter_commit()
         arrival = Arrival(
-            self.peer, transaction.client, transaction, spool, self.hostname, self.options.loop_token
+            self.peer,
+            transaction.client,
+            transaction,
+            spool,
+            self.hostname,
+            self.options.loop_token,
+            max_recipients=self.options.max_recipients,
         )
         try:
             reply = self._dropped(spool) or self._refused_ends(spool, bare=bare)

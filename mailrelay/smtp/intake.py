@@ -34,6 +34,8 @@ class Arrival:
     hostname: str
     loop_token: str = ""
     repeat: Repeat | None = None
+    #: Recipients that a header may name where it rules.
+    max_recipients: int = 1000
 
     @property
     def client_key(self) -> str:
@@ -66,11 +68,18 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     full = policy.backlogged(directory, resolved.sender, resolved.mailbox_address, arrival.client_key)
     if full is not None:
         return full
-    submission = _submission(arrival, headers, resolved)
+    recipients = policy.recipients(
+        resolved, arrival.client, headers, arrival.transaction.recipients, arrival.max_recipients
+    )
+    if isinstance(recipients, Reply):
+        return recipients
+    submission = _submission(arrival, headers, resolved, recipients)
     return routed(arrival.spool, headers, submission, resolved)
 
 
-def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) -> Submission:
+def _submission(
+    arrival: Arrival, headers: HeaderBlock, resolved: Resolution, recipients: tuple[str, ...]
+) -> Submission:
     queue_id, now = new_queue_id(), datetime.now(UTC)
     peer, client, transaction = arrival.peer, arrival.client, arrival.transaction
     arrival.spool.trace(
@@ -92,7 +101,7 @@ def _submission(arrival: Arrival, headers: HeaderBlock, resolved: Resolution) ->
         client_address=peer.address[:64],
         client_name=peer.name[:255],
         mail_from=transaction.mail_from,
-        recipients=tuple(transaction.recipients),
+        recipients=recipients,
         header_from=storable(resolved.header_from),
         subject=storable(" ".join(decode_words(headers.get("Subject") or "").split()))[:500],
         message_id=_message_id(headers) or f"{queue_id.hex}@{arrival.hostname}",

@@ -1,8 +1,10 @@
 """Who may send what as whom: pure decisions, each a refusal with its reason or nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mailrelay.mime.envelope import named_recipients
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import Author, Identity, Refusal, author, refusal
 from mailrelay.mime.mailbox import format_address
@@ -99,6 +101,30 @@ def resolve(directory: Directory, client: Client, mail_from: str, headers: Heade
         return _refused_identity(reason, address, sender)
     own = identity.policy is FromPolicy.OWN_MAILBOX and address
     return Resolution(sender, identity, address, address if own else sender.mailbox_address)
+
+
+def recipients(
+    resolved: Resolution, client: Client, headers: HeaderBlock, envelope: Sequence[str], most: int
+) -> tuple[str, ...] | Reply:
+    """Return who gets a message: the envelope, or whom the header names where the sender lets that rule.
+
+    Whom a header names has to be allowed like a RCPT TO; `most` is how many it may name.
+    """
+    named = named_recipients(headers) if resolved.sender.headers_rule else []
+    if not named:
+        return tuple(envelope)
+    where = f"The header decides who gets mail of sender {resolved.sender.name}, and"
+    if len(named) > most:
+        return Reply(
+            f"554 5.5.3 {where} it names {len(named)} recipients; {most} are taken", "header-recipients"
+        )
+    if forbidden := next((address for address in named if not client.may_reach(address)), None):
+        return Reply(
+            f"550 5.7.1 {where} it names <{forbidden}>, to whom client {client.name} may not send: add the "
+            "address or its domain to the recipients of the client",
+            "client-recipient",
+        )
+    return tuple(named)
 
 
 def backlogged(directory: Directory, sender: Sender, mailbox_address: str, client_key: str) -> Reply | None:

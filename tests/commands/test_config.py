@@ -319,6 +319,37 @@ def test_what_is_exported_can_be_applied_and_changes_nothing(apply, run):
     assert plan(apply(exported)) == ["unchanged"] * 4
 
 
+TWO = WHOLE.replace(
+    "  from_policy: require\n",
+    "  from_policy: require\n  headers_rule: true\n  sent_items: remove\n  fallback: office\n"
+    "- {name: office, app: contoso, mailbox: office@contoso.test}\n",
+)
+
+
+def test_a_sender_falls_back_on_one_that_stands_below_it(apply, run):
+    assert "fallback nothing → office" in apply(TWO)
+    row = SenderConfig.objects.get(name="printers")
+    assert (row.fallback.name, row.headers_rule, row.sent_items) == ("office", True, "remove")
+
+    exported = run("config", "export")
+    assert set(plan(apply(exported))) == {"unchanged"}
+    apply(exported.replace("fallback: office", "fallback: ''"))
+    assert SenderConfig.objects.get(name="printers").fallback is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("fallback: office", "fallback: nobody", "senders[0].fallback: there is no sender named 'nobody'."),
+        ("fallback: office", "fallback: printers", "printers is the sender itself"),
+        ("office@contoso.test}", "office@contoso.test, fallback: printers}", "“office” in its turn"),
+        ("office@contoso.test}", "office@contoso.test, from_policy: own_mailbox}", "one mailbox"),
+    ],
+)
+def test_it_refuses_a_fallback_that_cannot_be_one(refused, old, new, sentence):
+    assert sentence in refused(TWO.replace(old, new))
+
+
 def test_export_reads_no_secret_and_leaves_the_environment_out(apply, run, sender):
     AppRegistration.objects.filter(name="contoso").update(managed_by=ManagedBy.ENVIRONMENT)
     SenderConfig.objects.update(managed_by=ManagedBy.ENVIRONMENT)

@@ -47,6 +47,7 @@ def sender_form(registration, **more):
         "from_policy": "rewrite",
         "uncertain_policy": "resend",
         "large_mail": "auto",
+        "sent_items": "keep",
     } | more
 
 
@@ -182,6 +183,34 @@ def test_a_wrong_sender_is_refused_with_a_sentence(browser, registration, change
     answer = browser.post(f"{ADMIN}senderconfig/add/", sender_form(registration) | change)
     assert sentence in errors(answer)
     assert SenderConfig.objects.count() == 1
+
+
+def test_a_sender_falls_back_on_another_and_not_in_a_circle(browser, registration):
+    first = make_sender(registration, "first", "first@x.test")
+    browser.post(f"{ADMIN}senderconfig/add/", sender_form(registration, fallback=first.pk, headers_rule="on"))
+    office = SenderConfig.objects.get(name="office")
+    assert (office.fallback, office.headers_rule, office.sent_items) == (first, True, "keep")
+    form = sender_form(registration, name="first", mailbox_address="first@x.test", fallback=office.pk)
+    answer = browser.post(f"{ADMIN}senderconfig/{first.pk}/change/", form)
+    assert "“office” falls back on “first” in its turn" in errors(answer)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"from_policy": "own_mailbox"},
+            "“office” falls back on this sender, which sends through the mailbox",
+        ),
+        ({"redirect_all_to": "test@x.test"}, "which does not redirect mail to the same address"),
+    ],
+)
+def test_what_others_fall_back_on_stays_fit_for_it(browser, registration, sender, change, sentence):
+    first = make_sender(registration, "first", "first@x.test")
+    SenderConfig.objects.filter(pk=sender.pk).update(fallback=first)
+    form = sender_form(registration, name="first", mailbox_address="first@x.test") | change
+    answer = browser.post(f"{ADMIN}senderconfig/{first.pk}/change/", form)
+    assert sentence in errors(answer)
 
 
 def test_the_environments_sender_gives_the_default_to_one_made_here(browser, registration):

@@ -134,11 +134,42 @@ def test_sending_again_what_graph_may_have_sent_is_counted_and_said(office, acti
 
     action(delivery.message_id, "ann")
 
-    assert fresh(delivery).copies == count(counters.SECOND_COPIES) == 1
+    assert fresh(delivery).copies == count(counters.SECOND_COPIES) == 0
     assert "may be a second copy" in timeline(delivery)
+    hand.hold(delivery.message_id, "ann")
+    action(delivery.message_id, "ann")
     office.later(2)
+    assert fresh(delivery).copies == count(counters.SECOND_COPIES) == 1
+    assert "Sent again by hand" in timeline(delivery)
     assert (fresh(delivery).state, delivery.reason) == (State.HELD, Reason.UNCERTAIN)
     assert len(office.delivered()) == 2
+
+
+def test_leave_for_a_second_copy_is_for_one_attempt(office):
+    office.mailbox.senders.update(uncertain_policy="hold")
+    office.sandbox.fault("sendMail", "accept_then_status", times=None)
+    delivery = office.one()
+    office.work()
+    for times in (1, 2):
+        hand.release(delivery.message_id, "ann")
+        office.later(86_400)
+        assert fresh(delivery).copies == count(counters.SECOND_COPIES) == times
+        assert (delivery.state, delivery.copy_allowed) == (State.HELD, False)
+    assert len(office.delivered()) == 3
+
+
+def test_leave_that_is_taken_back_counts_no_copy(office):
+    office.mailbox.senders.update(uncertain_policy="hold")
+    office.sandbox.fault("sendMail", "accept_then_status")
+    delivery = office.one()
+    office.work()
+
+    hand.release(delivery.message_id, "ann")
+    hand.cancel(delivery.message_id, "ann")
+    office.later(86_400)
+
+    assert (fresh(delivery).copies, delivery.copy_allowed) == (0, False)
+    assert len(office.delivered()) == 1
 
 
 def test_uncertain_mail_can_be_held_before_it_is_sent_again(office):

@@ -20,7 +20,7 @@ from tests.harness.processes import GatewayProcess, mail, send
 from tests.harness.stacks import Stack
 
 #: Points that ordinary mail does not pass in a short life of a process.
-RARE = ("withdraw", "by_hand", "hold", "age", "retain", "store_chunk", "give_back")
+RARE = ("withdraw", "by_hand", "hold", "age", "retain", "store_chunk", "give_back", "lend")
 POINTS = [point for point in failpoints.points() if not point.startswith(RARE)]
 
 

@@ -146,23 +146,6 @@ def test_it_lets_resent_fields_route_nobody():
     assert len(changes) == 2
 
 
-def test_it_lets_the_header_rule_when_told_so():
-    headers = block("To: a@example.org", "Bcc: b@example.org")
-
-    reconcile(headers, ["c@example.org"], headers_rule=True)
-
-    assert headers.as_bytes() == b"To: a@example.org\r\nBcc: b@example.org\r\n\r\n"
-
-
-@pytest.mark.parametrize("to", ["undisclosed-recipients:;", "Nobody", ""])
-def test_it_falls_back_on_the_envelope_when_the_header_names_nobody(to):
-    headers = block(f"To: {to}")
-
-    reconcile(headers, ["c@example.org"], headers_rule=True)
-
-    assert seen_by_us(headers) == {"c@example.org"}
-
-
 def test_it_passes_utf8_local_parts():
     headers = block("To: Jörg <jörg@bücher.example>")
 

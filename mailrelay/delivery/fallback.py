@@ -1,0 +1,68 @@
+"""A fallback sender: who sends mail while its own sender is held for a broken configuration.
+
+It goes with the From that the other's policy gives it; what that policy refuses stays where it is. It comes
+back when its own mailbox is mended, and one by one while that has to be tried again.
+"""
+
+from mailrelay.delivery.plan import identity_of
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.identity import refusal
+from mailrelay.models import Delivery, SenderConfig
+from mailrelay.outbox import content, lending, stoppage
+from mailrelay.outbox.lending import Way
+from mailrelay.routing import fallbacks
+from mailrelay.vocabulary import Route
+
+MENDED = "it sends its own mail again."
+PROBE = "whether it is mended is tried with this mail."
+NOBODY = "nobody else may send it now."
+
+
+def look() -> int:
+    """Move what is held to who stands in for its sender, and back; return how many deliveries moved."""
+    return sum(map(_lend, lending.stuck())) + sum(map(_return, lending.lent()))
+
+
+def _lend(delivery: Delivery) -> bool:
+    return _through_other(delivery, lending.home_of(delivery))
+
+
+def _return(delivery: Delivery) -> bool:
+    home = lending.home_of(delivery)
+    if not stoppage.of(home.mailbox):
+        return lending.move(delivery, home, MENDED)
+    if _rests(home.sender):
+        return lending.move(delivery, home, NOBODY)
+    if lending.wants_probe(home.mailbox):
+        return lending.move(delivery, home, PROBE)
+    return not _able(delivery.sender, delivery, home.sender) and (
+        _through_other(delivery, home) or lending.move(delivery, home, NOBODY)
+    )
+
+
+def _through_other(delivery: Delivery, home: Way) -> bool:
+    """Give a delivery to the first in the chain that may and can send it; False where there is none."""
+    for other in fallbacks.chain(home.sender):
+        if other.pk != delivery.sender_id and _able(other, delivery, home.sender):
+            why = f"that of its own sender “{home.sender.name}” is held. {stoppage.text_of(home.mailbox)}"
+            return lending.move(delivery, Way(other, other.mailbox), why)
+    return False
+
+
+def _rests(sender: SenderConfig) -> bool:
+    """Whether a person keeps a sender from sending."""
+    return not sender.active or sender.paused_at is not None
+
+
+def _able(other: SenderConfig, delivery: Delivery, owner: SenderConfig) -> bool:
+    box = other.mailbox
+    if _rests(other) or not box.registration.active or stoppage.of(box):
+        return False
+    if fallbacks.problem(owner, other):
+        return False
+    if delivery.recipient_count > box.recipients_per_message or delivery.size > box.max_message_size:
+        return False
+    if delivery.route == Route.LARGE and not other.sends_large(box):
+        return False
+    head = next(content.stream(delivery.message_id), None)
+    return head is not None and refusal(HeaderBlock.parse(head), identity_of(other, box.address)) is None
