@@ -1,7 +1,8 @@
 #!/bin/sh
-# Puts into .venv/tools/clients what tests/clients and tests/upstream need and no package installs beside the
-# others: nodemailer (npm), a plugin of pytest, and Exim, unpacked because Debian installs one mail server only.
-# Does nothing when that is done; says what stays away, which the tests then skip with the same reason.
+# Puts into .venv/tools/clients what tests/clients, tests/browser and tests/upstream need and no package installs
+# beside the others: nodemailer and axe-core (npm), a plugin of pytest, and Exim, unpacked because Debian installs
+# one mail server only. Does nothing when that is done; says what stays away, which the tests then skip with the
+# same reason.
 set -eu
 cd "$(dirname "$0")/.."
 folder=.venv/tools/clients
@@ -21,7 +22,7 @@ if command -v npm >/dev/null; then
     cp tests/clients/programs/package.json tests/clients/programs/package-lock.json $folder/node/
     (cd $folder/node && npm ci --ignore-scripts --no-fund --no-audit --loglevel error)
 else
-    echo "npm is not here: nodemailer is not tried. On Debian: apt install npm" >&2
+    echo "npm is not here: neither nodemailer nor accessibility is tried. On Debian: apt install npm" >&2
     complete=""
 fi
 
