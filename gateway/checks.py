@@ -26,6 +26,9 @@ CREDENTIALS = (
 )
 
 
+SIGN_IN = ("WEB_OIDC_TENANT_ID", "WEB_OIDC_CLIENT_ID", "WEB_OIDC_CLIENT_SECRET")
+
+
 @register(TAG)
 def variables(**_: Any) -> list[CheckMessage]:
     """Report every variable that could not be used as it stands."""
@@ -55,6 +58,30 @@ def sender(**_: Any) -> list[CheckMessage]:
             f"{' and '.join(missing)} must be set, since {' and '.join(given)} is.",
             hint="The environment's sender needs tenant, application, mailbox and one credential.",
             id="gateway.E005",
+        )
+    ]
+
+
+@register(TAG)
+def sign_in(**_: Any) -> list[CheckMessage]:
+    """Report a sign-in with Entra ID that is set by half, and a web that nobody could sign in to."""
+    given = [name for name in SIGN_IN if getattr(settings, name)]
+    missing = [name for name in SIGN_IN if not getattr(settings, name)]
+    if given and missing:
+        return [
+            Error(
+                f"{' and '.join(missing)} must be set, since {' and '.join(given)} is.",
+                hint="Sign-in with Entra ID needs the three of them; docs/install-entra.md has the steps.",
+                id="gateway.E024",
+            )
+        ]
+    if settings.WEB_LOCAL_LOGIN or given:
+        return []
+    return [
+        Error(
+            "WEB_LOCAL_LOGIN is false and there is no sign-in with Entra ID: nobody could sign in.",
+            hint="Set WEB_OIDC_TENANT_ID, WEB_OIDC_CLIENT_ID and WEB_OIDC_CLIENT_SECRET, or leave it true.",
+            id="gateway.E025",
         )
     ]
 

@@ -382,6 +382,28 @@ WEB_TRUSTED_PROXIES: tuple[Network, ...] = ENV.parsed(
 WEB_SESSION_HOURS = ENV.integer(
     "WEB_SESSION_HOURS", 12, help="Hours after which a person has to sign in again", at_least=1
 )
+WEB_OIDC_TENANT_ID = ENV.parsed(
+    "WEB_OIDC_TENANT_ID",
+    "",
+    texts.identifier,
+    kind="text",
+    help="Directory whose people sign in to the admin with Entra ID; their app roles are their groups",
+    fallback="",
+)
+WEB_OIDC_CLIENT_ID = ENV.parsed(
+    "WEB_OIDC_CLIENT_ID",
+    "",
+    texts.identifier,
+    kind="text",
+    help="Application (client) id of the app registration for sign-in: another than the one that sends mail",
+    fallback="",
+)
+WEB_OIDC_CLIENT_SECRET = ENV.secret("WEB_OIDC_CLIENT_SECRET", help="Client secret of that app registration")
+WEB_LOCAL_LOGIN = ENV.flag(
+    "WEB_LOCAL_LOGIN",
+    True,
+    help="Accounts with a password may sign in; false leaves Entra ID as the only way",
+)
 LOG_LEVEL = ENV.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), help="How much is logged")
 LOG_FORMAT = ENV.choice("LOG_FORMAT", "text", ("text", "json"), help="Shape of the log lines on stderr")
 DJANGO_SUPERUSER_USERNAME = ENV.text(
@@ -437,7 +459,10 @@ WHITENOISE_USE_FINDERS = True
 warnings.filterwarnings("ignore", message="No directory at")
 # Django's default PBKDF2 takes 0.7 s of CPU a login; scrypt at 16 MiB takes 50 ms.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
-AUTHENTICATION_BACKENDS = ["mailrelay.console.throttle.ThrottledBackend"]
+AUTHENTICATION_BACKENDS = [
+    *(["mailrelay.console.throttle.ThrottledBackend"] if WEB_LOCAL_LOGIN else []),
+    "mailrelay.console.entra_sign_in.EntraBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

@@ -149,6 +149,22 @@ class AlertAdmin(ModelAdmin[Alert]):
     sortable_by = ()
     list_display_links = None
     list_per_page = 50
+    actions = None
+    show_facets = admin.ShowFacets.NEVER
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - the gateway finds them
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Alert | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Alert | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Alerts", **(extra_context or {})})
 
     @admin.display(description="what")
     def matter(self, row: Alert) -> SafeString:

@@ -12,9 +12,9 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from mailrelay.console.cells import badge, relative, two_lines
-from mailrelay.console.generic import ModelAdmin, ModelForm
+from mailrelay.console.generic import ModelAdmin, ModelChoiceField, ModelForm
 from mailrelay.console.site import site
-from mailrelay.models import ApiToken
+from mailrelay.models import ApiToken, SmtpClient
 from mailrelay.models.tokens import digest
 from mailrelay.outbox import clock
 from mailrelay.vocabulary import Scope
@@ -30,6 +30,20 @@ SCOPES = (
 class TokenForm(ModelForm[ApiToken]):
     scopes = forms.MultipleChoiceField(
         choices=SCOPES, widget=forms.CheckboxSelectMultiple, initial=[Scope.READ]
+    )
+    client = ModelChoiceField(
+        SmtpClient.objects.order_by("name"),
+        required=False,
+        empty_label="none",
+        label="SMTP client",
+        help_text="Whose rules hold for what it submits: From, recipients, sizes, rates, networks.",
+    )
+    expires_at = forms.DateTimeField(
+        required=False,
+        label="Expires (UTC)",
+        help_text="From then on it is refused. Empty is never.",
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
 
     class Meta:
@@ -62,6 +76,13 @@ class TokenAdmin(ModelAdmin[ApiToken]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         return super().get_queryset(request).select_related("client")
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        # One way to save: three buttons that differ by where one lands are two too many.
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="may")
     def may(self, row: ApiToken) -> SafeString:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
-from mailrelay.console import second_factor
+from mailrelay.console import entra_sign_in, second_factor
 
 #: The screens in the order in which people need them, with what each is for.
 SCREENS = {
@@ -47,8 +48,17 @@ class GatewayAdminSite(AdminSite):
         return super().index(request, more)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        own = path("second-factor/", self.admin_view(second_factor.page), name="second_factor")
-        return [own, *super().get_urls()]
+        own = [
+            path("second-factor/", self.admin_view(second_factor.page), name="second_factor"),
+            path("entra/", entra_sign_in.go, name="entra"),
+            path("entra/back/", entra_sign_in.back, name="entra_back"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Offer the ways to sign in that the settings have."""
+        ways = {"by_entra": entra_sign_in.configured(), "by_password": settings.WEB_LOCAL_LOGIN}
+        return super().login(request, {**ways, **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Put the screens into one list, in the order of SCREENS, each with its description."""

@@ -79,7 +79,7 @@ class _Response:
             raise _NoAnswerError
 
 
-class _Transport:
+class Transport:
     """msal's `http_client` over our session; remembers the last reply, from which errors are judged."""
 
     def __init__(self, session: GraphSession) -> None:
@@ -140,7 +140,7 @@ def _by_either(newer: Credential, older: Credential, session: GraphSession, clai
 
 
 def _acquire(credential: Credential, session: GraphSession, claims: str | None) -> Token:
-    transport = _Transport(session)
+    transport = Transport(session)
     before = time.time()
     try:
         result = _ways[credential.kind](credential, transport, claims)
@@ -164,7 +164,7 @@ def _verdict(credential: Credential, last: Reply | None) -> Verdict:
     return verdict_of_token_error(last, credential)
 
 
-def _application(credential: Credential, transport: _Transport, proof: Any, claims: str | None) -> Any:
+def _application(credential: Credential, transport: Transport, proof: Any, claims: str | None) -> Any:
     if not credential.authority_host.startswith("https://"):
         raise _LocalError(f"its authority host is {credential.authority_host or 'not set'}, not an https URL")
     application = msal.ConfidentialClientApplication(
@@ -178,13 +178,13 @@ def _application(credential: Credential, transport: _Transport, proof: Any, clai
     return application.acquire_token_for_client([credential.scope], claims_challenge=claims)
 
 
-def _by_secret(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+def _by_secret(credential: Credential, transport: Transport, claims: str | None) -> Any:
     if not credential.secret:
         raise _LocalError("its client secret is not set")
     return _application(credential, transport, credential.secret, claims)
 
 
-def _by_certificate(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+def _by_certificate(credential: Credential, transport: Transport, claims: str | None) -> Any:
     # Here, since these parts of cryptography cost memory that no other kind of credential needs.
     from mailrelay.graph.certificates import CertificateError, client_certificate
 
@@ -195,7 +195,7 @@ def _by_certificate(credential: Credential, transport: _Transport, claims: str |
     return _application(credential, transport, proof, claims)
 
 
-def _by_federation(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+def _by_federation(credential: Credential, transport: Transport, claims: str | None) -> Any:
     problems: list[str] = []
 
     def assertion() -> str:
@@ -213,7 +213,7 @@ def _by_federation(credential: Credential, transport: _Transport, claims: str | 
             raise _LocalError(problems[0]) from None
 
 
-def _by_managed_identity(credential: Credential, transport: _Transport, claims: str | None) -> Any:
+def _by_managed_identity(credential: Credential, transport: Transport, claims: str | None) -> Any:
     identity = (
         msal.UserAssignedManagedIdentity(client_id=credential.client_id)
         if credential.client_id
@@ -223,7 +223,7 @@ def _by_managed_identity(credential: Credential, transport: _Transport, claims: 
     return client.acquire_token_for_client(resource=credential.resource, claims_challenge=claims)
 
 
-_ways: dict[CredentialKind, Callable[[Credential, _Transport, str | None], Any]] = {
+_ways: dict[CredentialKind, Callable[[Credential, Transport, str | None], Any]] = {
     CredentialKind.SECRET: _by_secret,
     CredentialKind.CERTIFICATE: _by_certificate,
     CredentialKind.FEDERATED: _by_federation,

@@ -6,7 +6,7 @@ from mailrelay.models.clients import Refusal, SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker
 from mailrelay.models.inboxes import Inbox, NonDelivery
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
-from mailrelay.models.people import AuditEvent, LoginBucket, SecondFactor
+from mailrelay.models.people import AuditEvent, EntraAccount, LoginBucket, SecondFactor
 from mailrelay.models.senders import AppRegistration, Mailbox, SenderConfig
 from mailrelay.models.tokens import ApiToken, SubmissionKey
 
@@ -20,6 +20,7 @@ __all__ = [
     "ContentChunk",
     "Counter",
     "Delivery",
+    "EntraAccount",
     "HourlyTotal",
     "Inbox",
     "Lease",

@@ -83,3 +83,18 @@ class SecondFactor(models.Model):
 
     def __str__(self) -> str:
         return f"second factor of {self.user_id}"
+
+
+class EntraAccount(models.Model):
+    """Who an account is in Entra ID: ids that are never given to anybody else."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="entra")
+    tenant_id = models.CharField(max_length=64)
+    object_id = models.CharField(max_length=64)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=["tenant_id", "object_id"], name="account_of_object"),)
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id}/{self.object_id}"

@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from mailrelay.sandbox import signin
 from mailrelay.sandbox.assertions import BEARER, AssertionRefused, verify
 from mailrelay.sandbox.call import Answer, Call, ok
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us")
 CHINA_GRAPH = "microsoftgraph.chinacloudapi.cn"
+CODE = "authorization_code"
 DAY = 86_399  # seconds; managed identities get a day
 # AADSTS number: error, HTTP status, text. The statuses are common knowledge rather than documented, hence
 # behaviour.aadsts_status overrides them.
@@ -36,6 +38,7 @@ ERRORS: dict[int, tuple[str, int, str]] = {
     70011: ("invalid_scope", 400, "The provided value for the input parameter 'scope' is not valid."),
     500011: ("invalid_resource", 400, "The resource principal was not found in the tenant."),
     70003: ("unsupported_grant_type", 400, "The app requested an unsupported grant type."),
+    70008: ("invalid_grant", 400, "The provided authorization code or refresh token has expired."),
     900144: ("invalid_request", 400, "The request body must contain the parameter 'client_id'."),
     90055: ("temporarily_unavailable", 429, "Tenant request is throttled."),
     90006: ("temporarily_unavailable", 503, "External server retryable error."),
@@ -130,6 +133,8 @@ async def token(call: Call) -> Answer:
     try:
         tenant, app = _application(call, form)
         _authenticate(call, form, tenant, app)
+        if form["grant_type"] == CODE:
+            return _redeemed(call, form, tenant)
         audience = _audience(call, form)
     except Refused as refused:
         return refusal(call, refused.number)
@@ -147,6 +152,13 @@ async def token(call: Call) -> Answer:
     )
 
 
+def _redeemed(call: Call, form: dict[str, str], tenant: str) -> Answer:
+    answer = signin.redeem(call, form, tenant)
+    if answer is None:
+        raise Refused(70008)
+    return ok(answer, decision="issued", headers={"Cache-Control": "no-store, no-cache"})
+
+
 def _application(call: Call, form: dict[str, str]) -> tuple[str, App]:
     tenant = call.sandbox.world.tenant_id(call.params["tenant"])
     if tenant is None:
@@ -156,7 +168,7 @@ def _application(call: Call, form: dict[str, str]) -> tuple[str, App]:
     app = call.sandbox.world.apps.get(call.app_id)
     if app is None or app.tenant != tenant:
         raise Refused(700016)
-    if form.get("grant_type") != "client_credentials":
+    if form.get("grant_type") not in {"client_credentials", CODE}:
         raise Refused(70003)
     return tenant, app
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
-from mailrelay.sandbox import drafts, entra, faults, folders, graph_api, uploads
+from mailrelay.sandbox import drafts, entra, faults, folders, graph_api, signin, uploads
 from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
 from mailrelay.sandbox.permissions import READ, READ_WHOLE, SEND, WRITE
 from mailrelay.sandbox.sendmail import send_mail
@@ -67,6 +67,7 @@ UPLOAD = [
     route("DELETE", SESSION, "upload", uploads.cancel),
 ]
 ENTRA = [
+    route("GET", r"/(?P<tenant>[^/]+)/oauth2/v2\.0/authorize", "discovery", signin.authorise),
     route("POST", r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token", "token", entra.token),
     route(
         "GET",

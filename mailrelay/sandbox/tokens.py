@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+if TYPE_CHECKING:
+    from mailrelay.sandbox.signin import Code
 
 KEY_ID = "sandbox"
 
@@ -35,6 +39,11 @@ class Tokens:
         self._revoked_before = 0.0
         self._used_assertions: dict[str, float] = {}
         self.issued = 0
+        #: What people came back with and no application has shown yet.
+        self.codes: dict[str, Code] = {}
+
+    def sign(self, claims: dict[str, object]) -> str:
+        return jwt.encode(claims, self._key, "RS256", {"kid": KEY_ID})
 
     def issue(self, app: str, tenant: str, roles: list[str], audience: str, lifetime: int) -> str:
         now = int(time.time())
@@ -55,7 +64,7 @@ class Tokens:
         if roles:  # under RBAC for Applications the claim is missing, not empty
             claims["roles"] = roles
         self.issued += 1
-        token = jwt.encode(claims, self._key, "RS256", {"kid": KEY_ID})
+        token = self.sign(claims)
         self._seen[token] = Grant(app, tenant, frozenset(roles), now + lifetime)
         return token
 
@@ -95,6 +104,7 @@ class Tokens:
     def clear(self) -> None:
         self._seen.clear()
         self._used_assertions.clear()
+        self.codes.clear()
         self.issued = 0
 
     def public_jwk(self) -> dict[str, object]:

@@ -16,6 +16,7 @@ SECOND_TENANT = "44444444-4444-4444-4444-444444444444"
 CLIENT = "22222222-2222-2222-2222-222222222222"
 SECOND_CLIENT = "33333333-3333-3333-3333-333333333333"
 FABRIKAM_CLIENT = "55555555-5555-5555-5555-555555555555"
+SIGN_IN_CLIENT = "77777777-7777-7777-7777-777777777777"
 RBAC_CLIENT = "66666666-6666-6666-6666-666666666666"
 MEBIBYTE = 1024 * 1024
 
@@ -52,6 +53,8 @@ class App:
     roles: list[str] = field(default_factory=list)  # consented in Entra, hence in the token
     rbac: dict[str, list[str]] = field(default_factory=dict)  # role to mailboxes ("*": all), never in it
     token_lifetime: int = 0  # seconds; 0 takes behaviour.token_lifetime
+    redirect_uris: list[str] = field(default_factory=list)  # where people who sign in may come back to
+    people: list[dict[str, str]] = field(default_factory=list)  # oid, preferred_username, name, roles (words)
 
 
 @dataclass
@@ -263,6 +266,21 @@ def default_document() -> dict[str, Any]:
                 "name": "Gateway, RBAC for Applications",
                 "secrets": ["sandbox-secret-rbac"],
                 "rbac": {"Mail.Send": ["gateway@contoso.test", "shared@contoso.test"]},
+            },
+            SIGN_IN_CLIENT: {
+                "tenant": TENANT,
+                "name": "Gateway, sign-in",
+                "secrets": ["sandbox-secret-sign-in"],
+                "redirect_uris": ["http://localhost"],
+                "people": [
+                    {
+                        "oid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"mailto:{name}@contoso.test")),
+                        "preferred_username": f"{name}@contoso.test",
+                        "name": name.capitalize(),
+                        "roles": roles,
+                    }
+                    for name, roles in (("ada", "administrator"), ("otto", "operator"), ("nina", ""))
+                ],
             },
             FABRIKAM_CLIENT: {
                 "tenant": SECOND_TENANT,

@@ -1,13 +1,13 @@
 """Tokens open what their scopes say, for as long and as fast as they may."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
 
 from mailrelay.api.pace import Pace
-from mailrelay.models import ApiToken, AuditEvent, Message
+from mailrelay.models import ApiToken, AuditEvent, Message, SmtpClient
 from mailrelay.vocabulary import State
 from tests.api.shapes import conforms, schema_of
 from tests.api.tokens import API, ask, make_token
@@ -30,6 +30,14 @@ def test_a_token_is_shown_once_and_kept_as_a_digest(browser):
     assert all(page.status_code == 200 and token not in page.content.decode() for page in pages)
     assert not AuditEvent.objects.filter(detail__contains=token).exists()
     assert ask(token, "messages").status_code == 200
+
+
+def test_a_token_is_given_its_end_and_its_client(browser):
+    printer = SmtpClient.objects.create(name="printer")
+    given = {**GIVEN, "scopes": ["submit"], "client": printer.pk, "expires_at": "2031-05-01T12:30"}
+    assert browser.post(ADD, given).status_code == 200
+    row = ApiToken.objects.get()
+    assert (row.client, row.expires_at) == (printer, datetime(2031, 5, 1, 12, 30, tzinfo=UTC))
 
 
 def test_a_token_that_submits_names_its_client(browser):
