@@ -80,7 +80,7 @@ class AllowAddressForm(AllowForm):
         network, client = self.cleaned_data["network"], self.cleaned_data["client"]
         row = client or SmtpClient(name=self.cleaned_data["name"])
         row.networks = "\n".join(dict.fromkeys([*row.networks.split(), network]))
-        row.save(**({"update_fields": ["networks"]} if row.pk else {}))
+        row.save(update_fields=["networks"] if row.pk else None)
         return row
 
 
@@ -160,7 +160,8 @@ class RefusalAdmin(ModelAdmin[Refusal]):
         if form.is_valid():
             client = form.save()
             Refusal.objects.filter(pk=row.pk).delete()
-            self.log_change(request, client, f"Allowed {', '.join(_words(form))}")
+            # The entry is the client's, whose history it belongs to.
+            self.log_change(request, client, f"Allowed {', '.join(_words(form))}")  # type: ignore[arg-type]
             messages.success(request, f"“{client.name}” may, from the next few seconds on.")
             return HttpResponseRedirect(reverse("admin:mailrelay_smtpclient_change", args=[client.pk]))
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Allow"}

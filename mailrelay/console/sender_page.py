@@ -68,7 +68,7 @@ class Use:
 class SenderPage:
     """The page of one sender for one person, who may do what it offers; `log` writes the history."""
 
-    def __init__(self, sender: SenderConfig, request: HttpRequest, log: Callable[[str], None]) -> None:
+    def __init__(self, sender: SenderConfig, request: HttpRequest, log: Callable[[str], object]) -> None:
         self.sender, self.request, self._log = sender, request, log
         self._steps = {"test": self._test, "pause": self._pause, "resume": self._resume, "probe": self._probe}
 
@@ -90,7 +90,9 @@ class SenderPage:
             ),
             "may_operate": may_operate,
             "limits": list(_uses(sender.mailbox)),
-            "test_form": TestForm(initial={"wish": new_queue_id(), "recipient": self.request.user.email}),
+            "test_form": TestForm(
+                initial={"wish": new_queue_id(), "recipient": getattr(self.request.user, "email", "")}
+            ),
             "pause_form": PauseForm(),
             "test": self._tested(),
             "again": AGAIN,
@@ -172,10 +174,12 @@ class SenderPage:
         hidden = (f"mailbox__registration__{name}" for name in _secrets())
         part = parts.defer(*hidden).order_by("pk").first()
         words = state_words(message.state)
+        next_up = outlook.of(part, now) if part is not None else None
         return {
             "message": message,
             "badge": cells.badge(words.title, words.tone),
-            "outlook": outlook.of(part, now) if part is not None else None,
+            "outlook": next_up,
+            "when": cells.moment(next_up.at, now) if next_up and next_up.at else "",
             "attempts": [_attempt(row) for row in SendLog.objects.filter(message=message).order_by("pk")],
             "decided": message.state in DECIDED,
             "link": reverse("admin:mailrelay_message_change", args=[message.pk]),

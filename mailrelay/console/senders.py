@@ -226,7 +226,7 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.work_view)
-        return [path("<int:pk>/work/", view, name="senderconfig_work"), *super().get_urls()]
+        return [path("<int:pk>/at-work/", view, name="senderconfig_work"), *super().get_urls()]
 
     def work_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the sender at work; whoever may act on messages may test, ask Microsoft, pause and resume."""

@@ -191,7 +191,7 @@ def test_each_figure_of_a_sender_leads_to_what_is_behind_it(browser, sender, now
         succeeded_at=now, failures=1, pause_text="Too many requests.", paused_until=now + timedelta(minutes=3)
     )
     shown = browser.get("/admin/").content.decode()
-    work, box = f"/admin/mailrelay/senderconfig/{sender.pk}/work/", f"mailbox/{sender.mailbox_id}/change/"
+    work, box = f"/admin/mailrelay/senderconfig/{sender.pk}/at-work/", f"mailbox/{sender.mailbox_id}/change/"
     listed = f"/admin/mailrelay/message/?state={{}}&amp;sender={sender.pk}"
     for link, text in (
         (work, "office"),

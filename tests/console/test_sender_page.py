@@ -41,7 +41,7 @@ def office(db, microsoft, monkeypatch):
 
 @pytest.fixture
 def page(office):
-    return f"/admin/mailrelay/senderconfig/{office.pk}/work/"
+    return f"/admin/mailrelay/senderconfig/{office.pk}/at-work/"
 
 
 def person(role) -> Client:
