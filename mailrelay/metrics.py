@@ -26,6 +26,12 @@ GRAPH_ANSWERS = Counter(
 GRAPH_SECONDS = Histogram(
     "graph_smtp_graph_seconds", "Duration of requests to Graph", buckets=(*SECONDS, 30.0, 60.0, 120.0)
 )
+DELIVERY_SECONDS = Histogram(
+    "graph_smtp_delivery_seconds",
+    "From the 250, or from being released, until Graph took the mail",
+    buckets=(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0),
+)
+ATTEMPTS = Counter("graph_smtp_attempts", "Attempts by sender and outcome", ["sender", "outcome"])
 PUBLISH_FAILURES = Counter("graph_smtp_publish_failures", "Tasks that the broker did not take in time")
 WRITER_BATCH = Histogram(
     "graph_smtp_writer_batch", "Writes that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils import timezone
 
-from mailrelay import tracing
+from mailrelay import metrics, tracing
 from mailrelay.delivery import large, reconcile, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
@@ -137,6 +138,7 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         "attempt %d: %s", attempt.number, result.outcome, extra={"message_id": delivery.message.queue_id}
     )
     reservations = _recorded(lambda: settle.settle(attempt, result))
+    _measured(delivery, result)
     if prepared.route is Route.MIME and result.outcome is Outcome.SENT:
         _learn(delivery, prepared.size)
     return reservations
@@ -148,6 +150,13 @@ def _learn(delivery: Delivery, size: int) -> None:
         overflow.was_taken(delivery.mailbox, size)
     except OutboxError:
         log.info("that Graph took %d bytes whole is not on record: the database is out of reach", size)
+
+
+def _measured(delivery: Delivery, result: Result) -> None:
+    metrics.ATTEMPTS.labels(sender=delivery.sender.name, outcome=result.outcome).inc()
+    if result.outcome is Outcome.SENT:
+        # This host's clock: the database's may have to be asked, and what is settled must not fail any more.
+        metrics.DELIVERY_SECONDS.observe(max(0.0, (timezone.now() - delivery.aged_from).total_seconds()))
 
 
 def _settled(delivery: Delivery, credential: Credential, found: Found) -> list[Reservation] | None:
