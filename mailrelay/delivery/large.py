@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from mailrelay.delivery import access, tokens
 from mailrelay.delivery.answers import counted, judged
 from mailrelay.delivery.plan import Plan
-from mailrelay.delivery.refusals import again, is_about_form, refused
+from mailrelay.delivery.refusals import TOO_SMALL, again, is_about_form, refused
 from mailrelay.delivery.results import inseparable, removed, result_of
 from mailrelay.graph import drafts, uploads
 from mailrelay.graph.answer import Answer
@@ -24,6 +24,7 @@ from mailrelay.graph.drafts import DraftState, File
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.graph.verdict import Verdict
+from mailrelay.mime.archive import Archive
 from mailrelay.mime.base64stream import Base64Body
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.leaves import LeafContent, LeafReader
@@ -47,9 +48,10 @@ TRIES = 4
 
 
 class _Ended(Exception):  # noqa: N818 - the end of an attempt, with what it came to
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Result, *, too_small: bool = False) -> None:
         super().__init__(result.sentence)
         self.result = result
+        self.too_small = too_small  # Graph opens no upload session for so little
 
 
 class _FormRefused(Exception):  # noqa: N818 - likewise
@@ -165,8 +167,26 @@ class _Attempt:
                 "attach a file",
             )
             return
+        try:
+            self._upload(file, reader)
+        except _Ended as ended:
+            if not ended.too_small:
+                raise
+            self._upload_archived(file, reader)
+
+    def _upload_archived(self, file: File, reader: LeafReader) -> None:
+        """Send a file that is too large for a request and too small for an upload: in a larger archive."""
+        archive = Archive(file.name, reader, file.size, drafts.SESSION_MINIMUM)
+        self._upload(File(f"{file.name}.zip", "application/zip", archive.size), archive)
+        settle.remark(
+            self.delivery,
+            f"Microsoft takes no file of {file.size} bytes: too many for one request, too few for an upload. "
+            "It travels in a ZIP archive, unchanged.",
+        )
+
+    def _upload(self, file: File, content: uploads.Content) -> None:
         uploader = uploads.Uploader(
-            self._caller(), file, reader, reopen=lambda: self._session(file), wait=self._wait
+            self._caller(), file, content, reopen=lambda: self._session(file), wait=self._wait
         )
         uploaded = uploader.run()
         if uploaded.breaks:
@@ -246,7 +266,7 @@ class _Attempt:
             return _FormRefused(answer.message or f"HTTP {answer.status}")
         if answer.status == 403:
             access.denied(self.delivery.mailbox)
-        return _Ended(refused(answer, what, fresh=fresh))
+        return _Ended(refused(answer, what, fresh=fresh), too_small=TOO_SMALL in answer.codes)
 
     def _rest(self, verdict: Verdict, wait: float) -> None:
         """Wait as Graph asks, and let nothing else through this mailbox meanwhile."""

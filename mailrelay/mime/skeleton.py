@@ -94,22 +94,24 @@ class Dissection:
 
     def parting(self, compose: Callable[[bytes], Composed]) -> tuple[set[int], Composed]:
         """What would be taken out, and the rest as composed; reads none of what is taken out."""
-        target = min(self.limit - MARGIN, AIM)
+        enough = self.limit - MARGIN
+        target = min(enough, AIM)
         for _ in range(TRIES):
-            removed = self._chosen(target)
+            removed = self._chosen(target, enough)
             mail = compose(self._skeleton(removed))
             if mail.size <= self.limit:
                 return removed, mail
             if len(removed) == len(self.removable):
                 break
-            target -= max(mail.size - self.limit, MARGIN)
+            excess = max(mail.size - self.limit, MARGIN)
+            target, enough = target - excess, enough - excess
         raise NotSeparableError(self._why())
 
-    def _chosen(self, target: int) -> set[int]:
-        """The largest parts, until what is left has `target` bytes at most."""
+    def _chosen(self, target: int, enough: int) -> set[int]:
+        """The largest parts, until what is left has `target` bytes at most; `enough` where they are many."""
         left, chosen = self.content.size, set[int]()
         for number in self.removable:
-            if left <= target:
+            if left <= target or (left <= enough and len(chosen) >= MOST_LEAVES):
                 break
             chosen.add(number)
             left -= self._length(number)
