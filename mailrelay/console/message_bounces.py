@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils.safestring import SafeString
 
 from mailrelay.console import cells
 from mailrelay.models import Inbox, Message, NonDelivery
 from mailrelay.outbox import clock
 
+#: What the badge of such a message says in place of its state, and its tone.
+BOUNCED_BADGE = ("Sent, bounced later", "bad")
 #: Recipients that the page lists.
 LISTED = 100
 OFF = (
@@ -27,6 +30,11 @@ class Bounces:
 
     failures: list[NonDelivery]
     sentence: str
+
+    @property
+    def badge(self) -> SafeString | None:
+        """What stands in place of the state; None where nothing bounced."""
+        return cells.badge(*BOUNCED_BADGE) if self.failures else None
 
 
 def of(message: Message, mailbox_id: int) -> Bounces:

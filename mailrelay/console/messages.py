@@ -10,7 +10,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -25,13 +25,14 @@ from mailrelay.console import (
     outlook,
 )
 from mailrelay.console.message_actions import ACTIONS, Action, Order
+from mailrelay.console.message_bounces import BOUNCED_BADGE
 from mailrelay.console.message_filters import BEFORE, FILTERS, criteria
 from mailrelay.console.message_page import DEFERRED, RELATED, MessagePage, page_of, shown_state, state_badge
 from mailrelay.console.message_questions import Question
 from mailrelay.console.message_search import HELP, REACH, Found, FoundPaginator, ReachPaginator, find
 from mailrelay.console.message_views import ContentViews
 from mailrelay.console.site import site
-from mailrelay.models import Delivery, Message, Recipient
+from mailrelay.models import Delivery, Message, NonDelivery, Recipient
 from mailrelay.outbox import clock
 from mailrelay.vocabulary import State
 
@@ -120,7 +121,9 @@ class MessageAdmin(ContentViews):
         first = Recipient.objects.filter(message=OuterRef("pk")).order_by("pk").values("address")[:1]
         parts = Delivery.objects.select_related(*RELATED).defer(*DEFERRED).order_by("pk")
         rows = super().get_queryset(request).select_related("sender", "client")
-        return rows.annotate(first_recipient=Subquery(first)).prefetch_related(Prefetch("deliveries", parts))
+        reports = NonDelivery.objects.filter(message=OuterRef("pk"))
+        rows = rows.annotate(first_recipient=Subquery(first), has_bounced=Exists(reports))
+        return rows.prefetch_related(Prefetch("deliveries", parts))
 
     def get_search_results(
         self,
@@ -146,13 +149,13 @@ class MessageAdmin(ContentViews):
         return cells.two_lines(row.subject or "(no subject)", way)
 
     @admin.display(description="state")
-    def standing(self, row: Message) -> SafeString:
+    def standing(self, row: Any) -> SafeString:
         deliveries = list(row.deliveries.all())
         pressing = next((part for part in deliveries if part.state == row.state), None)
         brief = outlook.of(pressing, clock.now()).brief if pressing else ""
         return format_html(
             "{}{}",
-            state_badge(shown_state(row, deliveries)),
+            cells.badge(*BOUNCED_BADGE) if row.has_bounced else state_badge(shown_state(row, deliveries)),
             format_html('<span class="second">{}</span>', brief) if brief else "",
         )
 

@@ -105,6 +105,9 @@ def test_the_page_says_who_did_not_get_it(browser, sender):
     text = browser.get(f"{LIST}{message.pk}/change/").content.decode()
     assert "Sent, bounced later" in text
     assert "<b>ann@example.org</b> 5.1.1 550 &lt;script&gt;" in text
+    badge = '<span class="badge bad">Sent, bounced later</span>'
+    assert badge in text
+    assert badge in browser.get(LIST).content.decode()
 
 
 @pytest.mark.django_db
