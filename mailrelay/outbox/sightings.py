@@ -45,6 +45,11 @@ def record(seen: Iterable[int], refused: Iterable[Refused]) -> None:
         write(Move.REGISTER, lambda: _record(clients, batch), durable=False)
 
 
+def prune() -> None:
+    """Forget what was not repeated for KEPT. Raises OutboxError."""
+    write(Move.REGISTER, lambda: _prune(clock.now()), durable=False)
+
+
 def _record(seen: list[int], refused: list[Refused]) -> None:
     now = clock.now()
     for client_id in seen:

@@ -1,5 +1,6 @@
 """Who comes to the door and what is refused, remembered for a moment and written down off the reply path."""
 
+import itertools
 import logging
 import threading
 
@@ -13,8 +14,9 @@ from mailrelay.smtp.replies import Reply, printable
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two batches.
+#: Seconds between two batches, and batches between two looks for what is old.
 INTERVAL = 10.0
+PRUNING = 360
 #: Pairs of address and rule that are remembered between two batches; what comes beyond is only logged.
 MOST = 500
 
@@ -70,14 +72,18 @@ class Recorder:
             self._thread.join(INTERVAL)
 
     def _run(self) -> None:
-        while not self._ended.wait(INTERVAL):
-            self._write()
-        self._write()
+        for number in itertools.count():
+            ended = self._ended.wait(INTERVAL)
+            self._write(prune=number % PRUNING == 0)
+            if ended:
+                break
         connection.close()
 
-    def _write(self) -> None:
+    def _write(self, *, prune: bool) -> None:
         try:
             sightings.record(*self._sightings.take())
+            if prune:
+                sightings.prune()
         except (DatabaseError, OutboxError) as error:
             recycle(error)
             log.warning("what was refused at the door could not be written down (%s)", error)

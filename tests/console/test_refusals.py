@@ -53,6 +53,15 @@ def test_the_table_stays_small_and_forgets_what_is_not_repeated(monkeypatch):
     ]
 
 
+def test_what_is_old_goes_though_nothing_new_comes():
+    refused()
+    Refusal.objects.update(last_at=clock.now() - sightings.KEPT - clock.seconds(1))
+
+    sightings.prune()
+
+    assert not Refusal.objects.exists()
+
+
 def test_a_burst_of_strangers_does_not_push_out_what_is_known():
     known = refused()
     crowd = [Refused(f"2001:db8::{n:x}", "client", "", "", STRANGER) for n in range(sightings.MOST_NEW * 3)]
@@ -151,13 +160,15 @@ def test_a_client_shows_when_it_was_seen_what_it_sent_and_what_was_refused(brows
 # --- From the door to the list -------------------------------------------------------------------------
 
 
-def test_what_the_listener_refuses_and_whom_it_serves_come_to_the_database(embedded):
-    manage(embedded.environment, "migrate", "--verbosity", "0")
+@pytest.mark.parametrize("installation", ["embedded", "on_redis"])
+def test_what_the_listener_refuses_and_whom_it_serves_come_to_the_database(request, installation):
+    stack = request.getfixturevalue(installation)
+    manage(stack.environment, "migrate", "--verbosity", "0")
     manage(
-        embedded.environment,
+        stack.environment,
         *("smtpclient", "add", "scanner", "--network", "127.0.0.1/32", "--from", "app@contoso.test"),
     )
-    listener = embedded.start()
+    listener = stack.listener().start()
 
     send(listener.smtp_port, mail(1))
     for _ in range(2):
@@ -166,6 +177,6 @@ def test_what_the_listener_refuses_and_whom_it_serves_come_to_the_database(embed
 
     found = "SELECT address, rule, client_name, mail_from, count FROM mailrelay_refusal"
     wanted = [("127.0.0.1", "client-from", "scanner", "else@contoso.test", 2)]
-    eventually(lambda: rows(embedded.environment, found) == wanted, 60, "the refusal")
+    eventually(lambda: rows(stack.environment, found) == wanted, 60, "the refusal")
     seen = "SELECT COUNT(*) FROM mailrelay_smtpclient WHERE seen_at IS NOT NULL"
-    assert rows(embedded.environment, seen) == [(1,)]
+    assert rows(stack.environment, seen) == [(1,)]
