@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway import database, keys, listeners, texts
 from gateway.env import Environment, Network, day, networks
+from gateway.fixed import *  # noqa: F403 - Django reads its settings from this module
 from mailrelay.clouds import ENDPOINTS
 from mailrelay.vocabulary import BouncePolicy, Cloud
 
@@ -418,86 +419,19 @@ DJANGO_SUPERUSER_PASSWORD = ENV.secret(
 
 # --- Django --------------------------------------------------------------------------------------------
 
-DEBUG = False
-USE_TZ = True
-TIME_ZONE = "UTC"
-USE_I18N = False
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-ROOT_URLCONF = "gateway.urls"
-WSGI_APPLICATION = "gateway.wsgi.application"
-STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static-collected"
 DATABASES: dict[str, dict[str, Any]] = {"default": DATABASE}
-INSTALLED_APPS = [
-    "mailrelay.apps.MailRelayConfig",
-    "django.contrib.admin.apps.SimpleAdminConfig",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "django_prometheus",
-]
-MIDDLEWARE = [
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "mailrelay.console.protection.HeadersMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "mailrelay.console.audit.AuditMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
-]
+warnings.filterwarnings("ignore", message="No directory at")
 SESSION_COOKIE_AGE = WEB_SESSION_HOURS * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = WEB_HTTPS
-# Files are served from the applications' own folders where nobody ran collectstatic (make run, make demo).
-WHITENOISE_USE_FINDERS = True
-warnings.filterwarnings("ignore", message="No directory at")
-# Django's default PBKDF2 takes 0.7 s of CPU a login; scrypt at 16 MiB takes 50 ms.
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 AUTHENTICATION_BACKENDS = [
     *(["mailrelay.console.throttle.ThrottledBackend"] if WEB_LOCAL_LOGIN else []),
     "mailrelay.console.entra_sign_in.EntraBackend",
 ]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ],
-        },
-    },
-]
-LOGGING_CONFIG = "gateway.logs.configure"
 LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
-PROMETHEUS_EXPORT_MIGRATIONS = False
 
-# --- Celery: ids only, JSON only, nothing kept in the broker that the database does not know ------------
+# --- Celery --------------------------------------------------------------------------------------------
 
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_RESULT_BACKEND = None
-CELERY_TASK_ACKS_LATE = False  # the lease in the database redelivers, not the broker
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # What happens to tasks is told to Flower; nobody outside this process can listen at memory://.
 CELERY_WORKER_SEND_TASK_EVENTS = CELERY_TASK_SEND_SENT_EVENT = not CELERY_BROKER_URL.startswith("memory:")
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = DELIVERY_THREADS
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_TASK_PUBLISH_RETRY = False
-CELERY_BROKER_CONNECTION_TIMEOUT = 2
