@@ -1,6 +1,6 @@
-"""Makes tables, people and senders in an installation's database, by itself: `python -m tests.browser.stock`.
+"""Makes tables, people and senders in an installation's database: `python -m tests.browser.stock URL`.
 
-A process of its own, since Playwright runs an event loop in that of the tests, in which Django asks no database.
+A process of its own: Playwright runs an event loop in that of the tests, where Django asks no database.
 """
 
 import os
@@ -35,14 +35,10 @@ def senders(endpoint: str) -> None:
     billing = AppRegistration.objects.create(
         name="Contoso billing", client_id=OTHER_CLIENT, secret=OLD, **where
     )
+    scanners = {"addresses": "scan@contoso.test", "from_policy": "send_as"}
     for name, app, address, more in (
         ("Everything else", contoso, "gateway@contoso.test", {"is_default": True}),
-        (
-            "Scanners",
-            contoso,
-            "shared@contoso.test",
-            {"addresses": "scan@contoso.test", "from_policy": "send_as"},
-        ),
+        ("Scanners", contoso, "shared@contoso.test", scanners),
         ("Billing", billing, "billing@contoso.test", {"addresses": "billing@contoso.test"}),
     ):
         mailbox = Mailbox.objects.create(registration=app, address=address, messages_per_minute=0)

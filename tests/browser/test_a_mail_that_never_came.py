@@ -1,4 +1,4 @@
-"""The person on call finds a failed mail, reads why, mends the cause and sees the mail go; and no more than once."""
+"""The person on call finds a failed mail, reads why, mends it and sees the mail go, once."""
 
 from playwright.sync_api import Page, expect
 
