@@ -46,7 +46,7 @@ def _configure() -> None:
     app.conf.task_default_queue = DELIVER
     app.conf.task_create_missing_queues = False
     app.conf.broker_transport_options = {
-        "memory": {"polling_interval": 0.01},
+        "memory": {"polling_interval": 0.005},
         "redis": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},
         "rediss": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},
     }.get(scheme, {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5})
