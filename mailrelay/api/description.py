@@ -109,8 +109,8 @@ def _action(name: str) -> dict[str, Any]:
             schemas.MOVED,
             Scope.OPERATE,
             parameters=(_ID,),
-            refusals=(400, 404, 409, 415) if resend else (404, 409),
-            body=_body("application/json", {**schemas.RESEND, "required": ["attempts"]}) if resend else None,
+            refusals=(400, 404, 409, 415),
+            body=_body("application/json", schemas.RESEND if resend else schemas.WHY, required=resend),
         )
     }
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, JsonResponse
 
 from mailrelay.api import access, reading
 from mailrelay.api.problems import ProblemError, bad_request, not_found
+from mailrelay.mime.headers import storable
 from mailrelay.models import ApiToken, Delivery, Message, Recipient, SendLog, TimelineEntry
 from mailrelay.outbox import again, hand, scheduler
 from mailrelay.outbox.errors import ContentRemovedError
@@ -19,6 +20,8 @@ from mailrelay.vocabulary import Scope, State
 MOST, USUAL = 200, "50"
 #: Attempts, moves and recipients that one answer has at most, the newest of the former.
 SHOWN = 1000
+#: Characters of a reason that are kept.
+WHY = 300
 FILTERS = ("state", "sender", "recipient", "from", "message_id", "client_address", "since", "until")
 
 
@@ -41,23 +44,25 @@ def act(request: HttpRequest, token: ApiToken, pk: str, name: str) -> JsonRespon
     if name not in ACTIONS:
         raise not_found("There is no such action.")
     found = _find(pk)
-    action = partial(_resend, request) if name == "resend" else hand.ACTIONS[name]
+    given = reading.document(request, {"why": str, **({"attempts": int} if name == "resend" else {})})
+    why = " ".join(storable(given.get("why", "")).split())[:WHY]
+    action = partial(_resend, given) if name == "resend" else hand.ACTIONS[name]
+    actor = access.record(request, token, str(found.pk), f"{name} {why}".rstrip())
     try:
-        moved = action(found.pk, access.record(request, token, str(found.pk), name))
+        moved = action(found.pk, actor, why=why)
     except ContentRemovedError as error:
         raise ProblemError(HTTPStatus.CONFLICT, str(error)) from None
     scheduler.poke()
     return JsonResponse({"moved": moved, "state": _find(pk).state})
 
 
-def _resend(request: HttpRequest, pk: UUID, actor: str) -> int:
-    seen = reading.document(request, {"attempts": int}).get("attempts")
-    if seen is None:
+def _resend(given: dict[str, Any], pk: UUID, actor: str, *, why: str) -> int:
+    if "attempts" not in given:
         raise bad_request(
             "Say how many attempts were on record when you decided to send it once more, as "
             '{"attempts": 1}: whoever asks twice sends once.'
         )
-    return again.resend(pk, actor, int(seen))
+    return again.resend(pk, actor, given["attempts"], why)
 
 
 ACTIONS = (*hand.ACTIONS, "resend")
@@ -65,17 +70,17 @@ ACTIONS = (*hand.ACTIONS, "resend")
 
 def _filtered(given: dict[str, str]) -> QuerySet[Message]:
     rows = Message.objects.all()
-    if state := given.get("state"):
+    if (state := given.get("state")) is not None:
         if state not in set(State):
             raise bad_request("state is none of the states of a message.")
         rows = rows.filter(state=state)
     columns = {"sender": "sender__name", "client_address": "client_address"}
     keys = {"from": "from_key", "message_id": "message_id_key", "recipient": "recipients__address_key"}
     for name, column in (*columns.items(), *keys.items()):
-        if value := given.get(name):
+        if (value := given.get(name)) is not None:
             rows = rows.filter(**{column: value.strip("<> ").lower() if name in keys else value})
     for name, lookup in (("since", "created_at__gte"), ("until", "created_at__lt")):
-        if value := given.get(name):
+        if (value := given.get(name)) is not None:
             rows = rows.filter(**{lookup: reading.time(name, value)})
     return rows
 

@@ -20,7 +20,7 @@ JSON_LIMIT = 64 * 1024
 
 
 def query(request: HttpRequest, known: Collection[str]) -> dict[str, str]:
-    """Return the parameters that are given, each once and not empty. Raises ProblemError for any other."""
+    """Return the parameters that are given, each once. Raises ProblemError for any other."""
     for name in request.GET:
         if name not in known:
             raise bad_request(f"There is no parameter {name[:50]!r} here; there is: {', '.join(known)}.")
@@ -28,7 +28,7 @@ def query(request: HttpRequest, known: Collection[str]) -> dict[str, str]:
             raise bad_request(f"{name} is given more than once.")
         if "\0" in request.GET[name]:
             raise bad_request(f"{name} must not hold NUL.")
-    return {name: value for name in known if (value := request.GET.get(name))}
+    return {name: request.GET[name] for name in known if name in request.GET}
 
 
 def time(name: str, text: str) -> datetime:
@@ -49,7 +49,12 @@ def number(name: str, text: str, most: int) -> int:
 
 
 def document(request: HttpRequest, known: dict[str, type]) -> dict[str, Any]:
-    """Return the JSON object of the body: members of `known` alone, each of its type, or left out."""
+    """Return the JSON object of the body: members of `known` alone, each of its type, or left out.
+
+    No body at all is an empty one.
+    """
+    if request.META.get("CONTENT_LENGTH") in {None, "", "0"} and not request.content_type:
+        return {}
     if request.content_type != "application/json":
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json.")
     try:

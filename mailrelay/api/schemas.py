@@ -120,7 +120,8 @@ SENDER = record(
     }
 )
 SENDERS = record({"senders": listing(SENDER)})
-RESEND = record({"attempts": COUNT}, required=[])
+WHY = record({"why": TEXT}, required=[])
+RESEND = record({"attempts": COUNT, "why": TEXT}, required=["attempts"])
 TRIAL = record({"to": {**TEXT, "minLength": 1}, "sender": TEXT}, required=["to"])
 #: RFC 9457; the last three come with what the rules of SMTP refuse.
 PROBLEM = record(

@@ -119,6 +119,16 @@ def test_a_message_is_retried_once_and_the_token_is_on_record(operates, sender):
     assert AuditEvent.objects.filter(actor="token nightly", target=str(row.pk), detail="requeue").count() == 2
 
 
+def test_the_reason_of_an_action_goes_on_the_timeline(operates, sender):
+    row = make_message(sender, state=State.FAILED)
+    ask(operates, f"messages/{row.queue_id}/cancel", "post", {"why": "not this"})
+    ask(operates, f"messages/{row.queue_id}/requeue", "post", {"why": " the mailbox\n is back "})
+    assert (
+        TimelineEntry.objects.get(message=row).text == "Queued again by token nightly: the mailbox is back."
+    )
+    assert ask(operates, f"messages/{row.queue_id}/hold", "post", {"because": "x"}).status_code == 400
+
+
 def test_a_sent_message_is_sent_once_more_however_often_that_is_asked(operates, sender):
     row = make_message(sender, state=State.SENT)
     make_attempt(row, outcome="sent")
@@ -154,6 +164,9 @@ def test_what_has_no_content_any_more_is_a_conflict(operates, sender, now):
         {"since": "yesterday"},
         {"until": "2027-03-31T12:00:00"},
         {"state": "lost"},
+        {"state": ""},
+        {"limit": ""},
+        {"since": ""},
         {"cursor": "nonsense"},
         {"cursor": "é"},
         {"recipient": "\0"},
