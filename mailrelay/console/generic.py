@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 
+from mailrelay.console.paging import CountedPaginator
+
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin
     ModelForm = forms.ModelForm
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
 else:
 
     class ModelAdmin(admin.ModelAdmin):
+        # Whatever counts, may count a million rows.
+        paginator = CountedPaginator
+        show_full_result_count = False
+
         def __class_getitem__(cls, _: Any) -> Any:
             return cls
 

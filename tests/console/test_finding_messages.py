@@ -231,3 +231,26 @@ def test_stored_texts_are_escaped_in_the_list(browser, sender):
     text = browser.get(LIST).content.decode()
     assert "<script>alert" not in text
     assert text.count("&lt;script&gt;alert(1)") == 3
+
+
+@pytest.mark.parametrize("screen", ["auditevent", "refusal", "mailbox", "worker", "senderconfig", "alert"])
+def test_no_list_counts_more_than_it_reaches(browser, screen):
+    with CaptureQueriesContext(connection) as queries:
+        assert browser.get(f"/admin/mailrelay/{screen}/").status_code == 200
+    counts = [query["sql"] for query in queries if "COUNT(*)" in query["sql"]]
+    assert counts
+    assert all("LIMIT" in sql for sql in counts), counts
+
+
+def test_the_audit_list_is_searched_by_its_indexes(browser, sender):
+    message = make_message(sender)
+    browser.get(f"{LIST}{message.pk}/change/")
+    with CaptureQueriesContext(connection) as queries:
+        for term in ("root", message.queue_id, str(message.pk)):
+            page = browser.get("/admin/mailrelay/auditevent/", {"q": f" {term} "})
+            assert str(message.pk) in page.content.decode(), term
+        assert (
+            "mailrelay_message_change"
+            not in browser.get("/admin/mailrelay/auditevent/", {"q": "roo"}).content.decode()
+        )
+    assert not [query["sql"] for query in queries if " LIKE " in query["sql"]]

@@ -10,6 +10,7 @@ from mailrelay.console import roles
 from mailrelay.models import AuditEvent
 from mailrelay.models.people import RecordIsFinalError
 from mailrelay.vocabulary import State
+from tests.console.asking import WHY, asked
 from tests.console.rows import make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,7 +70,8 @@ def test_each_screen_opens_to_its_roles(people, screen, allowed):
 def test_messages_are_acted_on_by_operators_and_administrators(people, sender, action):
     message = make_message(sender, state=State.FAILED)
     address = reverse("admin:mailrelay_message_action", args=[message.pk, action])
-    codes = {name: browser.post(address).status_code for name, browser in people.items()}
+    form = asked(people["Operator"], message, action)
+    codes = {name: browser.post(address, form).status_code for name, browser in people.items()}
     assert codes == {"Viewer": 403, "nobody": 403, "Operator": 302, "Administrator": 302}
 
 
@@ -96,13 +98,15 @@ def test_changes_and_looks_are_on_record_and_refusals_too(people, sender):
     act = reverse("admin:mailrelay_message_action", args=[message.pk, "requeue"])
     people["Viewer"].get(page)
     people["Viewer"].get(raw)
-    people["Operator"].post(act)
+    people["Operator"].post(act, asked(people["Operator"], message, "requeue"))
     people["Viewer"].get(reverse("admin:mailrelay_message_changelist"))
     told = AuditEvent.objects.exclude(action="signed in").order_by("pk")
+    done = f"requeue; why: {WHY}; messages: {message.queue_id}:0"
     assert [(row.actor, row.action, row.target, row.detail, row.status) for row in told] == [
         ("viewer", "look mailrelay_message_change", str(message.pk), "", 200),
         ("viewer", "look mailrelay_message_raw", str(message.pk), "", 403),
-        ("operator", "change mailrelay_message_action", str(message.pk), "requeue", 302),
+        ("operator", "look mailrelay_message_action", str(message.pk), "requeue", 200),
+        ("operator", "change mailrelay_message_action", str(message.pk), done, 302),
     ]
 
 
