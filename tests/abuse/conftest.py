@@ -34,21 +34,31 @@ class Row:
 
 
 class Target(Relay):
+    #: Bytes of the log that `check` has read.
+    read = 0
+
     def talk(self, **options) -> Talk:
         return Talk(self.smtp_port, **options)
 
-    def queue(self) -> dict[str, Row]:
-        """Read the messages in the queue by their ids."""
+    def newest(self) -> int:
+        """Number the message that was stored last."""
+        return rows(self.environment, "SELECT COALESCE(MAX(rowid), 0) FROM mailrelay_message")[0][0]
+
+    def queue(self, after: int = 0) -> dict[str, Row]:
+        """Read the messages in the queue by their ids: those stored after the one numbered `after`."""
         heads = rows(
             self.environment,
             "SELECT m.id, m.mail_from, m.size, "
             "(SELECT SUM(LENGTH(c.data)) FROM mailrelay_contentchunk c WHERE c.content = m.id) "
-            "FROM mailrelay_message m",
+            "FROM mailrelay_message m WHERE m.rowid > %s",
+            after,
         )
         named = rows(
             self.environment,
-            "SELECT d.message_id, r.address FROM mailrelay_recipient r "
-            "JOIN mailrelay_delivery d ON d.id = r.delivery_id",
+            "SELECT d.message_id, r.address FROM mailrelay_message m "
+            "JOIN mailrelay_delivery d ON d.message_id = m.id "
+            "JOIN mailrelay_recipient r ON r.delivery_id = d.id WHERE m.rowid > %s",
+            after,
         )
         recipients: dict[str, list[str]] = {}
         for identifier, address in named:
@@ -59,9 +69,13 @@ class Target(Relay):
         }
 
     def check(self) -> None:
-        """Fail if the process has ended or owned up to a fault of its own."""
+        """Fail if the process has ended or owned up to a fault of its own since the last look."""
         assert self.process.poll() is None, self.output()[-4000:]
-        said = self.output()
+        with self.log.open("rb") as log:
+            log.seek(self.read)
+            new = log.read()
+        self.read += len(new)
+        said = new.decode(errors="replace")
         assert "fault in a session" not in said and "Traceback" not in said, said[-4000:]
 
 
