@@ -23,6 +23,10 @@ from mailrelay.vocabulary import CredentialKind
 
 CHANGED = "Nothing was stored: somebody changed this app registration meanwhile, or this was done already."
 OUT_OF_DATE = "Nothing was stored: ten minutes have passed since the trial. Enter it once more."
+UNPROVED = (
+    "Nothing was retired: no worker has got a token with the newer one since it was stored, and the older "
+    "one may be all that works. Tick the box to retire it all the same."
+)
 NOT_GOOD = "Nothing was stored: the trial failed. Tick the box to store it all the same."
 
 
@@ -52,7 +56,7 @@ class Rotation:
             messages.add_message(
                 self.request, messages.SUCCESS if done.moved else messages.WARNING, done.sentence
             )
-            return HttpResponseRedirect(self.request.path if not done.moved or done.field else back), done
+            return HttpResponseRedirect(self.request.path), done
         page = {**context, **self._standing(), "back": back, **self._form()}
         return TemplateResponse(self.request, "console/rotation.html", page), None
 
@@ -146,6 +150,9 @@ class Rotation:
 
     def _decide(self, step: str) -> Done:
         version = self.request.POST.get("version", "")
+        proved = self.registration.secret_in_use.startswith("next_")
+        if step == "retire" and not proved and not self.request.POST.get("override"):
+            return Done(False, UNPROVED)
         act, sentence, field = {
             "roll_back": (
                 registrations.roll_back,

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, connection
+from django.db.models import QuerySet
 
 from mailrelay.delivery.credentials import certificate_end, credential_of, servable
 from mailrelay.graph.credentials import Credential
@@ -67,7 +68,7 @@ def _refreshed(credential: Credential, token: Token) -> None:
     def run() -> None:
         now = clock.now()
         counters.add(counters.TOKEN_REFRESHES)
-        AppRegistration.objects.filter(pk=int(credential.registration)).update(
+        _row_of(credential).update(
             token_expires_at=datetime.fromtimestamp(token.expires_at, UTC),
             token_succeeded_at=now,
             secret_in_use=token.proof or ("secret" if credential.secret else ""),
@@ -82,13 +83,19 @@ def _refreshed(credential: Credential, token: Token) -> None:
 def _failed(credential: Credential, verdict: Verdict) -> None:
     def run() -> None:
         counters.add(counters.TOKEN_FAILURES)
-        AppRegistration.objects.filter(pk=int(credential.registration)).update(
+        _row_of(credential).update(
             token_failed_at=clock.now(),
             token_refused=verdict.outcome == Outcome.CONFIGURATION,
             token_error=f"{verdict.sentence} {verdict.advice}".strip(),
         )
 
     write(Move.CREDENTIAL, run, durable=False)
+
+
+def _row_of(credential: Credential) -> QuerySet[AppRegistration]:
+    """The row, while it is of the version that was tried: a late answer says nothing of a newer one."""
+    pk, _, version = credential.key.partition(":")
+    return AppRegistration.objects.filter(pk=int(pk), version=int(version))
 
 
 class Keeper:

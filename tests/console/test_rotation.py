@@ -149,8 +149,23 @@ def test_the_older_one_is_retired_or_returned_to(browser, app, page):
     assert stored() == ("the-old-secret", "", 3)
 
     saved(browser, page, tried(browser, page, secret=NEW))
+    AppRegistration.objects.update(secret_in_use="next_secret")
     browser.post(page, {"step": "retire", "version": "4"})
     assert stored() == (NEW, "", 5)
+
+
+@pytest.mark.parametrize("in_use", ["", "secret"])
+def test_the_older_one_is_not_retired_unseen_while_it_may_be_the_only_one_that_works(
+    browser, app, page, in_use
+):
+    saved(browser, page, tried(browser, page, secret=NEW))
+    AppRegistration.objects.update(secret_in_use=in_use)
+    told = browser.post(page, {"step": "retire", "version": "2"}, follow=True).content.decode()
+    assert "Nothing was retired" in told
+    assert stored() == ("the-old-secret", NEW, 2)
+
+    browser.post(page, {"step": "retire", "version": "2", "override": "yes"})
+    assert stored() == (NEW, "", 3)
 
 
 @pytest.mark.parametrize("form", ["pem", "file", "pfx"])
@@ -168,7 +183,7 @@ def test_a_certificate_is_tried_in_each_form_that_people_have_it_in(browser, app
     assert "Store it and switch" in answer.content.decode()
     assert f"{proof.certificate.not_valid_after_utc:%b %Y}" in answer.content.decode()
     saved(browser, page, answer)
-    browser.post(page, {"step": "retire", "version": "2"})
+    browser.post(page, {"step": "retire", "version": "2", "override": "yes"})
 
     row = AppRegistration.objects.get()
     assert (row.kind, row.secret, row.certificate_expires_at) == (
