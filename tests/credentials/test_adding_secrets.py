@@ -1,10 +1,13 @@
 """A newer secret or certificate joins the present one; it is rolled back, or the older one is retired."""
 
 import datetime as dt
+import time
 
 import pytest
 
+from mailrelay.delivery import tokens
 from mailrelay.delivery.credentials import credential_of
+from mailrelay.graph.tokens import Token
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import registrations
 from mailrelay.outbox.registrations import Proof
@@ -93,3 +96,18 @@ def test_what_no_key_opens_is_replaced(settings):
 def test_an_empty_proof_is_refused():
     with pytest.raises(ValueError, match="cannot be empty"):
         registrations.add_proof(rows.registration(secret="present"), Proof(CredentialKind.SECRET, ""), 1)
+
+
+def test_a_late_token_of_the_older_version_says_nothing_of_the_newer():
+    app = rows.registration(secret="present")
+    older = credential_of(AppRegistration.objects.get())
+    registrations.add_proof(app, NEWER, 1)
+
+    tokens._refreshed(older, Token("late", time.time() + 3600, time.time()))
+
+    stored = AppRegistration.objects.get()
+    assert (stored.secret_in_use, stored.token_succeeded_at) == ("", None)
+    tokens._refreshed(
+        credential_of(stored), Token("new", time.time() + 3600, time.time(), proof="next_secret")
+    )
+    assert AppRegistration.objects.get().secret_in_use == "next_secret"
