@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from mailrelay import metrics, tracing
@@ -91,11 +91,12 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
         log.warning("not sent: %s", error, extra=about)
     except AnswerLostError:
         log.warning("an answer of Graph could not be recorded; the lease decides", extra=about)
-    except (OutboxError, DatabaseError) as error:
+    except (OutboxError, OperationalError) as error:
         recycle(error)
         log.warning("the database was out of reach before the request", extra=about)
         return _recorded(lambda: settle.unsent(delivery, UNSENT))
-    except Exception as error:
+    except Exception as error:  # a database that answers, with a fault of this message's rows, is one too
+        recycle(error)
         log.exception("delivery crashed", extra=about)
         text = _crash_text(error)
         return _recorded(lambda: settle.crashed(delivery, text))

@@ -4,6 +4,7 @@ import smtplib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,8 @@ from tests.harness.stacks import Stack
 RECLAIMED = 110
 #: For what has several faults one after the other, each of which may take that long.
 LONG = pytest.mark.timeout(900)
+#: Seconds within which a reply is promised, whatever the broker does.
+PROMISED_EACH = 10.0
 #: Seconds between two mails of the load: what piles up while nothing is sent stays small.
 BREATH = 0.05
 
@@ -27,6 +30,31 @@ BREATH = 0.05
 def send_many(port: int, first: int, count: int) -> None:
     for number in range(first, first + count):
         send(port, mail(number))
+
+
+class Load:
+    """A client that sends one mail after the other, each until it has its 250; `number` is the next."""
+
+    def __init__(self, port: int) -> None:
+        self.number = 1
+        self._port = port
+        self._done = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        self._sending = self._pool.submit(self._run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._sending.result()
+        self._pool.shutdown()
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            _send_until_accepted(self._port, self.number)
+            self.number += 1
+            self._done.wait(BREATH)
 
 
 def assert_each_sent_once(stack: Stack, total: int) -> None:
@@ -99,22 +127,46 @@ def test_rabbitmq_that_freezes_and_restarts(running):
 
 
 @LONG
+@on_rabbitmq
+def test_rabbitmq_that_takes_nothing_for_want_of_memory_delays_no_reply(running):
+    stack, port = running
+    stack.broker.alarm(on=True)
+    try:
+        before = time.monotonic()
+        send_many(port, 1, 10)
+        assert time.monotonic() - before < PROMISED_EACH * 10
+        assert sum(stack.states().values()) == 11
+        assert set(stack.states()) <= {"queued", "reserved", "sent"}
+    finally:
+        stack.broker.alarm(on=False)
+
+    stack.wait_for(RECLAIMED, sent=11)
+    assert_each_sent_once(stack, 11)
+
+
+@LONG
+@on_redis
+def test_redis_that_freezes_under_load_delays_no_reply_and_loses_nothing(running):
+    stack, port = running
+    with Load(port) as load:
+        _after(stack, 10)
+        stack.broker.pause()
+        try:
+            taken = load.number
+            eventually(lambda: load.number >= taken + 20, RECLAIMED, "mail being taken while Redis is frozen")
+        finally:
+            stack.broker.resume()
+        _after(stack, 10)
+
+    eventually(lambda: _settled(stack), 2 * RECLAIMED, "all being sent")
+    assert_each_sent(stack, load.number)
+
+
+@LONG
 @on_redis
 def test_a_database_that_freezes_restarts_and_cuts_its_connections_under_load(running, postgresql):
     stack, port = running
-    done, total = threading.Event(), 0
-
-    def load() -> int:
-        """Send until told to stop, each mail until it has its 250, and return the number after the last."""
-        number = 1
-        while not done.is_set():
-            _send_until_accepted(port, number)
-            number += 1
-            done.wait(BREATH)
-        return number
-
-    with ThreadPoolExecutor(1) as background:
-        sending = background.submit(load)
+    with Load(port) as load:
         try:
             _after(stack, 10)
             postgresql.pause()
@@ -128,11 +180,9 @@ def test_a_database_that_freezes_restarts_and_cuts_its_connections_under_load(ru
             _after(stack, 10)
         finally:
             postgresql.resume()
-            done.set()
-        total = sending.result()
 
     eventually(lambda: _settled(stack), 2 * RECLAIMED, "all being sent, or held after a second copy")
-    assert_each_sent(stack, total)
+    assert_each_sent(stack, load.number)
 
 
 def _settled(stack: Stack) -> bool:

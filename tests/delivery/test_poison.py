@@ -1,6 +1,7 @@
 """A mail that makes its worker crash is held after the third time, and the others flow meanwhile."""
 
 import pytest
+from django.db import DatabaseError
 
 from mailrelay.delivery import pipeline
 from mailrelay.outbox import counters, hand, leases
@@ -10,13 +11,14 @@ from tests.harness.processes import mail, rows, send
 
 
 @pytest.fixture
-def crash_on(monkeypatch):
+def crash_on(monkeypatch, request):
     """Let the preparation of chosen mails fail as a fault of ours would."""
     plan, poisonous = pipeline.plan, set()
+    fault = getattr(request, "param", RecursionError("maximum recursion depth exceeded"))
 
     def stumbling(delivery):
         if delivery.pk in poisonous:
-            raise RecursionError("maximum recursion depth exceeded")
+            raise fault
         return plan(delivery)
 
     monkeypatch.setattr(pipeline, "plan", stumbling)
@@ -41,6 +43,20 @@ def test_it_is_held_after_the_third_crash_and_the_others_flow(office, crash_on):
     assert log(poison) == []
     office.later(86_400)
     assert fresh(poison).state == State.HELD
+
+
+@pytest.mark.parametrize(
+    "crash_on", [MemoryError(), DatabaseError("out of memory for query result")], indirect=True
+)
+def test_want_of_memory_for_one_mail_is_that_mails_fault_wherever_it_shows(office, crash_on):
+    poison, *others = office.queue(3)
+    crash_on.add(poison.pk)
+
+    for _ in range(3):
+        office.later(60)
+
+    assert {fresh(row).state for row in others} == {State.SENT}
+    assert (fresh(poison).state, poison.reason) == (State.HELD, Reason.POISON)
 
 
 def test_a_crash_frees_the_slot_for_the_next_at_once(office, crash_on):

@@ -141,6 +141,18 @@ class RabbitMQ(Server):
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
+    def alarm(self, on: bool) -> None:
+        """Let the node find its memory used up, so that it takes nothing from publishers; or end that."""
+        control = program("rabbitmqctl", "/usr/lib/rabbitmq/bin")
+        node = self._environment["RABBITMQ_NODENAME"]
+        subprocess.run(
+            [control, "-n", node, "set_vm_memory_high_watermark", "0.000001" if on else "0.6"],
+            env=os.environ | self._environment,
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )
+
     def end(self, how: signal.Signals = signal.SIGTERM, timeout: float = 60.0) -> None:
         """End the node and its own port mapper, which outlives it otherwise."""
         group = self.process.pid if self.process else 0
