@@ -38,7 +38,7 @@ class Watch:
 
     def stop(self) -> None:
         self._ended.set()
-        self._thread.join(INTERVAL)
+        self._thread.join(5.0)
 
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL):

@@ -18,6 +18,7 @@ from mailrelay.processes.relay import options
 from mailrelay.routing.loading import Watch
 from mailrelay.smtp import desk
 from mailrelay.smtp.context import Context
+from mailrelay.smtp.sightings import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ def application() -> Application:
 def _context() -> Context:
     """Make what mail by HTTP needs here; at the first one, since threads do not outlive gunicorn's fork."""
     without_tls = replace(options(), tls_certificate=None, tls_key=None)
-    return Context(without_tls, Watch(), Acceptor(accepted=scheduler.poke))
+    context = Context(without_tls, Watch(), Acceptor(accepted=scheduler.poke))
+    Recorder(context.sightings).start()
+    return context
 
 
 def _first_administrator() -> None:

@@ -5,6 +5,7 @@ What decides and stores is what the listener uses, in one event loop: `admission
 
 import asyncio
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from mailrelay.smtp.spool import Spool
 from mailrelay.smtp.transaction import Peer, Transaction
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 #: Seconds for one step in the event loop; only an event loop that has ended takes so long.
 PATIENCE = 60.0
@@ -65,6 +67,15 @@ class Desk:
 
         Raises what reading `parcel.blocks` raises; nothing is stored then.
         """
+        seen, client, peer = self._context.sightings, parcel.client, parcel.peer
+        seen.seen(client.id)
+        reply = self._take(parcel)
+        if not reply.positive:
+            seen.refused(peer.address, client.name, reply.about or parcel.mail_from or "", reply)
+            logger.info("refused: client=%s reply=%s rule=%s", peer.address, reply.code, reply.rule)
+        return reply
+
+    def _take(self, parcel: Parcel) -> Reply:
         begun = self._run(self._begin(parcel))
         if isinstance(begun, Reply):
             return begun

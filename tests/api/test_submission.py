@@ -6,6 +6,7 @@ from email import message_from_bytes
 import pytest
 
 from tests.api.running import MAIL, Installation, ask, installation, submit, wait_until_sent
+from tests.harness.ports import eventually
 from tests.harness.processes import GatewayProcess, Web, base_environment, send
 
 PROBLEM = "application/problem+json"
@@ -147,6 +148,14 @@ def test_the_rate_of_a_client_counts_here_as_well(gateway):
     assert [answer.status_code for answer in answers] == [202, 202, 429]
     assert refused(answers[2], 429, "4.7.1")["rule"] == "client-rate"
     assert int(answers[2].headers["Retry-After"]) >= 1
+
+
+def test_what_is_refused_is_on_the_list_of_refusals(place, gateway):
+    query = (
+        "SELECT COUNT(*) FROM mailrelay_refusal WHERE rule = 'client-recipient' AND client_name = 'strict'"
+    )
+    submit(gateway, "strict", query="?from=app@contoso.test&to=ann@example.com")
+    eventually(lambda: place.rows(query)[0][0], 60, "the refusal being written down")
 
 
 @pytest.mark.parametrize(
