@@ -106,7 +106,8 @@ def _secrets(registration: AppRegistration, token: Token) -> Iterator[Finding]:
         )
     for column, end in registration.endings().items():
         days = (end.timestamp() - time.time()) / DAY
-        if "certificate" not in column and days < NOTICE:
+        replaced = column == "secret" and token.proof.startswith("next_")
+        if "certificate" not in column and days < NOTICE and not replaced:
             yield CHECK.warning(
                 f"The {column.replace('_', ' ')} of {registration.name} ends in {max(0, int(days))} days.",
                 "Make its successor in Entra ID and enter it as the next secret; both work meanwhile.",

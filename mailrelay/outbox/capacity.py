@@ -105,7 +105,8 @@ def in_use(mailbox: Mailbox, queue: str) -> InUse:
     cap = mailbox.registration.concurrency
     if cap:
         allowed = min(allowed, max(0, cap - of_registration))
-    return InUse(of_mailbox, allowed, max(0, _alive(queue)[1] * LARGE_AT_ONCE - large_ones))
+    takers = _alive(queue_of(mailbox.registration.managed_by, Route.LARGE))[1]
+    return InUse(of_mailbox, allowed, max(0, takers * LARGE_AT_ONCE - large_ones))
 
 
 def full_registrations() -> list[int]:

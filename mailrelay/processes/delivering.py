@@ -26,8 +26,9 @@ def queues() -> tuple[str, ...]:
 class DeliveryServices:
     """Started once the worker takes tasks, stopped when it has ended them."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, served: tuple[str, ...] | None = None) -> None:
         self._threads = threads
+        self._served = queues() if served is None else served
         self._name = counters.process_name()
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -68,7 +69,7 @@ class DeliveryServices:
     def _beat(self) -> None:
         while True:
             try:
-                capacity.beat(self._name, queues(), self._threads)
+                capacity.beat(self._name, self._served, self._threads)
             except (DatabaseError, OutboxError) as error:
                 recycle(error)
             if self._ended.wait(capacity.HEARTBEAT):

@@ -1,6 +1,7 @@
 """`gunicorn gateway.wsgi`: the admin behind the probes."""
 
 import logging
+import os
 import sys
 import threading
 from dataclasses import replace
@@ -38,7 +39,7 @@ def application() -> Application:
         sys.exit(BOOT_ERROR)
     served = web_application(django)
     desk.provide(desk.beside_no_listener(_context))
-    threading.Thread(target=_first_administrator, name="administrator", daemon=True).start()
+    threading.Thread(target=_once_the_tables_are_there, name="administrator", daemon=True).start()
     return served
 
 
@@ -50,13 +51,18 @@ def _context() -> Context:
     return context
 
 
-def _first_administrator() -> None:
-    """Make the first administrator once the tables are there, which may be long after the start."""
+def _once_the_tables_are_there() -> None:
+    """Look at the field keys and make the first administrator, which may be long after the start."""
     while not monitor.wait_for_tables(INTERVAL):
         threading.Event().wait(INTERVAL)
     try:
+        preflight.refuse_wrong_field_key()
         if path := preflight.first_administrator():
             log.warning("the first administrator's password is in %s", path)
+    except CommandError as error:
+        sys.stderr.write(f"CommandError: {error}\n")
+        sys.stderr.flush()
+        os._exit(BOOT_ERROR)  # from a thread: gunicorn ends with its worker, before anybody enters a secret
     except (DatabaseError, OSError) as error:
         log.warning("no first administrator was made (%s); manage.py createsuperuser does", error)
     finally:

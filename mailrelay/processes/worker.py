@@ -19,6 +19,7 @@ class WorkerProcess:
     def __init__(self) -> None:
         self._services: DeliveryServices | None = None
         self._health: HealthServer | None = None
+        self._served: tuple[str, ...] = ()
 
     def refuse(self) -> None:
         """End at once with a sentence where the worker could not work; serve the probes where it can.
@@ -36,12 +37,14 @@ class WorkerProcess:
             sys.exit(f"CommandError: {error}")
 
     def choose_queues(self, instance: Any) -> None:
-        """Take only what this process has credentials for."""
-        for name in set(instance.app.amqp.queues) - set(queues()):
-            instance.app.amqp.queues.deselect(name)
+        """Take only what this process has credentials for, and of that what `-Q` names."""
+        chosen = instance.app.amqp.queues
+        for name in set(chosen) - set(queues()):
+            chosen.deselect(name)
+        self._served = tuple(name for name in queues() if name in chosen.consume_from)
 
     def ready(self, threads: int) -> None:
-        self._services = DeliveryServices(threads)
+        self._services = DeliveryServices(threads, self._served)
         self._services.start()
         probes.serving()
 

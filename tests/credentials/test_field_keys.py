@@ -4,7 +4,9 @@ import base64
 
 import pytest
 
-from tests.harness.processes import FIELD_KEY, mail, manage, rows, send
+from mailrelay.processes.web import BOOT_ERROR
+from tests.harness.ports import eventually
+from tests.harness.processes import FIELD_KEY, SECRET_KEY, Web, mail, manage, rows, send
 
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
 LOST_KEY = base64.urlsafe_b64encode(b"l" * 32).decode()
@@ -45,13 +47,28 @@ def test_after_a_rotation_the_old_key_can_go(stored):
 
 
 def test_a_key_that_is_lost_is_an_error_at_the_start(stored):
-    stored.environment["FIELD_ENCRYPTION_KEYS"] = LOST_KEY
+    stored.environment |= {"FIELD_ENCRYPTION_KEYS": LOST_KEY, "HTTP_LISTEN": "off"}
 
     done = manage(stored.environment, "rungateway", check=False)
 
     assert done.returncode != 0
     assert "gateway.E020" in done.stderr and "secret of app registration" in done.stderr
     assert stored.sandbox.ledger() == []
+
+
+def test_the_web_ends_under_a_lost_key_and_starts_under_the_right_one(stored):
+    stored.environment["DJANGO_SECRET_KEY"] = SECRET_KEY
+    web = Web(stored.environment, FIELD_ENCRYPTION_KEYS=LOST_KEY)
+
+    web.start(wait=False)
+    try:
+        assert web.process.wait(60) == BOOT_ERROR
+    finally:
+        web.kill()
+
+    assert "gateway.E020" in web.output()
+    with Web(stored.environment) as right:
+        eventually(lambda: right.get("/admin/login/") == 200, what="the admin being served")
 
 
 def test_a_rotation_without_the_old_key_changes_nothing_and_says_so(stored):

@@ -32,7 +32,7 @@ def sender(box: Mailbox, **more) -> SenderConfig:
     return found or SenderConfig.objects.create(name=f"sender of {box.address}", mailbox=box, **more)
 
 
-def workers(threads=100, queues="deliver") -> None:
+def workers(threads=100, queues="deliver,deliver-large") -> None:
     now = clock.now()
     Worker.objects.create(
         name=uuid4().hex, queues=queues, capacity=threads, started_at=now, seen_at=now + timedelta(hours=1)
