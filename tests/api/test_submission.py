@@ -234,3 +234,29 @@ def test_a_kill_before_the_answer_loses_nothing_and_doubles_nothing(tmp_path, sa
         assert len(place.sandbox.deliveries()) == 1
     finally:
         place.close()
+
+
+@pytest.mark.services
+def test_repetitions_in_two_web_processes_are_one_message(on_redis):
+    place = Installation(on_redis.sandbox, on_redis.environment)
+    place.prepare()
+    try:
+        webs, answers = [place.start(Web) for _ in range(2)], []
+
+        def hand_in(web, key):
+            answers.append(submit(web, Idempotency_Key=key))
+
+        for turn in range(5):
+            key = f"turn {turn}"
+            threads = [threading.Thread(target=hand_in, args=(web, key)) for web in webs * 2]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert [answer.status_code for answer in answers] == [202] * 20
+        assert len({answer.json()["id"] for answer in answers}) == 5
+        assert place.stored() == 5
+        on_redis.worker().start()
+        on_redis.wait_for(sent=5)
+    finally:
+        place.close()
