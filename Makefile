@@ -54,6 +54,10 @@ docs: setup  ## Write what is made from sources: docs/settings.md, and the alert
 	$(VENV)/python manage.py settingsdoc
 	$(VENV)/python scripts/write_rules.py
 
+.PHONY: screenshots
+screenshots: setup  ## Make the pictures in docs/images anew, from a gateway before the sandbox; needs chromium
+	@$(VENV)/python -m scripts.screenshots.take
+
 .PHONY: bench
 bench: setup  ## Measure taking mail (beside Postfix and aiosmtpd), sending it, large mail, and the console
 	$(VENV)/python -m scripts.bench.accept
