@@ -85,7 +85,7 @@ def free(queue: str) -> int:
     """Return how many more deliveries may be claimed for the workers of `queue`."""
     in_flight = statements.first(COUNT_OF_QUEUE, queue == queue_of(ManagedBy.ENVIRONMENT))
     assert in_flight is not None
-    return max(0, _capacity(queue) * AHEAD - in_flight[0])
+    return max(0, _capacity(queue) * AHEAD - int(in_flight[0]))
 
 
 def free_at_all() -> bool:

@@ -80,6 +80,7 @@ def lock(mailbox_id: int) -> Mailbox:
     row = statements.first(f"{LOCK} {statements.lock('mailbox')}", mailbox_id)
     if row is None:
         raise Mailbox.DoesNotExist(f"There is no mailbox {mailbox_id}.")
+    mailbox: Mailbox
     mailbox, mailbox.registration = rows.read_all(row, _MAILBOX, _REGISTRATION)
     return mailbox
 

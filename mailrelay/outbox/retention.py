@@ -35,7 +35,7 @@ REST, LONGEST_REST = 2.0, 2.0
 #: Chunks older than this without a message were left behind by a crash.
 ORPHAN_AGE = timedelta(hours=1)
 ORPHAN_WINDOW = timedelta(days=2)
-#: SQLite pages of 8 KiB given back to the file system at a time, and those that may stay free for the next mail.
+#: SQLite pages of 8 KiB given back to the file system at a time, and those that may stay free for more mail.
 PAGES = 250
 SPARE = 4 * PAGES
 

@@ -71,7 +71,7 @@ def save(row: Model, names: Sequence[str]) -> None:
 @lru_cache(maxsize=64)
 def _update(model: type[Model], names: tuple[str, ...]) -> "tuple[list[Field[Any, Any]], str]":
     meta = model._meta  # noqa: SLF001 - likewise
-    fields = [meta.get_field(name) for name in names]
+    fields = [field for name in names for field in meta.concrete_fields if field.name == name]
     columns = ", ".join(f"{field.column} = %s" for field in fields)
     return fields, f"UPDATE {meta.db_table} SET {columns} WHERE id = %s"  # noqa: S608 - names of our own
 

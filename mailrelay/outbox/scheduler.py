@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
-from mailrelay.outbox import capacity, clock, follow, leases, publish, statements, stoppage, sweep
+from mailrelay.outbox import capacity, clock, expiry, follow, publish, statements, stoppage, sweep
 from mailrelay.outbox.claim import claim
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
@@ -161,9 +161,9 @@ def tick() -> None:
 def clockwork() -> bool:
     """Move what only time moves: leases that are over, waits that have ended; True: there may be more."""
     now = clock.now()
-    expired = leases.expire() if statements.found(LEASES_OVER, now) else 0
+    expired = expiry.expire() if statements.found(LEASES_OVER, now) else 0
     promoted = promote() if statements.found(WAITS_OVER, now) else 0
-    return expired >= leases.BATCH or promoted >= BATCH
+    return expired >= expiry.BATCH or promoted >= BATCH
 
 
 def serve(mailboxes: Iterable[int]) -> int:

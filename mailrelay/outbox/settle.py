@@ -17,6 +17,7 @@ from mailrelay.outbox import (
     claim,
     clock,
     counters,
+    expiry,
     follow,
     leases,
     overflow,
@@ -26,8 +27,9 @@ from mailrelay.outbox import (
     stoppage,
 )
 from mailrelay.outbox.claim import Reservation
+from mailrelay.outbox.expiry import MOST_CRASHES, POISONED
 from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.leases import MOST_CRASHES, POISONED, Attempt
+from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import FINAL_STATES, Blame, Outcome, Reason, State
 
@@ -144,7 +146,7 @@ def crashed(delivery: Delivery, text: str) -> list[Reservation]:
     def move(row: Delivery, now: datetime) -> Mailbox:
         Delivery.objects.filter(pk=row.pk).update(crashes=F("crashes") + 1)
         opened = _opened(row).first()
-        if opened is not None and leases.may_have_sent(opened):
+        if opened is not None and expiry.may_have_sent(opened):
             _opened(row).update(finished_at=now, outcome=Outcome.UNCERTAIN, sentence=text)
             blame.uncertain(row, text, now)
         elif row.crashes + 1 >= MOST_CRASHES:

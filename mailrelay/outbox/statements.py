@@ -31,7 +31,8 @@ def every(sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Run a SELECT and return all of its rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, [_adapted(value) for value in values])
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def found(sql: str, *values: Any) -> bool:

@@ -9,7 +9,7 @@ from celery import current_app
 from celery.worker import state as worker_state
 from django.conf import settings
 
-from mailrelay.outbox import leases
+from mailrelay.outbox import expiry
 from mailrelay.processes.delivering import DeliveryServices, queues
 from mailrelay.processes.relay import Relay
 from mailrelay.processes.stopping import ORDERLY
@@ -26,7 +26,7 @@ class Gateway:
     def __init__(self) -> None:
         if settings.EMBEDDED and settings.CELERY_BROKER_URL.startswith("memory:"):
             # Tasks of a predecessor died with its memory, and the lock on DATA_DIR says that it is gone.
-            leases.recover()
+            expiry.recover()
         self._relay = Relay()
         self._services = DeliveryServices(settings.DELIVERY_THREADS)
         self._worker = _worker()

@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError
 
 from mailrelay.delivery import pipeline
-from mailrelay.outbox import counters, hand, leases
+from mailrelay.outbox import counters, expiry, hand
 from mailrelay.vocabulary import Reason, State
 from tests.delivery.office import count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send
@@ -38,7 +38,7 @@ def test_it_is_held_after_the_third_crash_and_the_others_flow(office, crash_on):
     office.later(60)
     assert (fresh(poison).state, poison.reason) == (State.HELD, Reason.POISON)
     assert "RecursionError" in poison.last_error
-    assert leases.POISONED in poison.last_error
+    assert expiry.POISONED in poison.last_error
     assert count(counters.POISON) == 1
     assert log(poison) == []
     office.later(86_400)
