@@ -7,6 +7,8 @@ import pytest
 from tests.harness.processes import mail, send
 from tests.harness.services import program
 
+pytestmark = pytest.mark.timeout(600)
+
 #: A little less than an hour: so old is the sandbox's certificate.
 SKEW = 3500
 
@@ -61,7 +63,7 @@ def test_a_worker_whose_clock_is_wrong_delivers_once_by_the_databases_time(on_re
     for number in range(5):
         send(listener.smtp_port, mail(number))
 
-    on_redis.wait_for(sent=5)
+    on_redis.wait_for(150, sent=5)
     assert attempts(on_redis) == 6
     assert len(on_redis.delivered()) == 5
 
@@ -74,11 +76,11 @@ def test_a_workers_clock_that_steps_back_and_forth_makes_no_storm_and_stops_no_m
     on_redis.worker().start(**variables)
     on_redis.sandbox.fault("sendMail", "status", status=500)
     send(listener.smtp_port, mail(0))
-    on_redis.wait_for(deferred=1)
+    on_redis.wait_for(150, deferred=1)
 
     for number, seconds in enumerate((-SKEW, SKEW, 0), start=1):
         step(seconds)
         send(listener.smtp_port, mail(number))
-        on_redis.wait_for(deferred=1, sent=number)
+        on_redis.wait_for(150, deferred=1, sent=number)
 
     assert attempts(on_redis) == 4
