@@ -133,8 +133,8 @@ def end_to_end(kind: str, count: int = 1200) -> float:
     verdict = "met" if rate / most >= BARS[kind] else "missed"
     print(
         f"end to end, {kind}: {rate:.0f}/s of a ceiling of {most:.0f}/s = {rate / most:.2f} "
-        f"(bar {BARS[kind]}, {verdict}); taken at {offered:.0f}/s; a mail costs {1000 * cpu / count:.1f} ms of "
-        f"CPU, database and broker included, and {commits / count:.1f} commits",
+        f"(bar {BARS[kind]}, {verdict}); taken at {offered:.0f}/s; a mail costs {1000 * cpu / count:.1f} ms "
+        f"of CPU, database and broker included, and {commits / count:.1f} commits",
         flush=True,
     )
     return rate
