@@ -16,7 +16,7 @@ from mailrelay.delivery import large, reconcile, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.loops import circles
-from mailrelay.delivery.plan import NoRouteError, plan
+from mailrelay.delivery.plan import NoRouteError, Plan, plan
 from mailrelay.delivery.reconcile import Finding, Found
 from mailrelay.delivery.results import circling, inseparable, removed, result_of, without_route
 from mailrelay.delivery.room import NoRoomError, Share, composing, needed, room
@@ -140,17 +140,20 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
     )
     reservations = _recorded(lambda: settle.settle(attempt, result))
     _measured(delivery, result)
-    if prepared.route is Route.MIME and result.outcome is Outcome.SENT:
-        _learn(delivery, prepared.size)
+    if result.outcome is Outcome.SENT:
+        _remember(delivery, prepared)
     return reservations
 
 
-def _learn(delivery: Delivery, size: int) -> None:
-    """Note what size Graph took whole; it can wait for the next such mail."""
+def _remember(delivery: Delivery, sent: Plan) -> None:
+    """Note what size Graph took whole, and what the mail lost on its way."""
     try:
-        overflow.was_taken(delivery.mailbox, size)
+        if sent.route is Route.MIME:
+            overflow.was_taken(delivery.mailbox, sent.size)
+        if losses := " ".join(sent.losses):
+            settle.remark(delivery, f"Sent with changes: {losses}")
     except OutboxError:
-        log.info("that Graph took %d bytes whole is not on record: the database is out of reach", size)
+        log.info("how it was sent is not on record", extra={"message_id": delivery.message.queue_id})
 
 
 def _measured(delivery: Delivery, result: Result) -> None:

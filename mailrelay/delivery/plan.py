@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from mailrelay.mime.compose import DIRECT_LIMIT, Composed, compose
 from mailrelay.mime.identity import Identity
+from mailrelay.mime.safe import LEFT
 from mailrelay.mime.skeleton import Skeleton, take_apart
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.outbox import content, statements
@@ -33,6 +34,14 @@ class Plan:
         """Bytes to send, before base64."""
         leaves = self.skeleton.leaves if self.skeleton else ()
         return self.mail.size + sum(leaf.size for leaf in leaves)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What is known to be lost or changed of the mail beyond its recipients and From, as sentences."""
+        if self.skeleton is None:
+            return tuple(change for change in self.mail.changes if change == LEFT)
+        apart = f"{len(self.skeleton.leaves)} files travel apart: bytes, names, types and content ids stay."
+        return (*self.skeleton.changes, *([apart] if self.skeleton.leaves else []))
 
     @property
     def memory(self) -> int:

@@ -9,10 +9,12 @@ from mailrelay.mime.contenttype import ContentType
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.parts import Part, index_parts
 
-__all__ = ["CleanCheck", "Piece", "is_clean", "make_safe"]
+__all__ = ["LEFT", "CleanCheck", "Piece", "is_clean", "make_safe"]
 
 Piece = bytes | memoryview
 
+#: The change that is none: what Graph may garble, and must not be mended.
+LEFT = "Signed, encrypted or too deeply nested parts were left with 8-bit bytes or bare line ends."
 _LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
 _BLOCK = 57 * 1024  # bytes that make whole lines
 # Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
@@ -156,9 +158,7 @@ class _Mender:
         if self.recoded:
             changes.append(f"{self.recoded} parts with 8-bit bytes or bare line ends were made safe.")
         if not all(is_clean(self._slice(part)) for part in self.untouched):
-            changes.append(
-                "Signed, encrypted or too deeply nested parts were left with 8-bit bytes or bare line ends."
-            )
+            changes.append(LEFT)
         return changes
 
 

@@ -11,6 +11,8 @@ THREAD = (
     b"Reply-To: Desk <desk@example.org>\r\nIn-Reply-To: <one@app.test>\r\n"
     b"References: <zero@app.test>\r\n <one@app.test>\r\nImportance: high\r\nX-Priority: 1 (Highest)\r\n"
     b"Disposition-Notification-To: <desk@example.org>\r\nReturn-Receipt-To: <desk@example.org>\r\n"
+    b"Subject: =?utf-8?B?R3LDvMOfZSBhdXM=?=\r\n =?iso-8859-1?Q?_dem_B=FCro?=\r\n"
+    b"Comments: =?utf-8?Q?J=C3=B6rg?=\r\n"
     b"List-Id: <news.app.test>\r\nList-Unsubscribe: <mailto:leave@app.test>\r\nX-Tag: blue\r\n"
 )
 PNG = base64.encodebytes(random.Random(7).randbytes(600)).replace(b"\n", b"\r\n").rstrip()
@@ -55,6 +57,17 @@ ENCRYPTED = (
     b"--e\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--e\r\n"
     b"Content-Type: application/octet-stream\r\n\r\n-----BEGIN PGP MESSAGE-----\r\nxx\r\n--e--"
 )
+PGP_INLINE = (
+    b"Content-Type: text/plain; charset=us-ascii\r\n\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\n"
+    b"Hash: SHA256\r\n\r\n- - dash, and a trailing space \r\n"
+    b"-----BEGIN PGP SIGNATURE-----\r\n\r\nxx\r\n-----END PGP SIGNATURE-----"
+)
+REPORT = (
+    b"Content-Type: multipart/report; report-type=delivery-status; boundary=d\r\n\r\n"
+    b"--d\r\n" + PLAIN + b"\r\n--d\r\nContent-Type: message/delivery-status\r\n\r\n"
+    b"Reporting-MTA: dns; mx.example.org\r\n\r\nFinal-Recipient: rfc822; x@example.net\r\nAction: failed\r\n"
+    b"\r\n--d--"
+)
 SMIME = (
     b"Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\n"
     b"Content-Transfer-Encoding: base64\r\n\r\n" + PNG
@@ -94,6 +107,27 @@ CLEAN = {
     "signed with 8-bit text": SIGNED,
     "PGP/MIME": ENCRYPTED,
     "S/MIME": SMIME,
+    "PGP within the text": PGP_INLINE,
+    "report": REPORT,
+    "file alone beside nothing": multipart(b"mixed", NAMES, boundary=b"n"),
+    "empty alternatives": multipart(
+        b"alternative", b"Content-Type: text/plain\r\n\r\n", b"Content-Type: text/html\r\n\r\n", boundary=b"z"
+    ),
+    "mixed in mixed": multipart(
+        b"mixed", multipart(b"mixed", PLAIN, NAMES, boundary=b"inner"), NAMES, boundary=b"outer"
+    ),
+}
+#: Text of many languages in the charsets that mail has it in.
+CHARSETS = {
+    "utf-8": "Grüße, 日本語, русский ✓",
+    "windows-1252": "“Grüße” – 5 €",
+    "iso-8859-1": "Grüße",
+    "iso-8859-2": "Žluťoučký kůň",
+    "koi8-r": "русский",
+    "shift_jis": "日本語",
+    "gb18030": "简体中文",
+    "euc-kr": "한국어",
+    "iso-8859-8": "עברית",
 }
 #: What is made safe: the content that has to arrive.
 UNCLEAN = {
