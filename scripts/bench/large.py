@@ -78,7 +78,8 @@ def through_the_gateway(size: int, files: int, rounds: int) -> None:
 
 def _raise_the_limit(environment: dict[str, str]) -> None:
     manage(environment, "migrate", "--verbosity", "0")
-    statement = "from mailrelay.models import Mailbox; Mailbox.objects.update(max_message_size=157286400)"
+    statement = "from mailrelay.models import Mailbox; Mailbox.objects.update("
+    statement += "max_message_size=157286400, upload_bytes_per_5_minutes=0)"
     manage(environment, "shell", "-c", statement)
 
 
