@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from mailrelay.console.generic import ModelAdmin
+from mailrelay.outbox import scheduler
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.vocabulary import ManagedBy
 
@@ -132,5 +133,6 @@ class ConfigurationAdmin(ModelAdmin[M]):
             except OutboxError as error:
                 text = f"The change was stored, but what follows from it was not: {error} Save it once more."
                 self.message_user(request, text, messages.ERROR)
+            scheduler.poke()
 
         transaction.on_commit(run)

@@ -1,7 +1,6 @@
 """The gateway in the pictures: real processes and SMTP before a sandbox, with mail that went and did not."""
 
 import smtplib
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from mailrelay.sandbox.client import SandboxProcess
 from scripts.screenshots.stock import OTHER_CLIENT, TENANT
 from tests.harness.ports import eventually, free_port
 from tests.harness.processes import ROOT, GatewayProcess, base_environment, states
+from tests.harness.proxied import BELIEVED, Behind
 
 #: The secret that is typed into the rotation.
 NEW_SECRET = "tQ8~the-value-that-Entra-shows-once"  # noqa: S105 - the sandbox's
@@ -40,19 +40,6 @@ MAILS = (
 REFUSED = (("198.51.100.23", "kiosk", "kiosk@contoso.test"), ("192.0.2.40", "db-2", "root@db-2.contoso.test"))
 
 
-class Behind(smtplib.SMTP):
-    """A client at an address of its own, as a proxy tells it to the listener (PROXY protocol, version 1)."""
-
-    def __init__(self, port: int, address: str, name: str) -> None:
-        self._address = address
-        super().__init__("127.0.0.1", port, local_hostname=f"{name}.contoso.test", timeout=60)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        connection = socket.create_connection((host, port), timeout)
-        connection.sendall(f"PROXY TCP4 {self._address} 192.0.2.2 40000 25\r\n".encode())
-        return connection
-
-
 @contextmanager
 def gateway(folder: Path) -> Iterator[GatewayProcess]:
     """Start all of it in `folder`, hand the mail in and wait until its fate is known."""
@@ -64,7 +51,7 @@ def gateway(folder: Path) -> Iterator[GatewayProcess]:
         subprocess.run(stock, cwd=ROOT, env=environment, check=True)
         process = GatewayProcess(environment)
         proxied = free_port()
-        process.environment["SMTP_LISTENERS"] += f",smtp://127.0.0.1:{proxied}?proxy=127.0.0.1/32"
+        process.environment["SMTP_LISTENERS"] += f",smtp://127.0.0.1:{proxied}{BELIEVED}"
         with process:
             hand_in(proxied)
             eventually(lambda: _decided(environment), 120, "the fate of the mail")
@@ -77,11 +64,11 @@ def hand_in(port: int) -> None:
         mail["From"], mail["To"], mail["Subject"] = f"{box}@contoso.test", to, subject
         mail["Message-ID"] = f"<{subject.replace(' ', '.').lower()}@{name}.contoso.test>"
         mail.set_content(f"{subject}\n")
-        with Behind(port, address, name) as client:
+        with Behind(port, address, f"{name}.contoso.test") as client:
             client.send_message(mail)
     for address, name, mail_from in REFUSED:
         data = f"From: {mail_from}\r\nSubject: Nobody lets me in\r\n\r\n".encode()
-        with suppress(smtplib.SMTPException), Behind(port, address, name) as client:
+        with suppress(smtplib.SMTPException), Behind(port, address, f"{name}.contoso.test") as client:
             client.sendmail(mail_from, ["lena@contoso.test"], data)
 
 

@@ -13,15 +13,24 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from mailrelay.sandbox.client import SandboxProcess
-from tests.browser.stock import NEW, OLD, OTHER_CLIENT, PASSWORD
-from tests.harness.ports import eventually
+from tests.browser.stock import NEW, OTHER_CLIENT, PASSWORD, TENANT
+from tests.harness.ports import eventually, free_port
 from tests.harness.processes import ROOT, GatewayProcess, base_environment
+from tests.harness.proxied import BELIEVED
 from tests.harness.services import program
 
 #: Milliseconds that a step in the browser may take on a machine that does much else.
 PATIENCE = 30_000
 WIDE = {"width": 1280, "height": 900}
 MARK = "GATEWAY_TEST_BROWSER"
+#: The old secret of one application opens nothing any more; two mailboxes do not take mail.
+WORLD = {
+    "apps": {OTHER_CLIENT: {"secrets": [NEW]}},
+    "mailboxes": {
+        "hr@contoso.test": {"tenant": TENANT, "state": "out_of_scope"},
+        "events@contoso.test": {"tenant": TENANT, "state": "unlicensed"},
+    },
+}
 BREACH = "Breach of the page's own policy:"
 #: Runs in documents in which scripts may run: a mail's HTML is none, and its breaches are its own.
 TELL_BREACHES = f"""
@@ -36,6 +45,8 @@ expect.set_options(timeout=PATIENCE)
 class Installation:
     gateway: GatewayProcess
     sandbox: SandboxProcess
+    #: The port of the listener that believes what addresses clients say they have.
+    proxied: int
 
     @property
     def web(self) -> str:
@@ -51,13 +62,15 @@ def installation(tmp_path_factory):
     """Everything in one process, with people and senders, before a sandbox."""
     folder = tmp_path_factory.mktemp("browser")
     with SandboxProcess(folder / "sandbox") as sandbox:
-        sandbox.world(apps={OTHER_CLIENT: {"secrets": [OLD, NEW]}})
+        sandbox.world(**WORLD)
         environment = base_environment(folder / "data", REQUESTS_CA_BUNDLE=sandbox.ca_file)
         (folder / "data").mkdir()
         stock = [sys.executable, "-m", "tests.browser.stock", sandbox.base_url]
         subprocess.run(stock, cwd=ROOT, env=environment, check=True, timeout=100)
-        with GatewayProcess(environment) as gateway:
-            yield Installation(gateway, sandbox)
+        gateway, proxied = GatewayProcess(environment), free_port()
+        gateway.environment["SMTP_LISTENERS"] += f",smtp://127.0.0.1:{proxied}{BELIEVED}"
+        with gateway:
+            yield Installation(gateway, sandbox, proxied)
 
 
 @pytest.fixture(scope="package")

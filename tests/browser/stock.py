@@ -9,7 +9,7 @@ import sys
 TENANT = "11111111-1111-1111-1111-111111111111"
 #: Applications of the sandbox: the second is the one whose secret is replaced.
 CLIENT, OTHER_CLIENT = "22222222-2222-2222-2222-222222222222", "33333333-3333-3333-3333-333333333333"
-OLD, NEW = "the-old-secret", "Unm1stakable~new.value"
+OLD, NEW = "an-old-secret", "Unm1stakable~new.value"
 PASSWORD = "correct-horse-battery"
 PEOPLE = {"ada": "Administrator", "otto": "Operator", "vera": "Viewer"}
 
@@ -40,6 +40,8 @@ def senders(endpoint: str) -> None:
         ("Everything else", contoso, "gateway@contoso.test", {"is_default": True}),
         ("Scanners", contoso, "shared@contoso.test", scanners),
         ("Billing", billing, "billing@contoso.test", {"addresses": "billing@contoso.test"}),
+        ("Human resources", contoso, "hr@contoso.test", {"addresses": "hr@contoso.test"}),
+        ("Events", contoso, "events@contoso.test", {"addresses": "events@contoso.test"}),
     ):
         mailbox = Mailbox.objects.create(registration=app, address=address, messages_per_minute=0)
         SenderConfig.objects.create(name=name, mailbox=mailbox, **more)

@@ -30,6 +30,7 @@ def confirm(page: Page, action: str, why: str = "The owner asked for it") -> Non
     page.get_by_role("link", name=action, exact=True).click()
     page.get_by_label("Why").fill(why)
     page.get_by_role("button", name=action, exact=True).click()
+    expect(page.locator("ul.messagelist")).to_be_visible()
 
 
 def test_a_failed_mail_is_found_understood_mended_and_seen_sent(opened, installation):
