@@ -2,6 +2,8 @@
 
 import fcntl
 import secrets
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,7 +11,6 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core import checks
-from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, IntegrityError, connection
 
@@ -116,13 +117,28 @@ def migrate_embedded() -> None:
         refuse_unmigrated()
         return
     try:
-        call_command("migrate", verbosity=0, interactive=False)
+        if pending_migrations():
+            _migrate()
     except DatabaseError as error:
         raise CommandError(
             f"The database in {settings.DATA_DIR} cannot be used: {_one_line(error)} (gateway.E012)"
         ) from None
     finally:
         connection.close()
+
+
+def _migrate() -> None:
+    """Apply the migrations, in a process of their own: what they take of memory, this one would keep.
+
+    Raises DatabaseError with what the other process said last.
+    """
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2]
+        raise DatabaseError(said or f"migrate ended with {done.returncode}")
 
 
 def first_administrator() -> str | None:
