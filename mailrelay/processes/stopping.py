@@ -9,7 +9,7 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 #: Seconds that an orderly end may take. Kubernetes sends SIGKILL 30 s after SIGTERM.
-ORDERLY = 28.0
+ORDERLY = 27.0
 
 
 def until_stopped() -> threading.Event:
