@@ -1,16 +1,13 @@
 """Looks for what is the matter and tells people: a thread, of which one in all processes is at work."""
 
 import logging
-import threading
 
-from django.db import DatabaseError, connection
 from django.db.models import Q
 
 from mailrelay.alerts import book, conditions, lease
 from mailrelay.models import AlertChannel
 from mailrelay.outbox import clock, counters
-from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.writer import recycle
+from mailrelay.outbox.chore import Chore
 
 log = logging.getLogger(__name__)
 
@@ -21,43 +18,30 @@ PATIENCE = 20.0
 NAME = "alerts"
 
 
-class Watch:
+class Watch(Chore):
     """The thread. `delivers` is false in a relay, which looks only while nobody who delivers does.
 
     What telling needs (TLS, the Graph edge) costs memory, and is imported when there is something to tell.
     """
 
+    name = NAME
+    interval = delay = INTERVAL
+
     def __init__(self, *, delivers: bool = True) -> None:
-        self._patience = 0.0 if delivers else PATIENCE
+        super().__init__()
+        self._lead = 0.0 if delivers else PATIENCE
         self._holder = counters.process_name()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
+    def look(self) -> None:
+        # A process without anybody to tell has nothing to hold.
+        if AlertChannel.objects.filter(active=True).exists() and self._is_ours():
+            look()
 
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join(5.0)
-
-    def _run(self) -> None:
-        while not self._ended.wait(INTERVAL):
-            try:
-                # A process without anybody to tell has nothing to hold.
-                if AlertChannel.objects.filter(active=True).exists() and self._is_ours():
-                    look()
-            except (DatabaseError, OutboxError) as error:
-                recycle(error)
-            except Exception:
-                log.exception("the look for what is the matter stumbled; it goes on")
-        try:
-            lease.give_back(NAME, self._holder)
-        except (DatabaseError, OutboxError) as error:
-            recycle(error)
-        connection.close()
+    def leave(self) -> None:
+        lease.give_back(NAME, self._holder)
 
     def _is_ours(self) -> bool:
-        return lease.take(NAME, self._holder, HELD, self._patience)
+        return lease.take(NAME, self._holder, HELD, self._lead)
 
 
 def look() -> None:

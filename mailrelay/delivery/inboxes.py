@@ -6,19 +6,16 @@ What a report says is noted beside the message and moves nothing: anybody can se
 import logging
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import uuid4
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from mailrelay.delivery import tokens
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.credentials import credential_of, servable
+from mailrelay.delivery.callers import caller_for
+from mailrelay.delivery.credentials import servable
 from mailrelay.graph import inbox
 from mailrelay.graph.calls import Caller, Response
-from mailrelay.graph.http import Timeouts
 from mailrelay.graph.inbox import Listed, Report
-from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.models import Delivery, Inbox, Mailbox, Message, NonDelivery, TimelineEntry
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import clock
@@ -78,7 +75,7 @@ def _mine(mailbox: Mailbox, now: datetime) -> bool:
 def _read(mailbox: Mailbox, now: datetime) -> None:
     known = Inbox.objects.values_list("read_until", flat=True).get(mailbox=mailbox)
     since = max(known - AGAIN if known else now - FIRST, now - FIRST)
-    caller = _caller(mailbox)
+    caller = caller_for(mailbox)
     if caller is None:
         return
     for _ in range(PAGES):
@@ -93,16 +90,6 @@ def _read(mailbox: Mailbox, now: datetime) -> None:
             return
         since = items[-1].received_at
         _progress(mailbox, since)
-
-
-def _caller(mailbox: Mailbox) -> Caller | None:
-    session, _ = tokens.edge()
-    credential = credential_of(mailbox.registration)
-    try:
-        token = tokens.token_for(credential)
-    except TokenUnavailable:
-        return None
-    return Caller(session, token, credential, mailbox.graph_user, str(uuid4()), Timeouts(total=30.0))
 
 
 def _note(mailbox: Mailbox, caller: Caller, items: list[Listed]) -> bool:

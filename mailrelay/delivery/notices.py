@@ -7,7 +7,6 @@ address that a sender or a client of ours owns, or to the operations address.
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -15,7 +14,6 @@ from itertools import groupby
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
 
 from mailrelay.delivery import bounces
 from mailrelay.delivery.bounces import Fate, Subject
@@ -23,9 +21,8 @@ from mailrelay.delivery.tokens import edge
 from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
 from mailrelay.outbox import clock, content, reports, scheduler
-from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.reports import Letter
-from mailrelay.outbox.writer import recycle
 from mailrelay.routing import loading
 from mailrelay.routing.directory import Directory
 from mailrelay.vocabulary import BouncePolicy, Reason, Report, State
@@ -52,33 +49,18 @@ STATUSES = {
 }
 
 
-class Reporter:
-    """A thread that tells of what failed, and warns of what is late. One a process that delivers."""
+class Reporter(Chore):
+    """Tells of what failed, and warns of what is late. One a process that delivers."""
+
+    name = "reports"
+    interval = delay = patience = INTERVAL
 
     def __init__(self) -> None:
-        self._ended = threading.Event()
+        super().__init__()
         self._warned_up_to: datetime | None = None
         self._look_again_at: datetime | None = None
-        self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join(INTERVAL)
-
-    def _run(self) -> None:
-        while not self._ended.wait(INTERVAL):
-            try:
-                self._look()
-            except (DatabaseError, OutboxError) as error:
-                recycle(error)
-            except Exception:
-                log.exception("reports on failed mail stumbled; they go on")
-        connection.close()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         while (failed := reports.failed()) and self._told(Report.FAILURE, failed):
             pass
         if settings.DELAY_WARNING_SECONDS:
@@ -99,7 +81,7 @@ class Reporter:
     def _told(self, kind: Report, deliveries: list[Delivery]) -> bool:
         """Tell of a batch, then rest for as long as that took; whether to go on with the next."""
         started = time.monotonic()
-        return tell(kind, deliveries) > 0 and not self._ended.wait(time.monotonic() - started)
+        return tell(kind, deliveries) > 0 and not self.ended.wait(time.monotonic() - started)
 
 
 def tell(kind: Report, deliveries: list[Delivery]) -> int:

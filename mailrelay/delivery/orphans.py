@@ -6,18 +6,15 @@ Drafts under it, was made since the attempt began, and belongs to no attempt tha
 
 from collections.abc import Iterator
 from datetime import timedelta
-from uuid import uuid4
 
 from django.db.models import Q, QuerySet
 
-from mailrelay.delivery import tokens
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.credentials import credential_of, servable
+from mailrelay.delivery.callers import caller_for
+from mailrelay.delivery.credentials import servable
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
 from mailrelay.graph.drafts import DraftState
-from mailrelay.graph.http import Timeouts
-from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.models import Delivery, SendLog
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import clock, leases
@@ -58,7 +55,7 @@ def _some(rows: QuerySet[SendLog]) -> Iterator[SendLog]:
 
 
 def _remove(row: SendLog) -> bool:
-    caller = _caller(row)
+    caller = caller_for(row.delivery.mailbox)
     if caller is None or not _gone(caller, row.draft_id):
         return False
     leases.forget_draft(row.pk)
@@ -67,7 +64,7 @@ def _remove(row: SendLog) -> bool:
 
 def _look_for(row: SendLog) -> bool:
     """Look for the draft that an attempt asked for without an answer; whether that is done with."""
-    caller = _caller(row)
+    caller = caller_for(row.delivery.mailbox)
     if caller is None:
         return False
     found, response = folders.find(caller, folders.DRAFTS, f"<{row.message.message_id}>")
@@ -90,17 +87,6 @@ def _in_flight(row: SendLog) -> bool:
     """Whether a mail with the same Message-ID is at this moment on its way through the same mailbox."""
     others = Delivery.objects.filter(IN_FLIGHT, mailbox=row.delivery.mailbox)
     return others.filter(message__message_id_key=row.message.message_id_key).exists()
-
-
-def _caller(row: SendLog) -> Caller | None:
-    mailbox = row.delivery.mailbox
-    credential = credential_of(mailbox.registration)
-    session, _ = tokens.edge()
-    try:
-        token = tokens.token_for(credential)
-    except TokenUnavailable:
-        return None
-    return Caller(session, token, credential, mailbox.graph_user, str(uuid4()), Timeouts(total=30.0))
 
 
 def _gone(caller: Caller, draft_id: str) -> bool:

@@ -6,15 +6,13 @@ the timeline.
 """
 
 from datetime import timedelta
-from uuid import uuid4
 
-from mailrelay.delivery import access, tokens
+from mailrelay.delivery import access
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.credentials import credential_of, servable
+from mailrelay.delivery.callers import caller_for
+from mailrelay.delivery.credentials import servable
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
-from mailrelay.graph.http import Timeouts
-from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.models import SendLog
 from mailrelay.outbox import clock, sent_copies
 from mailrelay.vocabulary import Outcome, Reason
@@ -62,7 +60,7 @@ def _see_to(row: SendLog) -> bool:
 
 def _remove(row: SendLog, age: timedelta) -> None:
     """Remove what lies in Sent Items under the Message-ID since the attempt began."""
-    caller = _caller(row)
+    caller = caller_for(row.delivery.mailbox)
     found, response = (None, None) if caller is None else folders.find(caller, folders.SENT_ITEMS, _key(row))
     if response is not None:
         counted(response.answer)
@@ -87,14 +85,3 @@ def _deleted(caller: Caller, item_id: str) -> int | None:
 
 def _key(row: SendLog) -> str:
     return f"<{row.message.message_id}>"
-
-
-def _caller(row: SendLog) -> Caller | None:
-    mailbox = row.delivery.mailbox
-    credential = credential_of(mailbox.registration)
-    session, _ = tokens.edge()
-    try:
-        token = tokens.token_for(credential)
-    except TokenUnavailable:
-        return None
-    return Caller(session, token, credential, mailbox.graph_user, str(uuid4()), Timeouts(total=30.0))

@@ -6,7 +6,6 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 
 from mailrelay.delivery.credentials import certificate_end, credential_of, servable
@@ -16,10 +15,10 @@ from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import blame, clock, counters, scheduler, stoppage
-from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
-from mailrelay.outbox.writer import recycle, write
+from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Outcome
 
 log = logging.getLogger(__name__)
@@ -98,35 +97,18 @@ def _row_of(credential: Credential) -> QuerySet[AppRegistration]:
     return AppRegistration.objects.filter(pk=int(pk), version=int(version))
 
 
-class Keeper:
-    """A thread that has tokens at hand before mail needs them, and notices when a credential is mended."""
+class Keeper(Chore):
+    """Has tokens at hand before mail needs them, and notices when a credential is mended."""
+
+    name = "tokens"
+    interval = patience = INTERVAL
 
     def __init__(self) -> None:
-        self._ended = threading.Event()
+        super().__init__()
         self._tried: dict[str, float] = {}
         self._warned: dict[str, datetime] = {}
-        self._thread = threading.Thread(target=self._run, name="tokens", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join(INTERVAL)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self._look()
-            except (DatabaseError, OutboxError) as error:
-                recycle(error)
-            except Exception:
-                log.exception("the token keeper stumbled; it goes on")
-            if self._ended.wait(INTERVAL):
-                break
-        connection.close()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         _, store = edge()
         for registration in AppRegistration.objects.filter(active=True).order_by("pk"):
             self._warn_of_endings(registration)

@@ -5,21 +5,20 @@ of it for the whole; what a crash leaves of marked content is found at the next 
 """
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from mailrelay.models import ContentChunk, Delivery, Message
 from mailrelay.outbox import blame, clock, content, counters, follow, subjects
-from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import recycle, write
+from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Reason, State
 
 log = logging.getLogger(__name__)
@@ -40,34 +39,21 @@ PAGES = 250
 SPARE = 4 * PAGES
 
 
-class Retainer:
-    """A thread that removes what is past its time. One a process that delivers; several do no harm."""
+class Retainer(Chore):
+    """Removes what is past its time. One a process that delivers; several do no harm."""
+
+    name = "retention"
+    interval = patience = INTERVAL
 
     def __init__(self) -> None:
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+        super().__init__()
+        self._unfinished = True
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join(INTERVAL)
-
-    def _run(self) -> None:
-        unfinished = True
-        while not self._ended.is_set():
-            try:
-                if unfinished:
-                    finish(self._ended.wait)
-                    unfinished = False
-                run(self._ended.wait)
-            except (DatabaseError, OutboxError) as error:
-                recycle(error)
-            except Exception:
-                log.exception("retention stumbled; it goes on")
-            self._ended.wait(INTERVAL)
-        connection.close()
+    def look(self) -> None:
+        if self._unfinished:
+            finish(self.ended.wait)
+            self._unfinished = False
+        run(self.ended.wait)
 
 
 def run(rest: Callable[[float], bool] = lambda _: False) -> None:

@@ -24,14 +24,19 @@ RARE = ("withdraw", "by_hand", "hold", "age", "retain", "store_chunk", "give_bac
 POINTS = [point for point in failpoints.points() if not point.startswith(RARE)]
 
 
+#: Mails that applications try to send for each kill: what dead workers leave behind must not grow for ever.
+MAILS = 15
+
+
 class Clients:
-    """Applications that send one mail after the other and remember what they were told."""
+    """Applications that send mail, as much as `grant` lets them, and remember what they were told."""
 
     def __init__(self, port: int, threads: int = 2) -> None:
         self._port = port
         self._ended = threading.Event()
         self.told: set[str] = set()
         self.sent = 0
+        self._granted = threading.Semaphore(MAILS)
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
 
@@ -40,13 +45,18 @@ class Clients:
             thread.start()
         return self
 
+    def grant(self, mails: int = MAILS) -> None:
+        self._granted.release(mails)
+
     def __exit__(self, *_) -> None:
         self._ended.set()
+        self.grant()
         for thread in self._threads:
             thread.join(60)
 
     def _run(self) -> None:
         while not self._ended.is_set():
+            self._granted.acquire()
             with self._lock:
                 self.sent += 1
                 number = self.sent
@@ -55,15 +65,17 @@ class Clients:
                 send(self._port, mail(number, size=size), timeout=20)
             except (smtplib.SMTPException, OSError, AssertionError):
                 time.sleep(0.05)
+                self.grant(1)
                 continue
             with self._lock:
                 self.told.add(f"test-{number}@app.test")
 
 
-def kill_some(stack: Stack, process: GatewayProcess, kills: int, seed: int) -> None:
+def kill_some(process: GatewayProcess, clients: Clients, kills: int, seed: int) -> None:
     """Kill and restart `process`, in turn at a failpoint and at any moment."""
     chance = random.Random(seed)
     for number in range(kills):
+        clients.grant()
         if number % 2:
             process.start()
             time.sleep(chance.uniform(0.05, 1.0))
@@ -75,11 +87,13 @@ def kill_some(stack: Stack, process: GatewayProcess, kills: int, seed: int) -> N
                 process.wait_until_killed(3.0)
             process.kill()
     process.start()
+    clients.grant()
 
 
 def reconcile(stack: Stack, told: set[str]) -> Ledgers:
     """Wait until nothing is left to happen, then hold the ledgers against each other."""
-    eventually(lambda: not Ledgers.of(stack, told).open(), 240, "the end of all deliveries")
+    patience = 240 + len(told) / 5
+    eventually(lambda: not Ledgers.of(stack, told).open(), patience, "the end of all deliveries")
     ledgers = Ledgers.of(stack, told)
     ledgers.assert_nothing_lost()
     ledgers.assert_nothing_doubled_but_by_policy()
@@ -100,7 +114,7 @@ def run(stack: Stack, kills: int, seed: int, *, victim: str) -> Ledgers:
         target, other = (listener, worker) if victim == "listener" else (worker, listener)
         other.start()
     with Clients(listener.smtp_port) as clients:
-        kill_some(stack, target, kills, seed)
+        kill_some(target, clients, kills, seed)
         eventually(lambda: len(clients.told) > 3, 120, "mail that was taken")
     return reconcile(stack, clients.told)
 
