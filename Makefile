@@ -19,7 +19,7 @@ demo: setup  ## Run everything against the bundled sandbox and send mail through
 
 .PHONY: test
 test: setup  ## Run the tests; T=tests/smtp chooses some, REQUIRE_SERVICES=1 fails what would be skipped
-	$(VENV)/pytest $(if $(T),,-n $(N) --dist loadfile) -m "not soak" $(T)
+	$(VENV)/pytest $(if $(T),,-n $(N) --dist loadfile --durations 25) -m "not soak" $(T)
 
 # Most tests wait for processes: three at once keep two cores busy.
 N ?= 3
