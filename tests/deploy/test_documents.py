@@ -17,7 +17,14 @@ DJANGO = {"migrate", "check", "createsuperuser"}
 #: Variables that are not the gateway's own settings.
 OTHERS = {
     *("PASSWORD", "HOST", "OBJECT_ID", "ISSUER_URL", "NAME", "FILE", "END", "ID", "POSTGRES_PASSWORD"),
-    *("RABBITMQ_PASSWORD", "FLOWER_BASIC_AUTH", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SANDBOX_PAGE_PORT"),
+    *(
+        "RABBITMQ_PASSWORD",
+        "FLOWER_BASIC_AUTH",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "REQUESTS_CA_BUNDLE",
+        "SANDBOX_PAGE_PORT",
+    ),
 }
 
 
