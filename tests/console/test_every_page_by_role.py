@@ -1,6 +1,7 @@
 """Three roles against every page of the admin, over HTTP: a browser adds nothing to who may open what.
 
-A page that is new here has to be given its readers and its actors before the tests pass.
+A page that is new here has to be given its readers and its actors before the tests pass. Six hundred pages
+are asked for, which takes a minute: `make soak` does it.
 """
 
 import pytest
@@ -16,7 +17,7 @@ from mailrelay.vocabulary import Condition, State
 from tests.console.rows import make_message, make_registration, make_sender
 
 # Some pages write through the queue's own writer, which sees what is committed.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
 
 #: V viewer, O operator, A administrator, in this order; empty is nobody, by whatever role.
 ALL, OPERATORS, ADMINISTRATORS, NOBODY = "VOA", "OA", "A", ""
