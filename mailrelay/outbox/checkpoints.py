@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.db import Error, connection
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 #: Moves after which a checkpoint is due: some eight megabytes.
 EVERY = 256
@@ -49,6 +49,6 @@ def _checkpoint() -> None:
             cursor.fetchone()
     except Error as error:
         # A full or broken disk: the writer meets it too, and it is the writer that tells the clients.
-        logger.warning("no checkpoint of the database: %s", type(error).__name__)
+        log.warning("no checkpoint of the database: %s", type(error).__name__)
     finally:
         connection.close()

@@ -38,7 +38,7 @@ def behind(queued: int, *, paused: bool = False) -> int:
     box = rows.mailbox(f"box-{queued}-{paused}@contoso.test", concurrency=1)
     full = rows.mailbox(f"paused-{queued}@contoso.test", **_paused()) if paused else box
     (first,) = rows.queue(full, 1)
-    _copy(first, queued - 1)
+    rows.copy(first, queued - 1)
     if paused:
         rows.queue(box, 1000)
     return _claim(box)
@@ -114,19 +114,6 @@ def _pages_so_far() -> int:
         cursor.execute("SELECT 1")  # what was counted is told at the end of a transaction
         cursor.execute(PAGES)
         return int(cursor.fetchone()[0])
-
-
-def _copy(row: Any, times: int) -> None:
-    """Queue the delivery `times` more, as rows of the database's own making: objects would take minutes."""
-    names = [field.column for field in row._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
-    columns = ", ".join(f'"{name}"' for name in names)
-    statement = f"""
-        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)
-        INSERT INTO mailrelay_delivery ({columns})
-        SELECT {columns} FROM mailrelay_delivery, numbers WHERE mailrelay_delivery.id = %s AND n <= %s
-    """  # noqa: S608 - columns of our own
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [times, row.pk, times])
 
 
 def main() -> None:

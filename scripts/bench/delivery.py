@@ -23,6 +23,7 @@ import requests
 from psycopg import connect as connected
 
 from mailrelay.sandbox.client import SandboxProcess
+from mailrelay.sandbox.world import TENANT
 from scripts.bench.measuring import cpu_seconds, median
 from tests.harness.processes import GatewayProcess, as_sent, mail, manage
 from tests.harness.services import PostgreSQL, RabbitMQ, Redis
@@ -89,7 +90,7 @@ def at_once(*calls: threading.Thread) -> float:
 def ceiling(sandbox: SandboxProcess, count: int) -> float:
     """Return the mails a second of four threads with nothing but `requests`."""
     reply = requests.post(
-        f"{sandbox.base_url}/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
+        f"{sandbox.base_url}/{TENANT}/oauth2/v2.0/token",
         data=TOKEN_FORM,
         verify=sandbox.ca_file,
         timeout=30,
@@ -154,14 +155,6 @@ def commits_of(stack: Stack, listener: GatewayProcess) -> float:
         return float(connection.execute("SELECT SUM(xact_commit) FROM pg_stat_database").fetchone()[0])
 
 
-SENDERS = """
-mailboxes:
-{mailboxes}
-senders:
-{senders}
-"""
-
-
 def drain(kind: str, workers: int, mailboxes: int = 1, count: int = 1000, most: float = 13.3) -> None:
     """Graph at 0.3 s, four in flight a mailbox: the rate against `most`, and refusals that we caused.
 
@@ -190,20 +183,16 @@ def drain(kind: str, workers: int, mailboxes: int = 1, count: int = 1000, most: 
 def many(stack: Stack, count: int) -> list[str]:
     """Make `count` mailboxes at the sandbox, each with a sender of its own; return their addresses."""
     addresses = [f"box{number}@contoso.test" for number in range(count)]
-    stack.sandbox.world(mailboxes={address: {"display_name": "Box"} for address in addresses})
+    stack.sandbox.world(mailboxes={address: {"tenant": TENANT} for address in addresses})
     stack.migrate()
     if stack.embedded:
         manage(stack.environment, "migrate", "--verbosity", "0")
-    boxes = "".join(
-        f"- {{app: environment, address: {address}, concurrency: 4, messages_per_minute: 0}}\n"
-        for address in addresses
-    )
     senders = "".join(
         f"- {{name: {address}, app: environment, mailbox: {address}, addresses: [{address}]}}\n"
         for address in addresses
     )
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(SENDERS.format(mailboxes=boxes, senders=senders))
+        file.write(f"senders:\n{senders}")
         file.flush()
         manage(stack.environment, "config", "apply", file.name)
     return addresses

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ NOWHERE = {
 }
 
 
-class Installation:
+class Installation(ABC):
     """One database with its tables, and the relays that a test starts on it."""
 
     vendor = ""
@@ -73,16 +74,17 @@ class Installation:
         code = "from mailrelay.outbox import retention; retention.run()"
         manage(self.environment, "shell", "--no-imports", "-c", code)
 
+    @abstractmethod
     def execute(self, statement: str, *values: Any) -> None:
-        raise NotImplementedError
+        """Run a statement, past the gateway."""
 
+    @abstractmethod
     def locked(self) -> Any:
         """Keep every writer waiting for as long as the context lasts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refuse_subject(self, subject: str) -> None:
         """Let the database refuse messages with this subject, as it does a text that it cannot store."""
-        raise NotImplementedError
 
 
 class OnSQLite(Installation):

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import uuid4
 
+from django.db import connection
+
 from mailrelay.models import (
     AppRegistration,
     ContentChunk,
@@ -88,3 +90,16 @@ def queue(box: Mailbox, count=1, client="a", urgency=Urgency.NORMAL, size=1000, 
             for d in deliveries
         )
     return deliveries
+
+
+def copy(row: Delivery, times: int) -> None:
+    """Queue the delivery `times` more, as rows of the database's own making: objects would take minutes."""
+    names = [field.column for field in row._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(f'"{name}"' for name in names)
+    statement = f"""
+        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)
+        INSERT INTO mailrelay_delivery ({columns})
+        SELECT {columns} FROM mailrelay_delivery, numbers WHERE mailrelay_delivery.id = %s AND n <= %s
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [times, row.pk, times])
