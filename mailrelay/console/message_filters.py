@@ -1,33 +1,23 @@
 """The filters beside the list of messages. They are looked up together, by `message_search.find`."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.dateparse import parse_datetime
 
 from mailrelay.console import message_search
 from mailrelay.console.message_search import Criteria
+from mailrelay.console.message_times import Stretch, TimeFilter
 from mailrelay.console.words import SHOWN_STATES, state_words
 from mailrelay.models import Message, SenderConfig, SmtpClient
-from mailrelay.outbox import clock
 from mailrelay.vocabulary import State
 
 #: States that want somebody to look.
 ATTENTION = (State.FAILED, State.HELD, State.UNCERTAIN)
-TIMES = {
-    "1h": ("Last hour", timedelta(hours=1)),
-    "24h": ("Last 24 hours", timedelta(days=1)),
-    "7d": ("Last 7 days", timedelta(days=7)),
-    "30d": ("Last 30 days", timedelta(days=30)),
-}
 MEBIBYTE = 1024 * 1024
 SIZES = {str(number): f"{number} MiB and more" for number in (1, 3, 10, 25)}
-#: The lookup by which the list goes on beyond its reach.
-BEFORE = "created_at__lte"
 #: Not a state: what a report in the sender's Inbox says of mail that was sent.
 BOUNCED = "bounced"
 #: Names that a filter lists.
@@ -53,14 +43,6 @@ class StateFilter(_Filter):
             *((state.value, state_words(state).title) for state in SHOWN_STATES),
             (BOUNCED, "Sent, bounced later"),
         ]
-
-
-class TimeFilter(_Filter):
-    title = "time"
-    parameter_name = "since"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        return [(key, title) for key, (title, _) in TIMES.items()]
 
 
 class SenderFilter(_Filter):
@@ -100,10 +82,9 @@ class SizeFilter(_Filter):
 FILTERS = (StateFilter, TimeFilter, SenderFilter, ClientFilter, CodeFilter, SizeFilter)
 
 
-def criteria(query: Mapping[str, str], text: str) -> Criteria:
+def criteria(query: Mapping[str, str], text: str, stretch: Stretch) -> Criteria:
     """Read what the address of a list asks for; what it cannot mean finds nothing, or does not narrow."""
     state, size = query.get("state", ""), query.get("size", "")
-    chosen = TIMES.get(query.get("since", ""))
     return Criteria(
         text=text,
         states=_states(state),
@@ -112,8 +93,8 @@ def criteria(query: Mapping[str, str], text: str) -> Criteria:
         client=_number(query.get("client", "")),
         graph_code=query.get("code", ""),
         least_size=int(size) * MEBIBYTE if size in SIZES else 0,
-        after=clock.now() - chosen[1] if chosen else None,
-        before=_moment(query.get(BEFORE, "")),
+        after=stretch.begin,
+        before=stretch.end,
     )
 
 
@@ -127,12 +108,3 @@ def _number(text: str) -> int | None:
     if not text:
         return None
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else NOTHING
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        # A plus sign that was not quoted in the address arrives as a blank.
-        found = parse_datetime(text.replace(" ", "+"))
-    except ValueError:
-        return None
-    return found if found and found.tzinfo else None

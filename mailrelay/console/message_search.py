@@ -172,7 +172,11 @@ def _indexed(asked: Criteria) -> Iterator[tuple[QuerySet[Message], ...]]:
 
 
 def _within(asked: Criteria) -> QuerySet[Message]:
-    rows = Message.objects.order_by("-created_at")
+    return within(Message.objects.order_by("-created_at"), asked)
+
+
+def within(rows: QuerySet[Message], asked: Criteria) -> QuerySet[Message]:
+    """Narrow `rows` to the time that is asked for."""
     if asked.after:
         rows = rows.filter(created_at__gte=asked.after)
     return rows.filter(created_at__lte=asked.before) if asked.before else rows
@@ -298,7 +302,7 @@ def time_of(queue_id: UUID) -> datetime:
 
 def newest_id(at: datetime) -> UUID:
     """Return the greatest queue id of that time."""
-    return UUID(int=(int(at.timestamp() * 1000) + 1 << 80) - 1)
+    return UUID(int=(max(0, int(at.timestamp() * 1000)) + 1 << 80) - 1)
 
 
 # --- Pages ---------------------------------------------------------------------------------------------

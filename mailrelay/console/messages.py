@@ -21,15 +21,17 @@ from mailrelay.console import (
     message_actions,
     message_bounces,
     message_export,
+    message_times,
     message_trace,
     outlook,
 )
 from mailrelay.console.message_actions import ACTIONS, Action, Order
 from mailrelay.console.message_bounces import BOUNCED_BADGE
-from mailrelay.console.message_filters import BEFORE, FILTERS, criteria
+from mailrelay.console.message_filters import FILTERS, criteria
 from mailrelay.console.message_page import DEFERRED, RELATED, MessagePage, page_of, shown_state, state_badge
 from mailrelay.console.message_questions import Question
-from mailrelay.console.message_search import HELP, REACH, Found, FoundPaginator, ReachPaginator, find
+from mailrelay.console.message_search import HELP, REACH, Found, FoundPaginator, ReachPaginator, find, within
+from mailrelay.console.message_times import BEFORE
 from mailrelay.console.message_views import ContentViews
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, NonDelivery, Recipient
@@ -42,11 +44,13 @@ class MessageList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Message]:
         rows: QuerySet[Message] = super().get_queryset(request, exclude_parameters)
-        asked = criteria(request.GET, self.query)
+        stretch = message_times.asked(request.GET)
+        self.problem, self.found = stretch.problem, None
+        if stretch.problem:
+            return rows.none()
+        asked = criteria(request.GET, self.query, stretch)
         self.found = find(asked) if asked.narrows else None
-        if self.found is not None:
-            return rows.filter(pk__in=self.found.ids)
-        return rows.filter(created_at__gte=asked.after) if asked.after else rows
+        return within(rows, asked) if self.found is None else rows.filter(pk__in=self.found.ids)
 
     def get_results(self, request: HttpRequest) -> None:
         request.found = self.found  # type: ignore[attr-defined] # for the paginator, which is told nothing else

@@ -16,6 +16,8 @@ LIST = "/admin/mailrelay/message/"
 #: Milliseconds between two messages: a million of them are the mail of a month.
 STEP = 2592
 BATCH = 50_000
+#: The code of every fiftieth attempt.
+FREQUENT = "ErrorInvalidRecipients"
 
 _MESSAGES = """
     INSERT INTO mailrelay_message (id, created_at, client_id, client_address, client_name, mail_from,
@@ -226,15 +228,27 @@ def _pages(messages: int) -> Iterator[tuple[str, str, Callable[[int], dict[str, 
         LIST,
         lambda n: {"size": "3", "client": str(n % 10), "state": "uncertain"},
     )
-    yield "Older than a week, sent", LIST, lambda _: {"state": "sent", "created_at__lte": _week_ago()}
+    yield "Older than a week, sent", LIST, lambda _: {"state": "sent", "created_at__lte": _days_ago(7)}
+    yield "A day, four weeks ago", LIST, lambda n: _day(26 + n % 3)
+    yield "That day, failed", LIST, lambda n: {"state": "failed", **_day(26 + n % 3)}
+    yield (
+        "That day, a recipient of every other",
+        LIST,
+        lambda n: {"q": "all@example.org", **_day(26 + n % 3)},
+    )
+    yield "That day, a code of every fiftieth", LIST, lambda n: {"code": FREQUENT, **_day(26 + n % 3)}
 
 
-def _week_ago() -> str:
+def _day(ago: int) -> dict[str, str]:
+    return {"from": _days_ago(ago), "until": _days_ago(ago - 1)}
+
+
+def _days_ago(days: int) -> str:
     from datetime import timedelta
 
     from mailrelay.outbox import clock
 
-    return (clock.now() - timedelta(days=7)).isoformat()
+    return (clock.now() - timedelta(days=days)).isoformat()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height
 SCREENS = {
     "overview": "/admin/",
     "messages": "/admin/mailrelay/message/",
+    "messages, no stretch of time": "/admin/mailrelay/message/?from=2027-03-31T10:00&until=2027-03-31T09:00",
     "senders": "/admin/mailrelay/senderconfig/",
     "a sender": "/admin/mailrelay/senderconfig/2/change/",
     "a sender at work": "/admin/mailrelay/senderconfig/2/at-work/",

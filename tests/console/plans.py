@@ -2,9 +2,12 @@
 
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 
 import django
 
+END = datetime.now(UTC)
+STRETCH = {"after": END - timedelta(days=2), "before": END}
 #: What is looked for, and the indexes that must serve it.
 LOOKED_FOR = {
     "Message-ID": ({"text": "<abc@printer>"}, ("message_message_id",)),
@@ -21,6 +24,10 @@ LOOKED_FOR = {
     "Graph code": ({"graph_code": "ErrorX"}, ("attempt_graph_code",)),
     "bounced later": ({"bounced": True}, ("non_delivery_received",)),
     "size": ({"least_size": 10 * 1024 * 1024}, ("message_large",)),
+    "time": (STRETCH, ("message_created",)),
+    "state, in a stretch": ({"states": ("failed",)} | STRETCH, ("message_state",)),
+    "recipient, in a stretch": ({"text": "a@contoso.test"} | STRETCH, ("recipient_address",)),
+    "Graph code, in a stretch": ({"graph_code": "ErrorX"} | STRETCH, ("attempt_graph_code",)),
 }
 
 

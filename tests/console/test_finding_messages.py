@@ -5,8 +5,9 @@ import os
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
+from urllib.parse import urlencode
 
 import pytest
 from cryptography.fernet import Fernet
@@ -172,9 +173,93 @@ def test_it_filters_by_state_sender_and_time(browser, registration, sender, now)
     assert listed(browser, q="anna@example.org", state="held") == [held.queue_id]
 
 
+@pytest.fixture
+def hourly(sender):
+    """Messages of ten hours of a day, an hour apart; by the hour."""
+    rows = {}
+    for hour in range(10):
+        rows[hour] = make_message(sender, state=State.FAILED if hour % 2 else State.SENT)
+        at = datetime(2027, 3, 31, hour, 30, 20, tzinfo=UTC)
+        Message.objects.filter(pk=rows[hour].pk).update(created_at=at)
+    return {hour: row.queue_id for hour, row in rows.items()}
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "hours"),
+    [
+        ("2027-03-31T07:00", "", [9, 8, 7]),
+        ("", "2027-03-31T02:00", [1, 0]),
+        ("2027-03-31T02:00", "2027-03-31T04:30", [4, 3, 2]),
+        ("2027-03-31T02:30:21", "2027-03-31T04:30:19", [3]),
+        ("2027-03-31T02:30:20", "2027-03-31T04:30:20", [4, 3, 2]),
+        ("2027-03-31", "2027-03-31", list(range(9, -1, -1))),
+        ("2027-04-01", "", []),
+        ("", "2027-03-30", []),
+        ("0001-01-01", "9000-12-31", list(range(9, -1, -1))),
+        ("2027-03-31T10:00+02:00", "2027-03-31 09:45", [9, 8]),
+    ],
+)
+def test_it_lists_a_stretch_of_time_with_both_its_ends(browser, hourly, begin, end, hours):
+    assert listed(browser, **{"from": begin, "until": end}) == [hourly[hour] for hour in hours]
+
+
+def test_a_stretch_goes_with_a_search_and_with_every_other_filter(browser, hourly, sender):
+    stretch = {"from": "2027-03-31T02:00", "until": "2027-03-31T07:59"}
+    assert listed(browser, state="failed", **stretch) == [hourly[hour] for hour in (7, 5, 3)]
+    query = {"q": "anna@example.org", "state": "failed", "sender": str(sender.pk), "client": "0", **stretch}
+    page = browser.get(LIST, query)
+    assert [row.queue_id for row in page.context["cl"].result_list] == [hourly[hour] for hour in (7, 5, 3)]
+    text = page.content.decode()
+    form = text[text.index('<form class="stretch"') :]
+    form = form[: form.index("</form>")]
+    for name, value in query.items():
+        assert f'name="{name}" value="{value}"' in form, name
+    search = text[text.index('<form id="changelist-search"') :].partition("</form>")[0]
+    assert all(f'name="{name}" value="{value}"' in search for name, value in stretch.items())
+    lately = re.search(r'href="([^"]+)">Last 24 hours', text)[1]
+    assert "state=failed" in lately
+    assert "until" not in lately
+
+
+def test_a_stretch_is_kept_from_page_to_page_and_in_the_export(browser, hourly, monkeypatch):
+    monkeypatch.setattr("mailrelay.console.messages.MessageAdmin.list_per_page", 2)
+    stretch = "from=2027-03-31T02%3A00&until=2027-03-31T05%3A59"
+    page = browser.get(f"{LIST}?{stretch}")
+    following = re.search(r'href="(\?[^"]*p=2[^"]*)"', page.content.decode())[1]
+    rows = browser.get(LIST + unescape(following)).context["cl"].result_list
+    assert [row.queue_id for row in rows] == [hourly[3], hourly[2]]
+    ticked = {"action": "export", "_selected_action": [str(rows[0].pk)], "select_across": "1", "index": "0"}
+    exported = browser.post(f"{LIST}?{stretch}", ticked)
+    text = b"".join(exported.streaming_content).decode()
+    assert [line.split(",")[0] for line in text.splitlines()[1:]] == [hourly[hour] for hour in (5, 4, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"from": "yesterday"}, "“yesterday” is not a time"),
+        ({"until": "2027-02-30T10:00"}, "“2027-02-30T10:00” is not a time"),
+        ({"until": "<script>"}, "“&lt;script&gt;” is not a time"),
+        ({"from": "9999-12-31T23:59-23:00"}, "is not a time"),
+        ({"from": "2027-03-31T10:00", "until": "2027-03-31T09:00"}, "would end before it begins"),
+    ],
+)
+def test_what_is_no_stretch_of_time_is_refused_in_words(browser, hourly, query, words):
+    page = browser.get(LIST, query)
+    assert page.status_code == 200
+    assert words in page.content.decode()
+    assert list(page.context["cl"].result_list) == []
+    ticked = {"action": "hold", "_selected_action": ["x"], "select_across": "1", "index": "0"}
+    browser.post(f"{LIST}?{urlencode(query)}", ticked)
+    assert not Message.objects.filter(state=State.HELD).exists()
+
+
 def test_nonsense_in_the_address_is_no_error_page(browser, sender):
     make_message(sender)
-    for query in ({"sender": "x"}, {"state": "x"}, {"since": "x"}, {"p": "999"}, {"created_at__lte": "x"}):
+    early = {"created_at__lte": "0001-01-01T00:00:00+00:00", "q": "anna@example.org"}
+    for query in (
+        *({"sender": "x"}, {"state": "x"}, {"since": "x"}, {"p": "999"}, {"created_at__lte": "x"}, early),
+    ):
         assert browser.get(LIST, query, follow=True).status_code == 200, query
 
 
