@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from mailrelay.console.cells import NOTHING, badge, exact, moment, relative, size, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.generic import ModelForm
-from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.site import site
 from mailrelay.console.words import reason_words
 from mailrelay.models import AppRegistration, Delivery, Mailbox

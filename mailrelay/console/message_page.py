@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from mailrelay.console import cells, outlook, timeline
 from mailrelay.console.outlook import Outlook
-from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.words import state_words
 from mailrelay.models import Delivery, Message, Recipient, Worker
 from mailrelay.models.messages import task_id

@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 
 from mailrelay.console import cells
 from mailrelay.console.charts import Series, stacked
-from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.words import name_of_proof, state_words
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, Worker
 from mailrelay.models.messages import AGED_FROM, WAITS

@@ -33,10 +33,7 @@ class ProofForm(forms.Form):
     password = NewSecretField(label="Password of the certificate's key, where there is one")
 
     def clean_secret(self) -> str:
-        text = str(self.cleaned_data["secret"] or "").strip()
-        if _GUID.fullmatch(text):
-            raise ValidationError("That is the id of a secret; Entra ID shows the value in the next column.")
-        return text
+        return value_of(self.cleaned_data["secret"])
 
     def clean_file(self) -> str:
         """Read the file as text; a PFX becomes text as it is kept."""
@@ -62,10 +59,18 @@ class ProofForm(forms.Form):
         if cleaned["secret"]:
             return Proof(CredentialKind.SECRET, cleaned["secret"], ends_on=cleaned["ends_on"])
         text, password = cleaned["certificate"] or cleaned["file"], cleaned["password"]
-        return Proof(CredentialKind.CERTIFICATE, text, password, ends_at=_end_of(text, password))
+        return Proof(CredentialKind.CERTIFICATE, text, password, ends_at=end_of(text, password))
 
 
-def _end_of(text: str, password: str) -> datetime:
+def value_of(secret: str | None) -> str:
+    """Take a secret as it was pasted; ValidationError where it is the secret's id."""
+    text = str(secret or "").strip()
+    if _GUID.fullmatch(text):
+        raise ValidationError("That is the id of a secret; Entra ID shows the value in the next column.")
+    return text
+
+
+def end_of(text: str, password: str) -> datetime:
     """Read the certificate's end; ValidationError says what is wrong with it."""
     # Here, since these parts of cryptography cost memory that nothing else of the web needs.
     from mailrelay.graph.certificates import CertificateError, expires_at

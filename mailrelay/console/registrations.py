@@ -1,44 +1,30 @@
 """The screen of app registrations: how tokens are had, and how that is going."""
 
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
 
+from mailrelay.console import proof_trial
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
-from mailrelay.console.fields import (
-    ClientIdField,
-    HttpsOriginField,
-    NewCertificateField,
-    NewSecretField,
-    TenantField,
-)
-from mailrelay.console.generic import ModelForm
+from mailrelay.console.proof_trial import ALTHOUGH, NotConfirmedError
+from mailrelay.console.registration_form import ENTERED, WITHOUT_SECRETS, RegistrationForm
 from mailrelay.console.rotation import Rotation
 from mailrelay.console.site import site
 from mailrelay.console.words import name_of_proof, reason_words
-from mailrelay.graph.credentials import GLOBAL_AUTHORITY, GLOBAL_GRAPH
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import registrations
-from mailrelay.vocabulary import CredentialKind
 
-#: Columns that the admin never reads, so that it can neither show them nor fail to decrypt them.
-WITHOUT_SECRETS = (
-    "secret",
-    "next_secret",
-    "certificate",
-    "certificate_password",
-    "next_certificate",
-    "next_certificate_password",
-)
 #: Fields that a token depends on: a change of one is a new version of the credential.
 CREDENTIAL = frozenset(
     {
@@ -53,80 +39,6 @@ CREDENTIAL = frozenset(
         "active",
     }
 )
-#: Fields of a new row for what can be entered and not read back, and their columns. In a row that mail
-#: depends on, secrets are replaced on a page that tries them first.
-ENTERED = {
-    "new_secret": "secret",
-    "new_certificate": "certificate",
-    "new_certificate_password": "certificate_password",
-}
-ENCRYPTED = "It is encrypted, and never shown again."
-
-
-class RegistrationForm(ModelForm[AppRegistration]):
-    tenant_id = TenantField(label="Tenant id", help_text="Directory (tenant) ID, or a domain of the tenant.")
-    client_id = ClientIdField(label="Client id", help_text="Application (client) ID.")
-    authority_host = HttpsOriginField(
-        label="Authority",
-        initial=GLOBAL_AUTHORITY,
-        help_text="Where tokens come from; differs in national clouds.",
-    )
-    graph_endpoint = HttpsOriginField(
-        label="Graph endpoint",
-        initial=GLOBAL_GRAPH,
-        help_text="Where mail goes to; differs in national clouds.",
-    )
-    new_secret = NewSecretField(label="Client secret", help_text=ENCRYPTED)
-    new_certificate = NewCertificateField(label="Certificate and key", help_text=ENCRYPTED)
-    new_certificate_password = NewSecretField(label="Certificate password", help_text=ENCRYPTED)
-
-    class Meta:
-        model = AppRegistration
-        fields = (
-            "name",
-            "active",
-            "tenant_id",
-            "client_id",
-            "kind",
-            "certificate_path",
-            "token_file",
-            "secret_expires_on",
-            "concurrency",
-            "cloud",
-            "authority_host",
-            "graph_endpoint",
-        )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._stored = self._which_are_stored()
-        if self.instance.pk is not None:
-            for name in ENTERED:
-                del self.fields[name]
-
-    def _which_are_stored(self) -> set[str]:
-        """Tell which secrets the row has, without reading them."""
-        mine = AppRegistration.objects.filter(pk=self.instance.pk)
-        if self.instance.pk is None:
-            return set()
-        return {column for column in WITHOUT_SECRETS if mine.exclude(**{column: ""}).exists()}
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        kind = cleaned.get("kind")
-        if kind == CredentialKind.SECRET and not cleaned.get("new_secret") and "secret" not in self._stored:
-            field = "new_secret" if "new_secret" in self.fields else "kind"
-            self.add_error(field, "Enter the value of a client secret: none is stored.")
-        has_certificate = "certificate" in self._stored or cleaned.get("new_certificate")
-        if kind == CredentialKind.CERTIFICATE and not has_certificate:
-            self._require_path("certificate_path", "the PEM or PFX file with the key and the certificate")
-        if kind == CredentialKind.FEDERATED:
-            self._require_path("token_file", "the file with the federated token")
-        return cleaned
-
-    def _require_path(self, field: str, what: str) -> None:
-        if not str(self.cleaned_data.get(field) or "").startswith("/"):
-            self.add_error(field, f"Enter the absolute path of {what}, as the workers see it.")
 
 
 @admin.register(AppRegistration, site=site)
@@ -152,6 +64,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
         (
             "Credential",
             {
+                "description": "A secret or certificate is tried before it is stored.",
                 "fields": (
                     "kind",
                     "new_secret",
@@ -160,7 +73,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
                     "new_certificate",
                     "new_certificate_password",
                     "token_file",
-                )
+                ),
             },
         ),
         ("Cloud", {"fields": ("cloud", "authority_host", "graph_endpoint")}),
@@ -186,12 +99,50 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
         ]
 
     def save_model(self, request: HttpRequest, obj: AppRegistration, form: Any, change: bool) -> None:
-        for name, column in ENTERED.items():
-            if form.cleaned_data.get(name):
-                setattr(obj, column, form.cleaned_data[name])
         super().save_model(request, obj, form, change)
         if change and CREDENTIAL & set(form.changed_data):
             self.after_commit(request, lambda: registrations.renew(obj))
+
+    @method_decorator(sensitive_post_parameters())
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Try what a new row is to prove itself with, and store it when that is confirmed."""
+        if request.method == "POST" and self.has_add_permission(request):
+            answer = self._to_be_tried(request)
+            if answer is not None:
+                return answer
+        return super().add_view(request, form_url, extra_context)
+
+    def _to_be_tried(self, request: HttpRequest) -> HttpResponse | None:
+        """Answer with the trial; None when it is over, or when there is nothing to be tried."""
+        purpose = f"new app registration {request.user.pk}"
+        if request.POST.get("step") == "save":
+            try:
+                values = proof_trial.confirmed(purpose, request.POST)
+            except NotConfirmedError as problem:
+                self.message_user(request, str(problem), messages.WARNING)
+                return HttpResponseRedirect(request.path)
+            request.POST = QueryDict(values["form"])  # as it was entered and tried
+            request.trial_failed = not values["good"]  # type: ignore[attr-defined] # for the history
+            return None
+        form: Any = self.get_form(request)(request.POST)
+        if not form.is_valid() or not form.brings_proof:
+            return None
+        values = {"form": request.POST.urlencode()}
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "New app registration",
+        }
+        found = proof_trial.tried(form.instance, purpose, values)
+        page = {**context, **found, "name": form.instance.name, "again": urlencode(form.without_proof())}
+        return TemplateResponse(request, "console/registration_tried.html", page)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        if getattr(request, "trial_failed", False):
+            message = f"Added, with a {name_of_proof(obj.kind)}, {ALTHOUGH}."
+        return super().log_addition(request, obj, message)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.rotation_view)

@@ -1,7 +1,6 @@
 """A secret or certificate is replaced: pasted, tried against Microsoft, stored beside the one in use.
 
-Between the trial and the saving the secret travels sealed in the form: nothing is saved before it is known
-to work, and neither session nor page holds it. The older one stays until somebody retires it.
+The older one stays until somebody retires it.
 """
 
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
+from mailrelay.console import proof_trial
 from mailrelay.console.proof_form import ProofForm
-from mailrelay.console.sealing import seal, unseal
+from mailrelay.console.proof_trial import ALTHOUGH, NotConfirmedError
 from mailrelay.console.words import name_of_proof
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import registrations, scheduler
@@ -22,12 +22,12 @@ from mailrelay.outbox.registrations import Proof
 from mailrelay.vocabulary import CredentialKind
 
 CHANGED = "Nothing was stored: somebody changed this app registration meanwhile, or this was done already."
-OUT_OF_DATE = "Nothing was stored: ten minutes have passed since the trial. Enter it once more."
 UNPROVED = (
     "Nothing was retired: no worker has got a token with the newer one since it was stored, and the older "
     "one may be all that works. Tick the box to retire it all the same."
 )
-NOT_GOOD = "Nothing was stored: the trial failed. Tick the box to store it all the same."
+#: Whose the proof is, and where it is tried.
+PLACE = ("pk", "tenant_id", "client_id", "authority_host", "graph_endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,62 +81,31 @@ class Rotation:
         form = ProofForm(self.request.POST, self.request.FILES)
         if not form.is_valid():
             return {"form": form}
-        return {"tried": True, **self._tried(form.cleaned_data["proof"])}
+        return self._tried(form.cleaned_data["proof"])
 
     def _tried(self, proof: Proof) -> dict[str, Any]:
         # Here, since the parts that talk to Microsoft cost memory that no other page needs.
-        from mailrelay.delivery.proving import mailboxes_of, prove
-
-        findings = prove(self._credential(proof), mailboxes_of(self.registration))
-        known = AppRegistration.objects.values_list("version", flat=True).get(pk=self.registration.pk)
-        sealed = {**_packed(proof), "version": known, "good": findings.good}
-        return {
-            "findings": findings,
-            "proof": name_of_proof(proof.kind),
-            "proof_ends": proof.ends_at or proof.ends_on,
-            "sealed": seal(self._purpose, sealed),
-            "strangers": self._strangers(findings.tenant, findings.application),
-        }
-
-    def _credential(self, proof: Proof) -> Any:
-        from mailrelay.graph.credentials import Credential
+        from mailrelay.delivery.proving import mailboxes_of
 
         row = self.registration
-        secret = proof.kind == CredentialKind.SECRET
-        return Credential(
-            key=f"{row.pk}:trial",
-            tenant_id=row.tenant_id,
-            client_id=row.client_id,
-            authority_host=row.authority_host,
-            graph_endpoint=row.graph_endpoint,
-            kind=proof.kind,
-            secret=proof.value if secret else "",
-            certificate_pem="" if secret else proof.value,
-            certificate_password=proof.password,
-        )
-
-    def _strangers(self, tenant: str, application: str) -> bool:
-        """Whether the token is for another tenant or application than the row says."""
-        row = self.registration
-        other = bool(application) and application.lower() != row.client_id.lower()
-        return other or (
-            bool(tenant) and "." not in row.tenant_id and tenant.lower() != row.tenant_id.lower()
-        )
+        known = AppRegistration.objects.values_list("version", flat=True).get(pk=row.pk)
+        place = {name: getattr(row, name) for name in PLACE}
+        with_it = AppRegistration(**place, kind=proof.kind, **proof.columns)
+        values = {**_packed(proof), "version": known}
+        return proof_trial.tried(with_it, self._purpose, values, mailboxes_of(row))
 
     def _act(self, step: str) -> Done:
         try:
             return self._save() if step == "save" else self._decide(step)
+        except NotConfirmedError as problem:
+            return Done(False, str(problem))
         except OutboxError as error:
             return Done(False, f"Nothing was stored: {error}")
         finally:
             scheduler.poke()
 
     def _save(self) -> Done:
-        sealed = unseal(self._purpose, self.request.POST.get("sealed", ""))
-        if sealed is None:
-            return Done(False, OUT_OF_DATE)
-        if not sealed["good"] and not self.request.POST.get("override"):
-            return Done(False, NOT_GOOD)
+        sealed = proof_trial.confirmed(self._purpose, self.request.POST)
         proof = _unpacked(sealed)
         if not registrations.add_proof(self.registration, proof, sealed["version"]):
             return Done(False, CHANGED)
@@ -145,7 +114,7 @@ class Rotation:
             True,
             f"The newer {name} is stored, and every worker uses it from its next mail on. The older one is "
             "kept: retire it when mail flows, or roll back to it.",
-            f"newer {name}{'' if sealed['good'] else ', although its trial failed'}",
+            f"newer {name}{'' if sealed['good'] else f', {ALTHOUGH}'}",
         )
 
     def _decide(self, step: str) -> Done:

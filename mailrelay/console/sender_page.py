@@ -187,7 +187,7 @@ class SenderPage:
 
 
 def _secrets() -> tuple[str, ...]:
-    from mailrelay.console.registrations import WITHOUT_SECRETS
+    from mailrelay.console.registration_form import WITHOUT_SECRETS
 
     return WITHOUT_SECRETS
 

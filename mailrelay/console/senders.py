@@ -14,7 +14,7 @@ from mailrelay.console.cells import badge, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.fields import AddressesField, DomainsField
 from mailrelay.console.generic import ModelChoiceField, ModelForm
-from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.sender_page import SenderPage
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig

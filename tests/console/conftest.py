@@ -45,3 +45,18 @@ def sender(registration):
 @pytest.fixture
 def now():
     return clock.now()
+
+
+@pytest.fixture(scope="module")
+def microsoft(tmp_path_factory):
+    from mailrelay.sandbox.client import SandboxProcess
+
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as process:
+        yield process
+
+
+@pytest.fixture
+def at_microsoft(microsoft, monkeypatch) -> dict[str, str]:
+    """The columns of an app registration of the sandbox's, whose certificate is believed."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", microsoft.ca_file)
+    return {"cloud": "", "authority_host": microsoft.base_url, "graph_endpoint": microsoft.base_url}

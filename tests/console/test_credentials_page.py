@@ -5,8 +5,9 @@ import pytest
 from mailrelay.models import AppRegistration, Message
 from mailrelay.outbox import clock
 from mailrelay.vocabulary import State
+from tests.console.asking import add_registration
 from tests.console.rows import make_message
-from tests.console.test_configuration import ADMIN, registration_form
+from tests.console.test_configuration import ADMIN, NOWHERE, registration_form
 from tests.credentials.conftest import Proof
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,8 +20,8 @@ def post(browser, registration, **changes):
 
 def test_a_certificate_of_a_new_row_is_pasted_and_never_shown(browser):
     proof = Proof()
-    form = registration_form(kind="certificate", new_certificate=proof.private + proof.public)
-    page = browser.post(f"{ADMIN}appregistration/add/", form, follow=True)
+    form = registration_form(kind="certificate", new_certificate=proof.private + proof.public, **NOWHERE)
+    page = add_registration(browser, form)
 
     row = AppRegistration.objects.get()
     assert row.kind == "certificate"

@@ -1,6 +1,5 @@
 """A secret or certificate is tried before it is stored, rolled back or retired; and never shown."""
 
-import re
 import time
 
 import pytest
@@ -11,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from mailrelay.console import sealing
 from mailrelay.models import AppRegistration, AuditEvent, Mailbox
 from mailrelay.vocabulary import ManagedBy
+from tests.console.asking import sealed_in
 from tests.console.rows import CLIENT, TENANT, make_registration, make_sender
 from tests.credentials.conftest import Proof
 
@@ -18,24 +18,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NEW = "Unm1stakable~new.value"
 
 
-@pytest.fixture(scope="module")
-def microsoft(tmp_path_factory):
-    from mailrelay.sandbox.client import SandboxProcess
-
-    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as process:
-        process.world(apps={CLIENT: {"secrets": [NEW]}})
-        yield process
-
-
 @pytest.fixture
-def app(db, microsoft, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", microsoft.ca_file)
-    row = make_registration(
-        cloud="",
-        authority_host=microsoft.base_url,
-        graph_endpoint=microsoft.base_url,
-        secret="the-old-secret",
-    )
+def app(db, microsoft, at_microsoft):
+    microsoft.world(apps={CLIENT: {"secrets": [NEW]}})
+    row = make_registration(secret="the-old-secret", **at_microsoft)
     make_sender(row, address="gateway@contoso.test")
     return row
 
@@ -47,10 +33,6 @@ def page(app):
 
 def tried(browser, page, **entered):
     return browser.post(page, {"step": "check", **entered})
-
-
-def sealed_in(answer) -> str:
-    return re.search(r'name="sealed" value="([^"]+)"', answer.content.decode())[1]
 
 
 def saved(browser, page, answer, **more):

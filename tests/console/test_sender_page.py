@@ -19,23 +19,9 @@ from tests.console.rows import CLIENT, make_attempt, make_message, make_registra
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(scope="module")
-def microsoft(tmp_path_factory):
-    from mailrelay.sandbox.client import SandboxProcess
-
-    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as process:
-        yield process
-
-
 @pytest.fixture
-def office(db, microsoft, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", microsoft.ca_file)
-    app = make_registration(
-        cloud="",
-        authority_host=microsoft.base_url,
-        graph_endpoint=microsoft.base_url,
-        secret="sandbox-secret",
-    )
+def office(db, at_microsoft):
+    app = make_registration(secret="sandbox-secret", **at_microsoft)
     return make_sender(app, address="gateway@contoso.test")
 
 

@@ -1,0 +1,134 @@
+"""The form of an app registration; what a new one proves itself with goes in, and never comes out."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from mailrelay.clouds import ENDPOINTS
+from mailrelay.console.fields import (
+    ClientIdField,
+    HttpsOriginField,
+    NewCertificateField,
+    NewSecretField,
+    TenantField,
+)
+from mailrelay.console.generic import ModelForm
+from mailrelay.console.proof_form import end_of, value_of
+from mailrelay.graph.credentials import GLOBAL_AUTHORITY, GLOBAL_GRAPH
+from mailrelay.models import AppRegistration
+from mailrelay.vocabulary import Cloud, CredentialKind
+
+#: Columns that the admin never reads, so that it can neither show them nor fail to decrypt them.
+WITHOUT_SECRETS = (
+    "secret",
+    "next_secret",
+    "certificate",
+    "certificate_password",
+    "next_certificate",
+    "next_certificate_password",
+)
+#: Fields of a new row for what can be entered and not read back, and their columns. In a row that mail
+#: depends on, secrets are replaced on a page that tries them first.
+ENTERED = {
+    "new_secret": "secret",
+    "new_certificate": "certificate",
+    "new_certificate_password": "certificate_password",
+}
+ENCRYPTED = "It is encrypted, and never shown again."
+
+
+class RegistrationForm(ModelForm[AppRegistration]):
+    tenant_id = TenantField(label="Tenant id", help_text="Directory (tenant) ID, or a domain of the tenant.")
+    client_id = ClientIdField(label="Client id", help_text="Application (client) ID.")
+    authority_host = HttpsOriginField(
+        label="Authority",
+        initial=GLOBAL_AUTHORITY,
+        help_text="Where tokens come from; differs in national clouds.",
+    )
+    graph_endpoint = HttpsOriginField(
+        label="Graph endpoint",
+        initial=GLOBAL_GRAPH,
+        help_text="Where mail goes to; differs in national clouds.",
+    )
+    new_secret = NewSecretField(label="Client secret", help_text=ENCRYPTED)
+    new_certificate = NewCertificateField(label="Certificate and key", help_text=ENCRYPTED)
+    new_certificate_password = NewSecretField(label="Certificate password", help_text=ENCRYPTED)
+
+    class Meta:
+        model = AppRegistration
+        fields = (
+            "name",
+            "active",
+            "tenant_id",
+            "client_id",
+            "kind",
+            "certificate_path",
+            "token_file",
+            "secret_expires_on",
+            "concurrency",
+            "cloud",
+            "authority_host",
+            "graph_endpoint",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stored = self._which_are_stored()
+        if self.instance.pk is not None:
+            for name in ENTERED:
+                del self.fields[name]
+
+    def clean_new_secret(self) -> str:
+        return value_of(self.cleaned_data["new_secret"])
+
+    def _which_are_stored(self) -> set[str]:
+        """Tell which secrets the row has, without reading them."""
+        mine = AppRegistration.objects.filter(pk=self.instance.pk)
+        if self.instance.pk is None:
+            return set()
+        return {column for column in WITHOUT_SECRETS if mine.exclude(**{column: ""}).exists()}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        kind = cleaned.get("kind")
+        if kind == CredentialKind.SECRET and not cleaned.get("new_secret") and "secret" not in self._stored:
+            field = "new_secret" if "new_secret" in self.fields else "kind"
+            self.add_error(field, "Enter the value of a client secret: none is stored.")
+        if pasted := cleaned.get("new_certificate"):
+            self._read_end(pasted, cleaned.get("new_certificate_password") or "")
+        has_certificate = "certificate" in self._stored or pasted
+        if kind == CredentialKind.CERTIFICATE and not has_certificate:
+            self._require_path("certificate_path", "the PEM or PFX file with the key and the certificate")
+        if kind == CredentialKind.FEDERATED:
+            self._require_path("token_file", "the file with the federated token")
+        self._take(cleaned)
+        return cleaned
+
+    def _take(self, cleaned: dict[str, Any]) -> None:
+        """Put into the row what it proves itself with, and the cloud's addresses, as they will be stored."""
+        for name, column in ENTERED.items():
+            if cleaned.get(name):
+                setattr(self.instance, column, cleaned[name])
+        preset = ENDPOINTS.get(Cloud(cleaned.get("cloud") or Cloud.CUSTOM))
+        if preset is not None:
+            cleaned["authority_host"], cleaned["graph_endpoint"] = preset
+
+    @property
+    def brings_proof(self) -> bool:
+        """Whether what the row proves itself with was entered here; else it lies with the workers."""
+        return bool(self.cleaned_data.get(f"new_{self.instance.kind}"))
+
+    def without_proof(self) -> dict[str, str]:
+        """What was entered, for a link that enters it again: without anything secret."""
+        entered = {name: text for name, text in self.data.items() if name in self.fields and text}
+        return {name: text for name, text in entered.items() if name not in ENTERED}
+
+    def _read_end(self, certificate: str, password: str) -> None:
+        try:
+            self.instance.certificate_expires_at = end_of(certificate, password)
+        except ValidationError as problem:
+            self.add_error("new_certificate", problem)
+
+    def _require_path(self, field: str, what: str) -> None:
+        if not str(self.cleaned_data.get(field) or "").startswith("/"):
+            self.add_error(field, f"Enter the absolute path of {what}, as the workers see it.")
