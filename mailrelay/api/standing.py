@@ -7,7 +7,7 @@ from django.db.models import Count
 from django.http import HttpRequest, JsonResponse
 
 from mailrelay.api import access, reading
-from mailrelay.console.registrations import WITHOUT_SECRETS
+from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.health import figures
 from mailrelay.models import ApiToken, Delivery, Mailbox, SenderConfig
 from mailrelay.models.messages import IN_FLIGHT

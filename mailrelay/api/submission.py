@@ -1,11 +1,13 @@
 """Mail by HTTP: the raw message in, its queue id out, by the rules of SMTP (`mailrelay.smtp.desk`)."""
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 
@@ -13,14 +15,18 @@ from mailrelay.api import access
 from mailrelay.api.problems import ProblemError, bad_request
 from mailrelay.console.protection import client_address
 from mailrelay.models import ApiToken
-from mailrelay.outbox import repeats
+from mailrelay.outbox import repeats, sightings
+from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.sightings import Refused
 from mailrelay.outbox.submission import Repeat
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import desk, replies
 from mailrelay.smtp.desk import Desk, Parcel
-from mailrelay.smtp.replies import Reply
+from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer
 from mailrelay.vocabulary import Scope
+
+log = logging.getLogger(__name__)
 
 TYPE = "message/rfc822"
 #: Bytes that are read at a time.
@@ -40,7 +46,8 @@ STATUSES = {
     "client-backlog": HTTPStatus.TOO_MANY_REQUESTS,
     "recipients": HTTPStatus.UNPROCESSABLE_ENTITY,
     "idempotency-key": HTTPStatus.UNPROCESSABLE_ENTITY,
-    "client": HTTPStatus.FORBIDDEN,
+    "token-client": HTTPStatus.FORBIDDEN,
+    "client-network": HTTPStatus.FORBIDDEN,
     "client-from": HTTPStatus.FORBIDDEN,
     "client-recipient": HTTPStatus.FORBIDDEN,
     "from-policy": HTTPStatus.FORBIDDEN,
@@ -57,10 +64,12 @@ def submitted(request: HttpRequest, token: ApiToken) -> HttpResponse:
     counter = of_process()
     mail_from, recipients = _envelope(request)
     peer = Peer(client_address(request) or "unknown", name=token.name, secure=request.is_secure(), http=True)
-    client = _client(counter.directory(), token, peer)
+    client = _client(counter.directory(), token, peer, mail_from or "")
     blocks = _blocks(request)
     parcel = Parcel(client, peer, blocks, mail_from, recipients, size, key)
     if key and (known := _before(parcel)):
+        if not known.positive:
+            _note(known, peer, client.name, mail_from or "")
         return answer(known)
     try:
         return answer(counter.take(parcel))
@@ -101,24 +110,37 @@ def problem(reply: Reply) -> ProblemError:
 _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 
-def _client(directory: Directory, token: ApiToken, peer: Peer) -> Client:
+def _client(directory: Directory, token: ApiToken, peer: Peer, mail_from: str) -> Client:
     """Find the SMTP client whose rules hold. Raises ProblemError where there is none."""
     found = next((one for one in directory.clients if one.id == token.client_id and one.id), None)
-    if found is None:
-        raise problem(
-            Reply(f"550 5.7.1 The token {token.name} has no active SMTP client whose rules hold", "client")
-        )
+    refused = _unknown(token) if found is None else _elsewhere(found, peer)
+    if refused is not None:
+        _note(refused, peer, found.name if found else "", mail_from)
+        raise problem(refused)
+    return cast("Client", found)
+
+
+def _unknown(token: ApiToken) -> Reply:
+    text = f"550 5.7.1 The token {token.name} has no active SMTP client whose rules hold"
+    return Reply(text, "token-client")
+
+
+def _elsewhere(client: Client, peer: Peer) -> Reply | None:
     try:
-        inside = found.may_come_from(ip_address(peer.address))
+        inside = client.may_come_from(ip_address(peer.address))
     except ValueError:
-        inside = not found.networks
-    if not inside:
-        raise problem(
-            Reply(
-                f"550 5.7.1 Client {found.name} may not send from {peer.address}: see its networks", "client"
-            )
-        )
-    return found
+        inside = not client.networks
+    text = f"550 5.7.1 Client {client.name} may not send from {peer.address}: see its networks"
+    return None if inside else Reply(text, "client-network")
+
+
+def _note(reply: Reply, peer: Peer, client_name: str, mail_from: str) -> None:
+    """Put what the desk never sees onto the list of what was refused; its loss changes no answer."""
+    name, about, line = (printable(text) for text in (client_name, mail_from, reply.line))
+    try:
+        sightings.record((), [Refused(peer.address[:64], reply.rule, name, about, line)])
+    except (DatabaseError, OutboxError) as error:
+        log.warning("what was refused could not be written down (%s)", type(error).__name__)
 
 
 def _envelope(request: HttpRequest) -> tuple[str | None, tuple[str, ...] | None]:

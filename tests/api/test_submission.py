@@ -150,12 +150,27 @@ def test_the_rate_of_a_client_counts_here_as_well(gateway):
     assert int(answers[2].headers["Retry-After"]) >= 1
 
 
-def test_what_is_refused_is_on_the_list_of_refusals(place, gateway):
-    query = (
-        "SELECT COUNT(*) FROM mailrelay_refusal WHERE rule = 'client-recipient' AND client_name = 'strict'"
-    )
-    submit(gateway, "strict", query="?from=app@contoso.test&to=ann@example.com")
-    eventually(lambda: place.rows(query)[0][0], 60, "the refusal being written down")
+@pytest.mark.parametrize(
+    ("token", "rule", "client", "headers"),
+    [
+        ("strict", "client-recipient", "strict", {}),
+        ("elsewhere", "client-network", "elsewhere", {}),
+        ("nobody", "token-client", "", {}),
+        ("all", "idempotency-key", "all", {"Idempotency_Key": "refused"}),
+    ],
+)
+def test_what_is_refused_is_on_the_list_of_refusals(place, gateway, token, rule, client, headers):
+    listed = "SELECT mail_from, count FROM mailrelay_refusal WHERE rule = %s AND client_name = %s"
+    before = dict(place.rows(listed, rule, client)).get("app@contoso.test", 0)
+    for number in range(2):
+        data = MAIL + str(number).encode()
+        query = "?from=app@contoso.test&to=ann@example.com"
+        submit(gateway, token, data, query, **headers)
+
+    def counted() -> bool:
+        return dict(place.rows(listed, rule, client)).get("app@contoso.test", 0) > before
+
+    eventually(counted, 60, "the refusal being written down")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,23 @@
 """What the listener refused is listed with its reason, and let in by whoever keeps the clients."""
 
+import re
 import smtplib
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 
+from mailrelay.console import allowing
+from mailrelay.mime.headers import HeaderBlock
 from mailrelay.models import AuditEvent, Refusal, SmtpClient
 from mailrelay.outbox import clock, sightings
 from mailrelay.outbox.sightings import Refused
 from mailrelay.routing.loading import load
+from mailrelay.smtp import policy
 from mailrelay.vocabulary import State
 from tests.console.rows import make_message
 from tests.harness.ports import eventually
-from tests.harness.processes import mail, manage, rows, send
+from tests.harness.processes import ROOT, mail, manage, rows, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "/admin/mailrelay/refusal/"
@@ -75,12 +80,12 @@ def test_a_burst_of_strangers_does_not_push_out_what_is_known():
 
 
 def test_an_address_becomes_a_client_of_its_own(browser, db):
-    row = refused(count=7)
+    row = refused(count=7000)
     listed = browser.get(LIST).content.decode()
     assert "nobody&#x27;s address" in listed
     assert STRANGER in listed
     page = f"{LIST}{row.pk}/allow/"
-    assert "7 times" in browser.get(page).content.decode()
+    assert "7,000 times" in browser.get(page).content.decode()
 
     browser.post(page, {"network": "192.0.2.7/32", "client": "", "name": "scanner"})
 
@@ -130,10 +135,98 @@ def test_a_from_address_or_its_domain_joins_what_a_client_may_use(browser, db, p
     assert client.allowed_from.split() == ["scan@contoso.test", pattern]
 
 
-def test_what_no_client_can_mend_has_nothing_to_allow(browser, db):
-    row = refused(rule="size", reply="552 5.3.4 Too large")
-    assert "/allow/" not in browser.get(LIST).content.decode()
+def rule_of_recipients(where, address="New@Example.org"):
+    """A client that may reach one address, and the reply that it gets for another."""
+    client = SmtpClient.objects.create(
+        name="scanner", networks="192.0.2.7/32", allowed_recipients="boss@contoso.test"
+    )
+    directory = load()
+    known = directory.client_for(ip_address("192.0.2.7"))
+    if where == "envelope":
+        return client, policy.rcpt_to(known, "192.0.2.7", address, utf8=True)
+    resolved = SimpleNamespace(sender=SimpleNamespace(headers_rule=True, name="all"))
+    headers = HeaderBlock.parse(f"To: {address}\r\n\r\n".encode())
+    return client, policy.recipients(resolved, known, headers, [], 10)
+
+
+@pytest.mark.parametrize("where", ["envelope", "header"])
+@pytest.mark.parametrize("pattern", ["new@example.org", "@example.org"])
+def test_a_recipient_or_its_domain_joins_whom_a_client_may_reach(browser, db, pattern, where):
+    client, reply = rule_of_recipients(where)
+    row = refused(rule=reply.rule, client="scanner", reply=reply.line)
+    page = f"{LIST}{row.pk}/allow/"
+    assert "Allow scanner to send to new@example.org" in browser.get(page).content.decode()
+
+    browser.post(page, {"pattern": pattern})
+
+    client.refresh_from_db()
+    assert client.allowed_recipients.split() == ["boss@contoso.test", pattern]
+    known = load().client_for(ip_address("192.0.2.7"))
+    assert policy.rcpt_to(known, "192.0.2.7", "New@Example.org", utf8=True) is None
+    assert f"Allowed {pattern}" in AuditEvent.objects.latest("pk").detail
+
+
+def test_an_address_that_a_list_would_take_for_several_is_not_offered(browser, db):
+    sly = '"x @evil.test "@contoso.test'
+    client, reply = rule_of_recipients("envelope", sly)
+    for row in (
+        refused(rule="client-recipient", client="scanner", reply=reply.line),
+        refused(rule="client-from", client="scanner", mail_from=sly),
+    ):
+        assert browser.post(f"{LIST}{row.pk}/allow/", {"pattern": sly}).status_code == 404
+    client.refresh_from_db()
+    assert client.allowed_recipients == "boss@contoso.test"
+
+
+@pytest.mark.parametrize(
+    ("rule", "column"), [("client-from", "allowed_from"), ("client-network", "networks")]
+)
+def test_an_empty_list_that_allows_everything_is_not_made_one_of_a_single_word(browser, db, rule, column):
+    client = SmtpClient.objects.create(name="scanner", login="scanner")
+    row = refused(rule=rule, client="scanner")
+    assert "may do it by now" in browser.get(LIST).content.decode()
+    form = {"pattern": "scan@contoso.test", "network": "192.0.2.7/32"}
+    assert browser.post(f"{LIST}{row.pk}/allow/", form).status_code == 404
+    client.refresh_from_db()
+    assert getattr(client, column) == ""
+
+
+def test_an_address_joins_the_networks_of_the_client_that_came_from_there(browser, db):
+    client = SmtpClient.objects.create(name="shop", login="shop", networks="198.51.100.0/24")
+    row = refused(rule="client-network", client="shop", reply="550 5.7.1 Client shop may not send from there")
+    page = f"{LIST}{row.pk}/allow/"
+    assert "Allow shop to send from 192.0.2.7" in browser.get(page).content.decode()
+    browser.post(page, {"network": "192.0.2.7/32"})
+    client.refresh_from_db()
+    assert client.networks.split() == ["198.51.100.0/24", "192.0.2.7/32"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "address", "advice"),
+    [
+        ("size", "192.0.2.7", "Raise the limit"),
+        ("no-sender", "192.0.2.7", "make a sender the default"),
+        ("token-client", "192.0.2.7", "Choose an active SMTP client at the API token"),
+        ("client", "unknown", "PROXY headers"),
+        ("syntax", "192.0.2.7", "whoever runs it has to mend it"),
+    ],
+)
+def test_where_a_click_mends_nothing_the_page_says_what_to_do(browser, db, rule, address, advice):
+    row = refused(address=address, rule=rule, reply="552 5.3.4 Too large")
+    listed = browser.get(LIST).content.decode()
+    assert "/allow/" not in listed
+    assert advice in listed
     assert browser.get(f"{LIST}{row.pk}/allow/").status_code == 404
+
+
+def test_every_rule_of_the_documents_has_advice_of_its_own_or_a_form():
+    table = re.findall(
+        r"^\| (`[^|]+`) \| [^|]+ \| [^|]+ \|$", (ROOT / "docs/clients.md").read_text(), re.MULTILINE
+    )
+    rules = {rule for cell in table for rule in re.findall(r"`([a-z-]+)`", cell)}
+    assert {"client", "client-from", "client-recipient", "size", "loop"} <= rules
+    forms = {allowing.ADDRESS, allowing.NETWORK, allowing.FROM, allowing.RECIPIENT}
+    assert {rule for rule in rules - forms if rule not in allowing.ADVICE} == set()
 
 
 def test_whoever_may_not_change_clients_allows_nothing(reader, db):
