@@ -22,7 +22,9 @@ def configure(config: dict[str, str]) -> None:
     logging.logThreads = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - as documented there
     json = config["format"] == "json"
-    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    # Not the tracebacks of `rich`, where that is installed: they show local variables, secrets among them.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    renderer = structlog.processors.JSONRenderer() if json else plain
     logging.config.dictConfig(
         {
             "version": 1,
