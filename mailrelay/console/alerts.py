@@ -12,7 +12,9 @@ from django.utils.safestring import SafeString
 from mailrelay.alerts import telling, webhook
 from mailrelay.console.cells import badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
-from mailrelay.console.generic import ModelAdmin, ModelForm
+from mailrelay.console.fields import WordsField
+from mailrelay.console.generic import ModelForm
+from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import Alert, AlertChannel
 from mailrelay.outbox import clock
@@ -42,9 +44,8 @@ class ChannelForm(ModelForm[AlertChannel]):
         label="Webhook URL",
         widget=forms.PasswordInput(attrs={"autocomplete": "off", "size": 60}),
     )
-    conditions = forms.MultipleChoiceField(
+    conditions = WordsField(
         choices=CONDITIONS,
-        widget=forms.CheckboxSelectMultiple,
         initial=[condition.value for condition in Condition],
         label="Of what",
     )
@@ -55,13 +56,8 @@ class ChannelForm(ModelForm[AlertChannel]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["conditions"] = self.instance.conditions.split()
         if "webhook_url" in self.fields:
             self.fields["webhook_url"].help_text = KEPT if self.instance.url else "Begins with https://."
-
-    def clean_conditions(self) -> str:
-        return " ".join(self.cleaned_data["conditions"])
 
     def clean_webhook_url(self) -> str:
         url = str(self.cleaned_data["webhook_url"]).strip()
@@ -83,7 +79,6 @@ class ChannelAdmin(ConfigurationAdmin[AlertChannel]):
     change_form_template = "console/alert_channel.html"
     list_display = ("name", "way", "told_of", "standing", "last_told")
     ordering = ("name",)
-    sortable_by = ()
     fields = ("name", "active", "kind", "address", "webhook_url", "conditions", "digest_minutes")
 
     def in_use(self, row: AlertChannel) -> str:  # noqa: ARG002 - nothing refers to a channel
@@ -142,29 +137,13 @@ class ChannelAdmin(ConfigurationAdmin[AlertChannel]):
 
 
 @admin.register(Alert, site=site)
-class AlertAdmin(ModelAdmin[Alert]):
+class AlertAdmin(ReadOnlyAdmin[Alert]):
     list_display = ("matter", "standing", "since", "until")
     list_filter = ("condition",)
     ordering = ("-began_at",)
-    sortable_by = ()
     list_display_links = None
-    list_per_page = 50
     actions = None
     show_facets = admin.ShowFacets.NEVER
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - the gateway finds them
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Alert | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Alert | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Alerts", **(extra_context or {})})
 
     @admin.display(description="what")
     def matter(self, row: Alert) -> SafeString:

@@ -12,7 +12,9 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from mailrelay.console.cells import badge, relative, two_lines
-from mailrelay.console.generic import ModelAdmin, ModelChoiceField, ModelForm
+from mailrelay.console.fields import WordsField
+from mailrelay.console.generic import ModelChoiceField, ModelForm
+from mailrelay.console.lists import ListAdmin
 from mailrelay.console.site import site
 from mailrelay.models import ApiToken, SmtpClient
 from mailrelay.models.tokens import digest
@@ -28,9 +30,7 @@ SCOPES = (
 
 
 class TokenForm(ModelForm[ApiToken]):
-    scopes = forms.MultipleChoiceField(
-        choices=SCOPES, widget=forms.CheckboxSelectMultiple, initial=[Scope.READ]
-    )
+    scopes = WordsField(choices=SCOPES, initial=[Scope.READ])
     client = ModelChoiceField(
         SmtpClient.objects.order_by("name"),
         required=False,
@@ -50,14 +50,6 @@ class TokenForm(ModelForm[ApiToken]):
         model = ApiToken
         fields = ("name", "scopes", "client", "requests_per_minute", "expires_at", "active")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["scopes"] = self.instance.scopes.split()
-
-    def clean_scopes(self) -> str:
-        return " ".join(self.cleaned_data["scopes"])
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if Scope.SUBMIT in cleaned.get("scopes", "").split() and not cleaned.get("client"):
@@ -68,11 +60,10 @@ class TokenForm(ModelForm[ApiToken]):
 
 
 @admin.register(ApiToken, site=site)
-class TokenAdmin(ModelAdmin[ApiToken]):
+class TokenAdmin(ListAdmin[ApiToken]):
     form = TokenForm
     list_display = ("name", "may", "standing", "expires_at", "last_used_at")
     ordering = ("name",)
-    sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         return super().get_queryset(request).select_related("client")

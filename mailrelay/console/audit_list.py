@@ -8,13 +8,13 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from mailrelay.console.cells import two_lines
-from mailrelay.console.generic import ModelAdmin
+from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import AuditEvent
 
 
 @admin.register(AuditEvent, site=site)
-class AuditAdmin(ModelAdmin[AuditEvent]):
+class AuditAdmin(ReadOnlyAdmin[AuditEvent]):
     list_display = ("moment", "who", "what", "detail", "status")
     # `get_search_results` looks for them: Django's own way would read every entry.
     search_fields = ("actor", "target")
@@ -23,17 +23,7 @@ class AuditAdmin(ModelAdmin[AuditEvent]):
     list_per_page = 100
     list_display_links = None
     ordering = ("-pk",)
-    sortable_by = ()
     actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - nobody may
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:  # noqa: ARG002
-        return False
 
     def get_search_results(
         self,

@@ -61,7 +61,6 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
     list_display = ("client", "standing", "connects_from", "may_use", "seen", "mail")
     search_fields = ("name", "networks", "allowed_from")
     ordering = ("name",)
-    sortable_by = ()
     present: ClassVar[tuple[str, ...]] = ("seen", "sent", "refused")
     fieldsets = (
         (None, {"fields": ("name", "active")}),

@@ -14,7 +14,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from mailrelay.console.generic import ModelAdmin
+from mailrelay.console.lists import ListAdmin
 from mailrelay.outbox import scheduler
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.vocabulary import ManagedBy
@@ -29,12 +29,11 @@ OWNERS = {
 }
 
 
-class ConfigurationAdmin(ModelAdmin[M]):
+class ConfigurationAdmin(ListAdmin[M]):
     """A screen of rows that people may edit, unless something else than people owns them."""
 
     change_form_template = "console/configuration_form.html"
     actions = None
-    list_per_page = 50
     #: Read-only fields below the form that say how the row fares.
     present: ClassVar[tuple[str, ...]] = ()
     #: Fields that make no sense where nothing can be entered.
@@ -86,13 +85,6 @@ class ConfigurationAdmin(ModelAdmin[M]):
             return bool(self.opts.get_field(name).concrete)
         except FieldDoesNotExist:
             return False
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        title = str(self.opts.verbose_name_plural)
-        named = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
-        return super().changelist_view(request, named)
 
     def render_change_form(
         self,

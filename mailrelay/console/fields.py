@@ -92,6 +92,21 @@ class ReadField(forms.CharField):
             raise ValidationError(str(problem)) from None
 
 
+class WordsField(forms.MultipleChoiceField):
+    """Several of its choices, kept as words with blanks between them."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def prepare_value(self, value: Any) -> Any:
+        return value.split() if isinstance(value, str) else value
+
+    def clean(self, value: Any) -> str:
+        return " ".join(super().clean(value))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
 class TenantField(ReadField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(written.tenant, **kwargs)

@@ -56,7 +56,6 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
     list_display = ("mailbox", "standing", "in_flight", "bucket", "last_success")
     search_fields = ("address",)
     ordering = ("address",)
-    sortable_by = ()
     present: ClassVar[tuple[str, ...]] = (*USE, *LEARNED)
     fieldsets = (
         (None, {"fields": ("registration", "address", "user_id")}),

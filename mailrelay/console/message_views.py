@@ -10,14 +10,14 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from mailrelay.console import cells, message_preview, outlook
-from mailrelay.console.generic import ModelAdmin
+from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.message_content import download
 from mailrelay.models import Message
 from mailrelay.outbox import clock
 from mailrelay.outbox.errors import ContentRemovedError
 
 
-class ContentViews(ModelAdmin[Message]):
+class ContentViews(ReadOnlyAdmin[Message]):
     """What the screen of messages shows of their content."""
 
     def has_view_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002

@@ -83,7 +83,6 @@ def _bulk(action: Action) -> Callable[..., HttpResponseBase | None]:
 class MessageAdmin(ContentViews):
     list_display = ("mail", "standing", "accepted", "sent_by")
     list_filter = FILTERS
-    list_per_page = 50
     list_max_show_all = 0
     search_fields = ("message_id_key",)
     search_help_text = HELP
@@ -91,19 +90,9 @@ class MessageAdmin(ContentViews):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     ordering = ("-created_at",)
-    sortable_by = ()
     actions = (*(_bulk(action) for action in ACTIONS.values()), "export")
 
     # --- Who may what ----------------------------------------------------------------------------------
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - nobody may
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:  # noqa: ARG002
-        return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("mailrelay.operate_message"))
@@ -112,11 +101,6 @@ class MessageAdmin(ContentViews):
         return self.has_operate_permission(request) and request.user.has_perm("mailrelay.view_content")
 
     # --- The list --------------------------------------------------------------------------------------
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Messages", **(extra_context or {})})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
         return MessageList

@@ -1,6 +1,5 @@
 """The list of what was refused, by address and rule: what to do about it, and the page that allows it."""
 
-from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -14,40 +13,25 @@ from django.utils.safestring import SafeString
 
 from mailrelay.console.allowing import advice_on, form_for
 from mailrelay.console.cells import moment, two_lines
-from mailrelay.console.generic import ModelAdmin
+from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import Refusal, SmtpClient
 
 
 @admin.register(Refusal, site=site)
-class RefusalAdmin(ModelAdmin[Refusal]):
+class RefusalAdmin(ReadOnlyAdmin[Refusal]):
+    heading = "Refused at the door"
     list_display = ("who", "what", "sender", "times", "last", "allow")
     list_display_links = None
     list_filter = ("rule",)
     search_fields = ("address", "client_name", "mail_from", "reply")
     ordering = ("-last_at",)
-    sortable_by = ()
-    list_per_page = 50
     actions = None
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - nobody makes one
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Refusal | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Refusal | None = None) -> bool:  # noqa: ARG002
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.allow_view)
         return [path("<int:pk>/allow/", view, name="refusal_allow"), *super().get_urls()]
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Refused at the door", **(extra_context or {})})
 
     def allow_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask what is to be allowed to whom, and do it; pressed twice, the second finds nothing left."""

@@ -48,7 +48,6 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
     list_display = ("registration", "standing", "credential", "token", "owned_by")
     search_fields = ("name", "tenant_id", "client_id")
     ordering = ("name",)
-    sortable_by = ()
     present: ClassVar[tuple[str, ...]] = (
         "health",
         "next_try",

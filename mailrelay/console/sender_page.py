@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from mailrelay.console import cells, outlook, trial
+from mailrelay.console.message_search import time_of
 from mailrelay.console.words import outcome_words, state_words
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, SendLog
 from mailrelay.models.encrypted import WrongFieldKeyError
@@ -31,6 +32,14 @@ WRITE = "Mail.ReadWrite"
 class TestForm(forms.Form):
     recipient = forms.EmailField(label="To", max_length=254)
     wish = forms.UUIDField(widget=forms.HiddenInput)
+
+    def clean_wish(self) -> UUID:
+        wish: UUID = self.cleaned_data["wish"]
+        try:
+            time_of(wish)
+        except ValueError:
+            raise forms.ValidationError("Load the page again: it is not as it was sent to you.") from None
+        return wish
 
 
 class PauseForm(forms.Form):
@@ -105,9 +114,8 @@ class SenderPage:
         form = TestForm(self.request.POST)
         if not form.is_valid():
             return {"test_form": form}
-        reply = trial.send(
-            self.request, self.sender, form.cleaned_data["recipient"], form.cleaned_data["wish"]
-        )
+        mail_from, wish = self.sender.mailbox.address, form.cleaned_data["wish"]
+        reply = trial.send(self.request, mail_from, form.cleaned_data["recipient"], wish)
         if not reply.positive:
             form.add_error(None, f"The test mail was refused: {reply.line}")
             return {"test_form": form}

@@ -44,18 +44,15 @@ LARGE_MAIL = (
 )
 
 
-class RegistrationChoice(ModelChoiceField[AppRegistration]):
-    def label_from_instance(self, obj: AppRegistration) -> str:
-        return obj.name if obj.active else f"{obj.name} (switched off)"
+class SwitchedChoice(ModelChoiceField[Any]):
+    """A choice of rows that may be switched off."""
 
-
-class SenderChoice(ModelChoiceField[SenderConfig]):
-    def label_from_instance(self, obj: SenderConfig) -> str:
-        return obj.name if obj.active else f"{obj.name} (switched off)"
+    def label_from_instance(self, obj: Any) -> str:
+        return str(obj.name) if obj.active else f"{obj.name} (switched off)"
 
 
 class SenderForm(ModelForm[SenderConfig]):
-    registration = RegistrationChoice(
+    registration = SwitchedChoice(
         AppRegistration.objects.defer(*WITHOUT_SECRETS).order_by("name"), label="App registration"
     )
     mailbox_address = forms.EmailField(
@@ -85,7 +82,7 @@ class SenderForm(ModelForm[SenderConfig]):
         widget=forms.RadioSelect,
         label="The copy in Sent Items",
     )
-    fallback = SenderChoice(
+    fallback = SwitchedChoice(
         SenderConfig.objects.order_by("name"),
         required=False,
         empty_label="Nobody: it waits",
@@ -198,7 +195,6 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
     list_filter = ("active",)
     search_fields = ("name", "addresses", "domains")
     ordering = ("name",)
-    sortable_by = ()
     fieldsets = (
         (None, {"fields": ("name", "active", "is_default")}),
         ("Which mail", {"fields": ("addresses", "domains")}),

@@ -5,12 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from mailrelay.console.cells import badge, moment
-from mailrelay.console.generic import ModelAdmin
+from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Worker
 from mailrelay.models.messages import IN_FLIGHT
@@ -26,11 +26,10 @@ QUEUES = {
 
 
 @admin.register(Worker, site=site)
-class WorkerAdmin(ModelAdmin[Worker]):
+class WorkerAdmin(ReadOnlyAdmin[Worker]):
     list_display = ("name", "standing", "busy", "serves", "started", "seen")
     list_display_links = None
     ordering = ("name",)
-    sortable_by = ()
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
@@ -38,20 +37,6 @@ class WorkerAdmin(ModelAdmin[Worker]):
         count = mine.values("lease_owner").annotate(n=Count("pk")).values("n")
         running = Coalesce(Subquery(count, output_field=IntegerField()), 0)
         return super().get_queryset(request).annotate(running=running)
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Workers", **(extra_context or {})})
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - nobody may
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:  # noqa: ARG002
-        return False
 
     @admin.display(description="state")
     def standing(self, row: Worker) -> SafeString:

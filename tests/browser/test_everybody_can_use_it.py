@@ -123,25 +123,24 @@ def tab_to(page: Page, name: str, most: int = 80) -> None:
     raise AssertionError(f"{most} times Tab never came to {name!r}")
 
 
+def press(page: Page, name: str, leads_to: str, *, typed: str = "") -> None:
+    """Come to the element of that name by Tab, type, press Enter, and wait for the page that follows."""
+    tab_to(page, name)
+    page.keyboard.type(typed)
+    page.keyboard.press("Enter")
+    page.wait_for_url(leads_to)
+
+
 def test_a_mail_is_found_and_sent_once_more_without_a_mouse(page, installation):
     before = len(installation.sandbox.deliveries())
     send(installation.smtp_port, mail("keys", Subject="By keyboard"))
     installation.sandbox.wait_for_deliveries(before + 1)
     page.goto("/admin/")
-    tab_to(page, "Messages")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/message/")
-    tab_to(page, "q")
-    page.keyboard.type("test-keys@app.test")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/message/?*q=*")
+    press(page, "Messages", "**/message/")
+    press(page, "q", "**/message/?*q=*", typed="test-keys@app.test")
     until(page, page.locator("#result_list .badge.good"))
-    tab_to(page, "By keyboard")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/change/**")
-    tab_to(page, "Send once more")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/do/resend/**")
+    press(page, "By keyboard", "**/change/**")
+    press(page, "Send once more", "**/do/resend/**")
     tab_to(page, "why")
     page.keyboard.type("Asked for by telephone")
     page.keyboard.press("Enter")

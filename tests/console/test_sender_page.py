@@ -172,6 +172,12 @@ def test_a_test_mail_goes_into_the_queue_and_its_outcome_stands_on_the_page(offi
     assert "0.70 s" in shown
 
 
+def test_a_page_that_was_written_by_hand_is_refused_with_a_sentence(office, page, browser, counter):
+    form = {"step": "test", "recipient": "anna@example.org", "wish": "ffffffff-ffff-7fff-8fff-ffffffffffff"}
+    assert "Load the page again" in browser.post(page, form).content.decode()
+    assert not Message.objects.exists()
+
+
 def test_a_test_mail_that_is_refused_says_why(office, page, browser, counter):
     SenderConfig.objects.update(active=False)
     wish = wish_of(browser.get(page).content.decode())
