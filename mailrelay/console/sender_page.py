@@ -33,13 +33,13 @@ class TestForm(forms.Form):
     recipient = forms.EmailField(label="To", max_length=254)
     wish = forms.UUIDField(widget=forms.HiddenInput)
 
-    def clean_wish(self) -> UUID:
-        wish: UUID = self.cleaned_data["wish"]
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
         try:
-            time_of(wish)
-        except ValueError:
+            time_of(cleaned["wish"])
+        except (KeyError, ValueError):
             raise forms.ValidationError("Load the page again: it is not as it was sent to you.") from None
-        return wish
+        return cleaned
 
 
 class PauseForm(forms.Form):
