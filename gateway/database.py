@@ -20,6 +20,9 @@ SQLITE_PRAGMAS = (
 )
 
 
+POSTGRESQL_OPTIONS = "-c synchronous_commit=on -c idle_in_transaction_session_timeout=30000"
+
+
 def sqlite(path: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
@@ -52,7 +55,8 @@ def postgresql(url: str) -> dict[str, Any]:
         "keepalives_interval": 3,
         "keepalives_count": 3,
         "application_name": "graph-mail-gateway",
-        "options": "-c synchronous_commit=on -c idle_in_transaction_session_timeout=30000",
+        "options": POSTGRESQL_OPTIONS,
+        "prepare_threshold": 1,
     }
     query = dict(parse_qsl(parts.query))
     # A socket directory cannot stand in the authority of a URL: libpq's own ?host= is the way to say it.

@@ -4,12 +4,13 @@ from django.db import models
 
 
 class Counter(models.Model):
-    """A total, in a row a process: incremented in the transaction of the move that it counts.
+    """A total, in a row a thread of each process: incremented in the transaction of the move that it counts.
 
-    One row for all would make every worker wait for the same lock; rows of processes that are gone are
-    added up into the row whose process is the empty string, so that the sum never falls.
+    Threads that shared a row would wait for each other's commits, one after the other; rows that nobody adds
+    to any more are added up into the row whose process is the empty string, so that the sum never falls.
     """
 
+    #: The process and its thread.
     process = models.CharField(max_length=200)
     name = models.CharField(max_length=100)
     value = models.BigIntegerField(default=0)

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import connection, models
 
+from mailrelay.outbox import statements
+
 
 def _adapting(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
     # A batch has one time, and each id is in several rows.
@@ -38,7 +40,7 @@ class Insert:
                 row[position] = adapt(row[position])
             values.append(row + self._defaults)
         if values:
-            with connection.cursor() as cursor:
+            with statements.cursor() as cursor:
                 cursor.executemany(self._sql, values)
 
     def one(self, *values: Any) -> int:
@@ -46,7 +48,7 @@ class Insert:
         row = list(values)
         for position, adapt in self._adapted:
             row[position] = adapt(row[position])
-        with connection.cursor() as cursor:
+        with statements.cursor() as cursor:
             cursor.execute(f"{self._sql} RETURNING id", row + self._defaults)
             return int(cursor.fetchone()[0])
 

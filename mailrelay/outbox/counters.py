@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from datetime import timedelta
 from functools import lru_cache
 from uuid import uuid4
@@ -58,12 +59,17 @@ def process_name() -> str:
 
 def add(name: str, amount: int = 1) -> None:
     """Add to a total, in the caller's transaction."""
-    values = (amount, clock.now(), process_name(), name)
+    row = _row_of_thread()
+    values = (amount, clock.now(), row, name)
     if not statements.changed(_ADD, *values):
-        # Two threads may be the first at once: the second waits for the first's commit, and adds to it.
-        row = Counter(process=process_name(), name=name)
-        Counter.objects.bulk_create([row], ignore_conflicts=True)
+        # A transaction that was rolled back may have made it before: ids of threads come again.
+        Counter.objects.bulk_create([Counter(process=row, name=name)], ignore_conflicts=True)
         statements.changed(_ADD, *values)
+
+
+def _row_of_thread() -> str:
+    """Name the rows that this thread alone adds to: a lock that it shared would be held while commits flush."""
+    return f"{process_name()}/{threading.get_native_id()}"
 
 
 def totals() -> dict[str, int]:
