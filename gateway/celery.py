@@ -14,6 +14,8 @@ from celery.signals import (
 )
 from kombu import Exchange, Queue
 
+from mailrelay.processes.task_events import TaskEventsTogether
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
 #: Mail of senders whose credentials are in the database: any worker delivers it.
@@ -53,6 +55,7 @@ def _configure() -> None:
 
 
 _configure()
+app.steps["consumer"].add(TaskEventsTogether)
 app.autodiscover_tasks(["mailrelay.delivery"])
 
 

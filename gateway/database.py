@@ -56,9 +56,13 @@ def postgresql(url: str) -> dict[str, Any]:
         "keepalives_count": 3,
         "application_name": "graph-mail-gateway",
         "options": POSTGRESQL_OPTIONS,
-        "prepare_threshold": 1,
     }
     query = dict(parse_qsl(parts.query))
+    # The second time that a connection runs one of the queue's statements, the server keeps its plan.
+    threshold = query.pop("prepare_threshold", "1")
+    if threshold != "none" and not (threshold.isascii() and threshold.isdigit()):
+        raise ValueError("has a prepare_threshold that is neither a number nor none")
+    options["prepare_threshold"] = None if threshold == "none" else int(threshold)
     # A socket directory cannot stand in the authority of a URL: libpq's own ?host= is the way to say it.
     host = query.pop("host", None) or parts.hostname or ""
     return {

@@ -60,15 +60,12 @@ def process_name() -> str:
 def add(name: str, amount: int = 1) -> None:
     """Add to a total, in the caller's transaction."""
     row = _row_of_thread()
-    values = (amount, clock.now(), row, name)
-    if not statements.changed(_ADD, *values):
-        # A transaction that was rolled back may have made it before: ids of threads come again.
-        Counter.objects.bulk_create([Counter(process=row, name=name)], ignore_conflicts=True)
-        statements.changed(_ADD, *values)
+    if not statements.changed(_ADD, amount, clock.now(), row, name):
+        Counter.objects.create(process=row, name=name, value=amount)
 
 
 def _row_of_thread() -> str:
-    """Name the rows that this thread alone adds to: a lock that it shared would be held while commits flush."""
+    """Name the rows that this thread alone adds to: one shared would be locked while commits are flushed."""
     return f"{process_name()}/{threading.get_native_id()}"
 
 

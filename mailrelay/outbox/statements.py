@@ -25,7 +25,8 @@ def cursor() -> AbstractContextManager[Any]:
     from psycopg import Cursor
 
     connection.ensure_connection()
-    opened: AbstractContextManager[Any] = connection._prepare_cursor(Cursor(connection.connection))  # noqa: SLF001 - what cursor() does with its own
+    wrapped: Any = connection
+    opened: AbstractContextManager[Any] = wrapped._prepare_cursor(Cursor(wrapped.connection))  # noqa: SLF001 - what cursor() does with its own
     return opened
 
 

@@ -171,7 +171,8 @@ def commits_of(stack: Stack, listener: GatewayProcess) -> float:
 def drain(kind: str, workers: int, mailboxes: int = 1, count: int = 1000, most: float = 13.3) -> None:
     """Graph at 0.3 s, four in flight a mailbox: the rate against `most`, and refusals that we caused.
 
-    The time is that from the first mail handed in to the last one sent. Many mailboxes need threads enough for all that may be in flight: four each.
+    The time is that from the first mail handed in to the last one sent. Many mailboxes need threads enough
+    for all that may be in flight: four each.
     """
     more = {} if mailboxes == 1 else {"DELIVERY_THREADS": str(4 * mailboxes // workers + 4)}
     with installation(kind, SENDER_CONCURRENCY="4", SENDER_MESSAGES_PER_MINUTE="0", **more) as stack:

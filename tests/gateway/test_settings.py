@@ -118,6 +118,7 @@ def test_a_host_that_tokens_must_not_go_to_is_refused(settings_of, host):
         ("DATABASE_URL", "postgres://user:hunter2@db.example:5432/"),
         ("DATABASE_URL", "postgres://user:hunter2#more@db.example/name"),
         ("DATABASE_URL", "mysql://user:hunter2@db.example/name"),
+        ("DATABASE_URL", "postgres://user:hunter2@db.example/name?prepare_threshold=often"),
         ("CELERY_BROKER_URL", "amqp://user:hunter2#more@broker.example//"),
         ("CELERY_BROKER_URL", "kafka://user:hunter2@broker.example"),
     ],
@@ -128,6 +129,13 @@ def test_a_password_in_a_url_is_never_quoted(settings_of, name, value):
     said = [f"{problem.message} {problem.hint}" for problem in problems]
     assert len(said) == 1 and said[0].startswith(f"{name} cannot be used: it ")
     assert "hunter2" not in said[0]
+
+
+@pytest.mark.parametrize(("query", "threshold"), [("", 1), ("?prepare_threshold=none", None)])
+def test_statements_are_prepared_but_where_a_pooler_forbids_it(settings_of, query, threshold):
+    module = settings_of(**CLUSTER | {"DATABASE_URL": f"{CLUSTER['DATABASE_URL']}{query}"})
+
+    assert module.DATABASE["OPTIONS"]["prepare_threshold"] == threshold
 
 
 @pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "FIELD_ENCRYPTION_KEYS"])
