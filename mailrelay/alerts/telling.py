@@ -14,6 +14,7 @@ from mailrelay.alerts import webhook
 from mailrelay.alerts.book import NEW, News, note
 from mailrelay.alerts.shapes import DOCUMENTS, Digest, lines
 from mailrelay.models import Alert, AlertChannel, SenderConfig
+from mailrelay.models.encrypted import WrongFieldKeyError
 from mailrelay.outbox import clock, reports, scheduler
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.reports import Letter
@@ -59,7 +60,11 @@ def _send(channel: AlertChannel, digest: Digest, troubled: Iterable[int], noted:
     if channel.kind == Channel.EMAIL:
         return _write_to(channel.address or settings.OPERATIONS_ADDRESS, digest, troubled, noted)
     key = f"{channel.pk}:{int(clock.now().timestamp())}"
-    reason = webhook.post(channel.url, DOCUMENTS[Channel(channel.kind)](digest), key)
+    try:
+        url = channel.url
+    except WrongFieldKeyError:
+        return "none of FIELD_ENCRYPTION_KEYS opens its URL: enter it anew"
+    reason = webhook.post(url, DOCUMENTS[Channel(channel.kind)](digest), key)
     if not reason:
         write(Move.REPORT, noted)
     return reason

@@ -73,7 +73,10 @@ def _record(request: HttpRequest, actor: str, status: int, changes: list[str]) -
     arguments = request.resolver_match.kwargs if request.resolver_match else {}
     parts = [str(value) for key, value in arguments.items() if key not in {"pk", "object_id"}]
     if request.POST.get("action"):
-        parts.append(" ".join([request.POST["action"], *request.POST.getlist(ACTION_CHECKBOX_NAME)]))
+        # Of all that a list shows, the boxes that are ticked are the first page alone.
+        listed = ["all of", f"?{request.GET.urlencode()}"] if request.POST.get("select_across") == "1" else []
+        ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        parts.append(" ".join([request.POST["action"], *listed, *ticked]))
     if request.POST.get("why"):
         # What was asked about may be more than what was ticked on the page.
         parts += [f"why: {request.POST['why']}", f"messages: {request.POST.get('asked', '')}"]

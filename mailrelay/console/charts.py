@@ -19,8 +19,8 @@ class Series:
     points: Sequence[tuple[datetime, int]]
 
     @property
-    def total(self) -> int:
-        return sum(value for _, value in self.points)
+    def total(self) -> str:
+        return f"{sum(value for _, value in self.points):,}"
 
 
 def stacked(title: str, series: Sequence[Series], form: str) -> SafeString:
@@ -46,7 +46,7 @@ def _groups(
     step = WIDTH / max(1, len(times))
     groups = []
     for number, (at, values) in enumerate(zip(times, _columns(series), strict=True)):
-        said = ", ".join(f"{value} {one.title}" for one, value in zip(series, values, strict=True))
+        said = ", ".join(f"{value:,} {one.title}" for one, value in zip(series, values, strict=True))
         groups.append((f"{at.strftime(form)}: {said}", _bar(number * step, step, values, series, highest)))
     return groups
 

@@ -134,7 +134,7 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
         if not rows:
             return NOTHING
         now = timezone.now()
-        told = ((f"{one.count} ×", one.reply, moment(one.last_at, now)) for one in rows[:LISTED])
+        told = ((f"{one.count:,} ×", one.reply, moment(one.last_at, now)) for one in rows[:LISTED])
         lines = format_html_join("", '<li>{} {} <span class="second">{}</span></li>', told)
         return format_html('<ul>{}</ul><a href="{}">All of it</a>', lines, refusals.of_client(row))
 

@@ -1,9 +1,11 @@
 """The list of messages as CSV: streamed, without bodies, and without cells that a spreadsheet would run.
 
-A cell that begins like a formula gets an apostrophe (https://owasp.org/www-community/attacks/CSV_Injection).
+What begins like a formula gets an apostrophe (https://owasp.org/www-community/attacks/CSV_Injection), behind
+a semicolon too: where the comma is the decimal sign, that parts cells, whatever quotes stand around.
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +22,8 @@ HEADINGS = (
 BATCH = 500
 #: Recipients of one message that are listed.
 LISTED = 50
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: What a formula begins with, at the begin of a cell or behind what some spreadsheets part cells by.
+_FORMULA = re.compile(r"(^|[;\t\r\n]\s*)(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 
 
 class _Line:
@@ -46,8 +49,7 @@ def export(rows: QuerySet[Message]) -> StreamingHttpResponse:
 
 
 def safe(cell: object) -> str:
-    text = str(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", str(cell))
 
 
 def _table(rows: QuerySet[Message]) -> Iterator[tuple[object, ...]]:

@@ -176,7 +176,7 @@ def _health(row: SenderConfig, running: int, now: datetime) -> SenderHealth:
     page = reverse("admin:mailrelay_mailbox_change", args=[box.pk])
     work = reverse("admin:senderconfig_work", args=[row.pk])
     mine = str(row.pk)
-    running_of = f"{running} of {box.concurrency}" if box.concurrency else str(running)
+    running_of = f"{running:,} of {box.concurrency:,}" if box.concurrency else f"{running:,}"
     recipients = f"{used:,} of {box.recipients_per_day:,}" if box.recipients_per_day else f"{used:,}"
     return SenderHealth(
         name=row.name,
@@ -242,7 +242,7 @@ def _workers(now: datetime) -> Sequence[Fact]:
     count = alive.count()
     link = reverse("admin:mailrelay_worker_changelist")
     if count:
-        return [Fact("Workers", cells.badge(f"{count} alive", "good"), "", link)]
+        return [Fact("Workers", cells.badge(f"{count:,} alive", "good"), "", link)]
     text = "Nobody delivers: mail is accepted and waits until a worker is started."
     return [Fact("Workers", cells.badge("none seen", "bad"), text, link)]
 

@@ -34,6 +34,7 @@ ENTERED = {
     "new_certificate": "certificate",
     "new_certificate_password": "certificate_password",
 }
+ELSEWHERE = "This host is none of Microsoft's, and not the one it was made for: make a new app registration."
 ENCRYPTED = "It is encrypted, and never shown again."
 
 
@@ -102,6 +103,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
         if kind == CredentialKind.FEDERATED:
             self._require_path("token_file", "the file with the federated token")
         self._take(cleaned)
+        self._refuse_strangers(cleaned)
         return cleaned
 
     def _take(self, cleaned: dict[str, Any]) -> None:
@@ -112,6 +114,18 @@ class RegistrationForm(ModelForm[AppRegistration]):
         preset = ENDPOINTS.get(Cloud(cleaned.get("cloud") or Cloud.CUSTOM))
         if preset is not None:
             cleaned["authority_host"], cleaned["graph_endpoint"] = preset
+
+    def _refuse_strangers(self, cleaned: dict[str, Any]) -> None:
+        """Keep secrets and tokens from hosts that the row was not made for and that are not Microsoft's.
+
+        Whoever may edit the row could have it sent to a host of theirs, and read there what nobody is shown.
+        """
+        if self.instance.pk is None:
+            return
+        for name in ("authority_host", "graph_endpoint"):
+            known = {self.initial[name], *(getattr(endpoints, name) for endpoints in ENDPOINTS.values())}
+            if cleaned.get(name) and cleaned[name] not in known:
+                self.add_error(name, ELSEWHERE)
 
     @property
     def brings_proof(self) -> bool:

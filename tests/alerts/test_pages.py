@@ -62,6 +62,19 @@ def test_a_test_is_sent_by_its_button(browser, webhook, channel):
     assert "The test was not taken: HTTP 410." in browser.post(address, follow=True).content.decode()
 
 
+def test_a_url_that_no_key_opens_keeps_nobody_from_the_pages_and_is_entered_anew(
+    browser, webhook, channel, settings
+):
+    row = channel(Channel.TEAMS, url=webhook.url)
+    settings.FIELD_ENCRYPTION_KEYS = ["bmV3LWtleS1mb3ItdGVzdHMtb25seS0wMDAwMDAwMDA="]
+    for address in (reverse("admin:mailrelay_alertchannel_changelist"), change(row.pk)):
+        assert browser.get(address).status_code == 200
+    test = reverse("admin:alertchannel_test", args=[row.pk])
+    assert "enter it anew" in browser.post(test, follow=True).content.decode()
+    browser.post(change(row.pk), {**GIVEN, "kind": "teams", "webhook_url": webhook.url})
+    assert "The test was taken." in browser.post(test, follow=True).content.decode()
+
+
 def test_a_test_by_mail_is_queued(browser, channel, sender):
     row = channel(Channel.EMAIL, address="ops@example.org")
     page = browser.post(reverse("admin:alertchannel_test", args=[row.pk]), follow=True)

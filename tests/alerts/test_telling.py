@@ -87,6 +87,20 @@ def test_a_refusal_is_kept_without_the_url_and_tried_again_later(webhook, channe
     assert not book.news(row, now)
 
 
+def test_a_url_that_no_key_opens_keeps_no_other_channel_from_being_told(
+    webhook, channel, held, sender, now, settings
+):
+    keys = settings.FIELD_ENCRYPTION_KEYS
+    settings.FIELD_ENCRYPTION_KEYS = ["bmV3LWtleS1mb3ItdGVzdHMtb25seS0wMDAwMDAwMDA="]
+    lost = channel(url=webhook.url, name="lost")
+    settings.FIELD_ENCRYPTION_KEYS = keys
+    channel(url=webhook.url, name="kept")
+    watch.look()
+    lost = AlertChannel.objects.defer("url").get(pk=lost.pk)
+    assert "enter it anew" in lost.last_error
+    assert len(webhook.told) == 1
+
+
 def test_a_redirect_is_not_followed(webhook, channel, held, now):
     webhook.status, webhook.location = 307, webhook.url
     row = channel(url=webhook.url)

@@ -98,6 +98,19 @@ def test_another_client_id_is_a_new_version_too(browser, registration):
     assert (row.client_id, row.version, row.secret) == (other, 2, "stored-secret-value")
 
 
+@pytest.mark.parametrize("field", ["authority_host", "graph_endpoint"])
+def test_what_is_stored_goes_to_no_other_host_than_it_was_entered_for_or_microsofts(
+    browser, registration, field
+):
+    page = f"{ADMIN}appregistration/{registration.pk}/change/"
+    elsewhere = {field: "https://collect.evil.test"}
+    assert "none of Microsoft" in errors(browser.post(page, registration_form(**elsewhere)))
+    assert getattr(AppRegistration.objects.get(), field) != elsewhere[field]
+    assert browser.post(page, registration_form(cloud="us_government")).status_code == 302
+    AppRegistration.objects.update(cloud="", **elsewhere)
+    assert browser.post(page, registration_form(name="renamed", **elsewhere)).status_code == 302
+
+
 def test_an_old_form_does_not_undo_what_the_queue_noted_meanwhile(browser, registration, now):
     AppRegistration.objects.update(failing=Reason.UNREACHABLE, failures=7)
     browser.post(f"{ADMIN}appregistration/{registration.pk}/change/", registration_form(name="renamed"))

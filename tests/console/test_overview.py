@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
 
@@ -162,9 +163,12 @@ def test_a_broker_that_does_not_answer_is_said(browser, settings, monkeypatch):
 def test_the_charts_need_neither_script_nor_inline_style(browser, sender, clock_hand):
     send(sender, 3)
     rollups.keep()
+    HourlyTotal.objects.update(total=F("total") + 1_234_564)
     text = browser.get(PAGE).content.decode()
     assert text.count('<svg class="chart"') == 2
-    assert "3 sent" in text
+    assert re.search(r"By the hour: 1,\d{3},\d{3} sent", text)
+    assert re.search(r"<title>[^<]* 1,\d{3},\d{3} sent", text)
+    assert re.search(r"</i>1,\d{3},\d{3} sent", text)
     assert re.search(r"<(?:svg|rect|g|i)[^>]* style=", text) is None
 
 

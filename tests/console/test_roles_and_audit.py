@@ -130,6 +130,15 @@ def test_many_messages_at_once_are_each_named(people, sender):
     assert entry.detail == " ".join(["requeue", *ids])
 
 
+def test_what_is_done_to_all_that_a_list_shows_is_on_record_with_the_list(people, sender):
+    row = make_message(sender, state=State.FAILED)
+    address = reverse("admin:mailrelay_message_changelist") + "?state=failed"
+    data = {"action": "export", "_selected_action": [str(row.pk)], "select_across": "1", "index": "0"}
+    assert people["Operator"].post(address, data).status_code == 200
+    entry = AuditEvent.objects.get(action="change mailrelay_message_changelist")
+    assert entry.detail == f"export all of ?state=failed {row.pk}"
+
+
 def test_nothing_of_the_list_can_be_changed_or_removed(browser):
     entry = AuditEvent.objects.create(actor="ada", action="signed in")
     for attempt in (

@@ -183,7 +183,12 @@ def test_what_is_ticked_is_exported_and_read_in_batches(browser, sender, monkeyp
     assert lines[0]["recipients"] == "a@x.org b@x.org"
 
 
-@pytest.mark.parametrize("subject", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("x")'])
+@pytest.mark.parametrize("subject", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("x")', "\uff1d1+1"])
 def test_no_cell_begins_like_a_formula(browser, sender, subject):
     message = make_message(sender, subject=subject)
     assert exported(browser, [message])[0]["subject"] == f"'{subject}"
+
+
+def test_no_formula_begins_behind_what_parts_cells_elsewhere(browser, sender):
+    message = make_message(sender, subject="a;=1+1; -2;b")
+    assert exported(browser, [message])[0]["subject"] == "a;'=1+1; '-2;b"
