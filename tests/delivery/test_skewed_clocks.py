@@ -84,3 +84,20 @@ def test_a_workers_clock_that_steps_back_and_forth_makes_no_storm_and_stops_no_m
         on_redis.wait_for(150, deferred=1, sent=number)
 
     assert attempts(on_redis) == 4
+
+
+def test_the_one_process_outlives_steps_of_its_own_clock(embedded, clock):
+    variables, step = clock
+    gateway = embedded.listener().start(**variables)
+    send(gateway.smtp_port, mail("first"))
+    embedded.wait_for(90, sent=1)
+
+    # Requests are under way when the clock steps, so that their leases seem to be over.
+    embedded.sandbox.world(behaviour={"latency_ms": 4000})
+    for number, seconds in enumerate((SKEW, -SKEW, 0), start=1):
+        send(gateway.smtp_port, mail(number))
+        embedded.wait_for(90, sent=number, sending=1)
+        step(seconds)
+        embedded.wait_for(90, sent=1 + number)
+
+    assert attempts(embedded) == len(embedded.delivered()) == 4
