@@ -14,8 +14,6 @@ from celery.signals import (
 )
 from kombu import Exchange, Queue
 
-from mailrelay.processes.task_events import TaskEventsTogether
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
 #: Mail of senders whose credentials are in the database: any worker delivers it.
@@ -55,7 +53,8 @@ def _configure() -> None:
 
 
 _configure()
-app.steps["consumer"].add(TaskEventsTogether)
+# By its name: only workers load it.
+app.steps["consumer"].add("mailrelay.processes.task_events:TaskEventsTogether")
 app.autodiscover_tasks(["mailrelay.delivery"])
 
 
