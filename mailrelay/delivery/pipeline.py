@@ -184,7 +184,9 @@ def _sent_again(delivery: Delivery, credential: Credential, found: Found) -> lis
     """Send the draft of an earlier attempt, whole and not sent: no second copy can come of it."""
     attempt = leases.begin(delivery, 0, Route.LARGE)
     result = large.send_draft(delivery, credential, attempt, found.draft_id, ending)
-    return _recorded(lambda: settle.settle(attempt, result))
+    reservations = _recorded(lambda: settle.settle(attempt, result))
+    _measured(delivery, result)
+    return reservations
 
 
 def _request(delivery: Delivery, credential: Credential, mail: Composed, attempt: Attempt) -> Result:

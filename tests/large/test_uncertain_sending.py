@@ -1,6 +1,7 @@
 """The sending of a draft without an answer: the draft tells, and no second copy is ever made."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from mailrelay.models import SenderConfig, SendLog
 from mailrelay.outbox import counters
@@ -14,6 +15,11 @@ LATER = 601
 
 def large():
     return with_files([4 * MEBIBYTE])
+
+
+def attempts_that_sent(delivery) -> float:
+    labels = {"sender": delivery.sender.name, "outcome": Outcome.SENT}
+    return REGISTRY.get_sample_value("graph_smtp_attempts_total", labels) or 0.0
 
 
 @pytest.mark.parametrize("kind", ["accept_then_status", "reset_after_accept", "accept_with_proxy_page"])
@@ -35,6 +41,7 @@ def test_a_draft_that_was_not_sent_is_sent_later_without_a_second_upload(writer,
     SenderConfig.objects.update(uncertain_policy=policy)
     writer.sandbox.fault("send", "status", status=504)
     delivery = queued(large())
+    counted = attempts_that_sent(delivery)
 
     writer.work()
     assert fresh(delivery).state == State.UNCERTAIN
@@ -46,6 +53,7 @@ def test_a_draft_that_was_not_sent_is_sent_later_without_a_second_upload(writer,
     assert len(writer.requests("upload")) == uploads
     assert delivery.copies == count(counters.SECOND_COPIES) == 0
     assert [entry.outcome for entry in log(delivery)] == [Outcome.UNCERTAIN, Outcome.SENT]
+    assert attempts_that_sent(delivery) == counted + 1
     assert open_drafts(writer) == 0
 
 
