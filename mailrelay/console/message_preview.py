@@ -4,6 +4,7 @@ HTML is an answer of its own whose policy lets nothing run and nothing be fetche
 sandboxed frame. Everything else is text that the template escapes, or a file that browsers only save.
 """
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
@@ -33,6 +34,10 @@ HTML_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox"
 )
+#: What `email` raises of hostile mail: of parameters that are none, of parts within parts without end.
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+#: Encodings of host names, which no mail has, and whose cost grows with the square of a text.
+NO_CHARSETS = frozenset({"idna", "punycode"})
 FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
@@ -46,36 +51,47 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the page shows; `whole` is false for a mail that is too large to take apart here."""
+    """What the page shows; `left_whole` says why a mail was not taken apart, empty if it was."""
 
     headers: list[tuple[str, str]]
     text: str
     has_html: bool
     attachments: list[Attachment]
     source: str
-    whole: bool
+    left_whole: str = ""
 
 
 def of(message: Message) -> Preview:
     """Read `message`. Raises ContentRemovedError when its content is not kept any more."""
     if message.size > LARGEST:
-        return _headers_only(_first_piece(message))
+        return _headers_only(_first_piece(message), "is too large to be taken apart here")
     raw = _raw(message)
+    try:
+        return _taken_apart(raw)
+    except BROKEN:
+        return _headers_only(raw, "is not made as mail is, and cannot be taken apart")
+
+
+def _taken_apart(raw: bytes) -> Preview:
     mail = _parsed(raw)
     files = [
         Attachment(number, _name(part), part.get_content_type(), cells.size(len(_bytes(part))))
         for number, part in enumerate(_files(mail))
     ]
     has_html = _body(mail, "html") is not None
-    return Preview(_headers(mail), _text(_body(mail, "plain"))[:SHOWN], has_html, files, _source(raw), True)
+    return Preview(_headers(mail), _text(_body(mail, "plain"))[:SHOWN], has_html, files, _source(raw))
 
 
 @xframe_options_sameorigin
 def html(_request: object, message: Message) -> HttpResponse:
     """Answer the HTML of `message` for the sandboxed frame. Raises ContentRemovedError, as `of` does."""
-    part = _body(_parsed(_raw(message)), "html") if message.size <= LARGEST else None
+    raw = _raw(message) if message.size <= LARGEST else b""
+    try:
+        shown = _text(_body(_parsed(raw), "html"))
+    except BROKEN:
+        shown = ""
     return HttpResponse(
-        _text(part),
+        shown,
         content_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": HTML_POLICY, **_PRIVATE, "Referrer-Policy": "no-referrer"},
     )
@@ -83,13 +99,17 @@ def html(_request: object, message: Message) -> HttpResponse:
 
 def attachment(message: Message, number: int) -> HttpResponse | None:
     """Answer a file of `message` to save, or None when it has no such file."""
-    files = _files(_parsed(_raw(message))) if message.size <= LARGEST else iter(())
-    part = next(islice(files, number, None), None)
-    if part is None:
+    raw = _raw(message) if message.size <= LARGEST else b""
+    try:
+        part = next(islice(_files(_parsed(raw)), number, None), None) if raw else None
+        if part is None:
+            return None
+        name, data = _name(part), _bytes(part)
+    except BROKEN:
         return None
-    disposition = content_disposition_header(as_attachment=True, filename=_name(part)) or "attachment"
+    disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
     return HttpResponse(
-        _bytes(part),
+        data,
         content_type="application/octet-stream",
         headers={
             "Content-Disposition": disposition,
@@ -119,9 +139,9 @@ def _parsed(raw: bytes) -> EmailMessage:
     return BytesParser(policy=policy.default).parsebytes(raw)
 
 
-def _headers_only(first: bytes) -> Preview:
+def _headers_only(first: bytes, why: str) -> Preview:
     mail = BytesHeaderParser(policy=policy.default).parsebytes(first)
-    return Preview(_headers(mail), "", False, [], _source(first), False)
+    return Preview(_headers(mail), "", False, [], _source(first), f"This mail {why}")
 
 
 def _headers(mail: EmailMessage) -> list[tuple[str, str]]:
@@ -173,9 +193,11 @@ def _text(part: EmailMessage | None) -> str:
     if part is None:
         return ""
     data = _bytes(part)
+    charset = part.get_content_charset("utf-8")
     try:
-        return data.decode(part.get_content_charset("utf-8"), errors="replace")
-    except LookupError:
+        found = codecs.lookup(charset).name
+        return data.decode("utf-8" if found in NO_CHARSETS else found, errors="replace")
+    except (LookupError, ValueError):  # a charset that is none, or that is no charset of text
         return data.decode("utf-8", errors="replace")
 
 

@@ -131,12 +131,36 @@ def test_of_a_large_mail_only_the_headers_are_read(browser, message, monkeypatch
         b"Subject: =?utf-8?b?!!!?=\r\nFrom: \xff@\xfe\r\nTo: ,,;<\r\n\r\nx",
         b"Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nx",
         b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n!!",
+        b'Content-Type: text/plain; charset="a\0b"\r\n\r\nx',
+        b"Content-Type: text/plain; charset=idna\r\n\r\n\xff.",
+        b"Content-Type: text/plain; charset=undefined\r\n\r\nx",
+        b"Content-Type: text/plain; charset=rot13\r\n\r\nx",
+        b"Content-Disposition: attachment; filename*\r\n=utf-16''%ff%fe; filename=\"a;b\"\r\n\r\nx",
+        b"Content-Disposition: attachment;name*=u\0tf-16''%ff%fe; fileb\"\r\n\r\nx",
+        b"Content-Type: message/rfc822\r\n\r\n" * 2000 + b"\r\nx",
     ],
 )
 def test_broken_mail_is_shown_as_far_as_it_goes(browser, message, mail):
     ContentChunk.objects.filter(content=message.pk).update(data=mail or b" ")
     assert browser.get(address(message, "content")).status_code == 200
     assert browser.get(address(message, "html")).status_code == 200
+    assert browser.get(address(message, "file/0")).status_code in {200, 404}
+
+
+def test_of_what_cannot_be_taken_apart_the_headers_are_shown(browser, message):
+    mail = b"X-Mark: here\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 2000
+    ContentChunk.objects.filter(content=message.pk).update(data=mail)
+    text = browser.get(address(message, "content")).content.decode()
+    assert "This mail is not made as mail is" in text
+    assert "X-Mark" in text
+
+
+def test_a_charset_of_host_names_costs_no_more_than_another(message, monkeypatch):
+    asked = []
+    monkeypatch.setattr("encodings.punycode.punycode_decode", lambda *args: asked.append(args))
+    part = message_preview._parsed(b"Content-Type: text/plain; charset=Punycode\r\n\r\nabc-9z")
+    assert message_preview._text(part) == "abc-9z"
+    assert asked == []
 
 
 def test_a_sent_message_brings_its_message_trace(browser, sender):
