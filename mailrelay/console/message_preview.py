@@ -11,7 +11,7 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser, BytesParser
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
@@ -36,6 +36,9 @@ HTML_POLICY = (
 )
 #: What `email` raises of hostile mail: of parameters that are none, of parts within parts without end.
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+#: Characters of a header that are read for what they mean, the squares of all that are read of one mail, some
+#: seconds of the worst of them, and the parts of a mail that is taken apart.
+MEANT, EFFORT, MOST_PARTS = 4096, 400_000_000, 5000
 #: Encodings of host names, which no mail has, and whose cost grows with the square of a text.
 NO_CHARSETS = frozenset({"idna", "punycode"})
 FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -135,8 +138,26 @@ def _first_piece(message: Message) -> bytes:
     return first
 
 
+def _bounded() -> Any:
+    """Make a policy for one mail: reading what headers mean costs the square of their length, and raises."""
+    left = [EFFORT]
+
+    class Bounded(policy.EmailPolicy):
+        def header_fetch_parse(self, name: str, value: str) -> Any:
+            read = value[:MEANT]
+            left[0] -= len(read) ** 2
+            if left[0] < 0:
+                raise ValueError("the headers of the parts take too long to read")
+            return super().header_fetch_parse(name, read)
+
+    return Bounded()
+
+
 def _parsed(raw: bytes) -> EmailMessage:
-    return BytesParser(policy=policy.default).parsebytes(raw)
+    """Take a mail apart. Raises ValueError for one of so many parts that it would take long."""
+    if raw.count(b"\n--") > MOST_PARTS:
+        raise ValueError("a mail of too many parts")
+    return cast("EmailMessage", BytesParser(policy=_bounded()).parsebytes(raw))
 
 
 def _headers_only(first: bytes, why: str) -> Preview:

@@ -147,6 +147,19 @@ def test_broken_mail_is_shown_as_far_as_it_goes(browser, message, mail):
     assert browser.get(address(message, "file/0")).status_code in {200, 404}
 
 
+def test_what_would_take_long_to_take_apart_is_left_whole(browser, message, monkeypatch):
+    monkeypatch.setattr(message_preview, "EFFORT", 1_000_000)
+    monkeypatch.setattr(message_preview, "MOST_PARTS", 10)
+    begin = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    wordy = begin + (b"--b\r\nContent-Type: text/plain; " + b"a=b; " * 100 + b"\r\n\r\nx\r\n") * 5
+    for mail in (wordy, begin + b"--b\r\n\r\nx\r\n" * 11):
+        ContentChunk.objects.filter(content=message.pk).update(data=mail)
+        assert "cannot be taken apart" in browser.get(address(message, "content")).content.decode()
+        assert browser.get(address(message, "file/0")).status_code == 404
+    ContentChunk.objects.filter(content=message.pk).update(data=begin + b"--b\r\n\r\nx\r\n" * 3)
+    assert "cannot be taken apart" not in browser.get(address(message, "content")).content.decode()
+
+
 def test_of_what_cannot_be_taken_apart_the_headers_are_shown(browser, message):
     mail = b"X-Mark: here\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 2000
     ContentChunk.objects.filter(content=message.pk).update(data=mail)
