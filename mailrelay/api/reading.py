@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -35,11 +35,11 @@ def time(name: str, text: str) -> datetime:
     # A plus sign that was not quoted in the address arrives as a blank.
     try:
         found = parse_datetime(text.replace(" ", "+"))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise bad_request(f"{name} is no time such as 2027-03-31T12:00:00+00:00.")
-    return found
+        if found is not None and found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise bad_request(f"{name} is no time such as 2027-03-31T12:00:00+00:00.")
 
 
 def number(name: str, text: str, most: int) -> int:

@@ -162,6 +162,8 @@ def test_what_has_no_content_any_more_is_a_conflict(operates, sender, now):
         {"limit": "201"},
         {"limit": "²"},
         {"since": "yesterday"},
+        {"since": "0001-01-01T00:00:00+23:59"},
+        {"until": "9999-12-31T23:59:59-23:59"},
         {"until": "2027-03-31T12:00:00"},
         {"state": "lost"},
         {"state": ""},
