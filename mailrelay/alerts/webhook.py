@@ -8,6 +8,7 @@ the answer nothing but its status is ever shown. The URL is a secret and stands 
 import ipaddress
 import json
 import socket
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -16,6 +17,10 @@ from django.conf import settings
 
 from mailrelay.delivery.tokens import edge
 from mailrelay.graph.http import Timeouts
+
+#: What a gateway translates to the IPv4 address in the last 32 bits (RFC 6052 section 2.1).
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=20.0)
 
@@ -74,7 +79,16 @@ def _forbidden(parts: SplitResult) -> str:
             address.version == network.version and address in network
             for network in settings.ALERT_WEBHOOK_NETWORKS
         )
-        public = address.is_global and not address.is_multicast
+        public = all(each.is_global and not each.is_multicast for each in (address, *_within(address)))
         if not listed and (not public or parts.scheme == "http"):
             return "it leads to an address that ALERT_WEBHOOK_NETWORKS does not list"
     return ""
+
+
+def _within(address: Address) -> Iterator[ipaddress.IPv4Address]:
+    """Give the IPv4 addresses that a router or this host may make of an IPv6 one."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return
+    yield from filter(None, (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())))
+    if address in NAT64:
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

@@ -18,10 +18,12 @@ from mailrelay.console.site import site
 from mailrelay.models import Refusal, SmtpClient
 
 
+COLUMNS = ("who", "what", "sender", "times", "last")
+
+
 @admin.register(Refusal, site=site)
 class RefusalAdmin(ReadOnlyAdmin[Refusal]):
     heading = "Refused at the door"
-    list_display = ("who", "what", "sender", "times", "last", "allow")
     list_display_links = None
     list_filter = ("rule",)
     search_fields = ("address", "client_name", "mail_from", "reply")
@@ -77,11 +79,21 @@ class RefusalAdmin(ReadOnlyAdmin[Refusal]):
     def last(self, row: Refusal) -> SafeString:
         return moment(row.last_at, timezone.now())
 
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """Show the way to the page to those alone who may go there."""
+        may = request.user.has_perm("mailrelay.change_smtpclient")
+        return (*COLUMNS, "allow" if may else "advice")
+
     @admin.display(description="what to do")
     def allow(self, row: Refusal) -> SafeString:
         if form_for(row) is None:
-            return format_html('<span class="quiet">{}</span>', advice_on(row))
+            return self.advice(row)
         return format_html('<a href="{}">Allow</a>', reverse("admin:refusal_allow", args=[row.pk]))
+
+    @admin.display(description="what to do")
+    def advice(self, row: Refusal) -> SafeString:
+        text = advice_on(row) if form_for(row) is None else "Who may change clients can allow it here."
+        return format_html('<span class="quiet">{}</span>', text)
 
 
 def of_client(client: SmtpClient) -> str:

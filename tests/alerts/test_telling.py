@@ -126,6 +126,8 @@ def test_the_url_is_encrypted_in_its_column(webhook, channel):
         ("https://169.254.169.254/latest", "10.0.0.0/8", "does not list"),
         ("https://[::1]/x", "127.0.0.0/8", "does not list"),
         ("https://[::ffff:127.0.0.1]/x", "", "does not list"),
+        ("https://[64:ff9b::10.0.0.5]/x", "", "does not list"),
+        ("https://[2002:a9fe:a9fe::1]/x", "", "does not list"),
         ("http://192.0.2.1/x", "", "http goes to"),
         ("http://1.1.1.1/x", "127.0.0.0/8", "does not list"),
         ("ftp://example.org/x", "", "begins with https"),

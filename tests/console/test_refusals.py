@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from types import SimpleNamespace
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from mailrelay.console import allowing
 from mailrelay.mime.headers import HeaderBlock
@@ -227,6 +228,15 @@ def test_every_rule_of_the_documents_has_advice_of_its_own_or_a_form():
     assert {"client", "client-from", "client-recipient", "size", "loop"} <= rules
     forms = {allowing.ADDRESS, allowing.NETWORK, allowing.FROM, allowing.RECIPIENT}
     assert {rule for rule in rules - forms if rule not in allowing.ADVICE} == set()
+
+
+def test_whoever_may_not_change_clients_is_not_shown_the_way_to_allow(reader, django_user_model):
+    user = django_user_model.objects.get(username="reader")
+    user.user_permissions.add(Permission.objects.get(codename="view_refusal"))
+    refused()
+    listed = reader.get(LIST).content.decode()
+    assert "/allow/" not in listed
+    assert "Who may change clients can allow it here." in listed
 
 
 def test_whoever_may_not_change_clients_allows_nothing(reader, db):
