@@ -1,10 +1,16 @@
-"""Celery's task events go out a few times a second, not each by itself: a mail causes three of them."""
+"""Celery's task events go out a few times a second, and from one thread.
 
+A mail causes three of them. A thread that finds many gathered would publish them itself, and wait for
+RabbitMQ's confirmation on a connection that the worker's loop reads as well: of two that read one socket each
+gets a part of what the other waits for, for ever.
+"""
+
+import sys
 from typing import Any
 
 from celery.bootsteps import StartStopStep
 
-#: Seconds after which Flower sees what a task did; 24 events that wait go out at once.
+#: Seconds after which Flower sees what a task did.
 INTERVAL = 0.25
 
 
@@ -21,7 +27,7 @@ class TaskEventsTogether(StartStopStep):
         """Begin with the dispatcher of this connection to the broker: the next one has another."""
         dispatcher = consumer.event_dispatcher
         if consumer.hub is not None and dispatcher is not None:
-            dispatcher.on_send_buffered = None
+            dispatcher.on_send_buffered, dispatcher.buffer_limit = None, sys.maxsize
             self._timer = consumer.hub.call_repeatedly(INTERVAL, dispatcher.flush)
 
     def stop(self, _consumer: Any) -> None:
