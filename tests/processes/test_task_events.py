@@ -1,7 +1,8 @@
-"""What Flower is told: every step of every task, though the worker gathers them for a moment."""
+"""What Flower is told: every step of every task, gathered for a moment, and never at the mails' expense."""
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery
 
@@ -28,3 +29,14 @@ def test_every_step_of_a_task_is_published(on_redis):
         listening.join(30)
 
     assert {step: seen[step] for step in STEPS} == dict.fromkeys(STEPS, 3)
+
+
+def test_a_burst_leaves_the_workers_connection_to_rabbitmq_whole(on_rabbitmq):
+    on_rabbitmq.environment |= {"SENDER_CONCURRENCY": "0", "SENDER_MESSAGES_PER_MINUTE": "0"}
+    on_rabbitmq.sandbox.world(limits={"concurrency": 0, "messages_per_minute": 0})
+    gateway = on_rabbitmq.start()
+
+    with ThreadPoolExecutor(6) as applications:
+        list(applications.map(lambda number: send(gateway.smtp_port, mail(number)), range(400)))
+
+    on_rabbitmq.wait_for(90, sent=400)
