@@ -17,7 +17,6 @@ from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import Refusal, SmtpClient
 
-
 COLUMNS = ("who", "what", "sender", "times", "last")
 
 
