@@ -1,5 +1,6 @@
 """The signal that ends a process, and the end itself when something hangs."""
 
+import _thread
 import logging
 import os
 import signal
@@ -17,7 +18,8 @@ def until_stopped() -> threading.Event:
     stopped = threading.Event()
 
     def stop(_: int, __: FrameType | None) -> None:
-        stopped.set()
+        # Not in this thread: it may hold the event's lock at this moment, on its way into or out of wait().
+        _thread.start_new_thread(stopped.set, ())
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

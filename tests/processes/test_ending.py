@@ -136,6 +136,23 @@ end_within(0.2)
     assert "leases find what it was" in done.stderr
 
 
+def test_a_signal_in_the_moment_before_the_wait_is_not_lost():
+    """The main thread has the event's lock there, and a handler that waited for it would wait for itself."""
+    code = """
+import os, signal
+from mailrelay.processes.stopping import until_stopped
+stopped = until_stopped()
+with stopped._cond:
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(1000):
+        pass
+stopped.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=GRACE, check=False)
+
+    assert done.returncode == 0
+
+
 @pytest.mark.slow
 def test_a_request_that_hangs_is_left_behind_in_time_and_found_as_uncertain(embedded):
     listener = embedded.start()
