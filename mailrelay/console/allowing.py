@@ -56,8 +56,8 @@ class AllowForm(forms.Form):
     """What is allowed to whom; `save` gives the client that was changed or made."""
 
     title = question = ""
-    #: The field with what is allowed.
-    chosen = ""
+    #: The field with what is allowed, and the list of the client that it goes to.
+    chosen = column = ""
 
     def __init__(self, refusal: Refusal, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,13 +73,17 @@ class AllowForm(forms.Form):
         field.choices = choices  # type: ignore[attr-defined] # of a ChoiceField
         field.initial = choices[0][0]
 
+    def whom(self) -> SmtpClient:
+        """Return the client that it is allowed to. The form is valid."""
+        return SmtpClient.objects.get(name=self.refusal.client_name)
+
     def save(self) -> SmtpClient:
         """Store it. The form is valid."""
-        raise NotImplementedError
+        return _listed(self.whom(), self.column, self.allowed)
 
 
 class _NetworkForm(AllowForm):
-    chosen = "network"
+    chosen, column = "network", "networks"
     network = forms.ChoiceField(label="Allow", widget=forms.RadioSelect)
 
     def __init__(self, refusal: Refusal, *args: Any, **kwargs: Any) -> None:
@@ -122,32 +126,26 @@ class AllowAddressForm(_NetworkForm):
         self.refuse_of_another_than(client)
         return cleaned
 
-    def save(self) -> SmtpClient:
-        row = self.cleaned_data["client"] or SmtpClient(name=self.cleaned_data["name"])
-        return _listed(row, "networks", self.allowed)
+    def whom(self) -> SmtpClient:
+        client: SmtpClient | None = self.cleaned_data["client"]
+        return client or SmtpClient(name=self.cleaned_data["name"])
 
 
 class _ListForm(AllowForm):
     """Adds to a list of the client that was refused; that one is there, and its list is not empty."""
-
-    column = ""
 
     @classmethod
     def client_of(cls, refusal: Refusal) -> SmtpClient | None:
         """Find the client, unless it may do it by now: an empty list allows everything."""
         return SmtpClient.objects.filter(name=refusal.client_name).exclude(**{cls.column: ""}).first()
 
-    def save(self) -> SmtpClient:
-        return _listed(SmtpClient.objects.get(name=self.refusal.client_name), self.column, self.allowed)
-
 
 class AllowNetworkForm(_ListForm, _NetworkForm):
-    column = "networks"
+    question = "The client may send from there too, from the next few seconds on."
 
     def __init__(self, refusal: Refusal, *args: Any, **kwargs: Any) -> None:
         super().__init__(refusal, *args, **kwargs)
         self.title = f"{refusal.client_name} to send from {refusal.address}"
-        self.question = "The client may send from there too, from the next few seconds on."
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -173,15 +171,11 @@ class _PatternForm(_ListForm):
     @staticmethod
     def address_of(refusal: Refusal) -> str:
         """Return the address that was refused, in lower case; empty where it cannot be listed."""
-        raise NotImplementedError
+        return _listable(refusal.mail_from)
 
 
 class AllowFromForm(_PatternForm):
     column, verb = "allowed_from", "use"
-
-    @staticmethod
-    def address_of(refusal: Refusal) -> str:
-        return _listable(refusal.mail_from)
 
 
 class AllowRecipientForm(_PatternForm):
@@ -201,9 +195,7 @@ def form_for(refusal: Refusal) -> type[AllowForm] | None:
     if refusal.rule == ADDRESS:
         return AllowAddressForm
     listed = _LISTS.get(refusal.rule)
-    if listed is None or not SmtpClient.objects.filter(name=refusal.client_name).exclude(
-        **{listed.column: ""}
-    ):
+    if listed is None or listed.client_of(refusal) is None:
         return None
     return None if issubclass(listed, _PatternForm) and not listed.address_of(refusal) else listed
 

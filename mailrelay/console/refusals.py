@@ -86,13 +86,18 @@ class RefusalAdmin(ReadOnlyAdmin[Refusal]):
     @admin.display(description="what to do")
     def allow(self, row: Refusal) -> SafeString:
         if form_for(row) is None:
-            return self.advice(row)
+            return _quiet(advice_on(row))
         return format_html('<a href="{}">Allow</a>', reverse("admin:refusal_allow", args=[row.pk]))
 
     @admin.display(description="what to do")
     def advice(self, row: Refusal) -> SafeString:
-        text = advice_on(row) if form_for(row) is None else "Who may change clients can allow it here."
-        return format_html('<span class="quiet">{}</span>', text)
+        return _quiet(
+            advice_on(row) if form_for(row) is None else "Who may change clients can allow it here."
+        )
+
+
+def _quiet(text: str) -> SafeString:
+    return format_html('<span class="quiet">{}</span>', text)
 
 
 def of_client(client: SmtpClient) -> str:
