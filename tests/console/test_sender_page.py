@@ -1,6 +1,7 @@
 """The page of a sender at work: test mail, pause and resume, limits and their use, permissions in words."""
 
 import re
+from contextlib import ExitStack
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -139,10 +140,18 @@ def test_drafts_are_told_where_the_token_names_them(office, page, browser, micro
 @pytest.fixture
 def counter():
     """What takes mail by HTTP in this process, as the web has it."""
-    made = desk.beside_no_listener(lambda: Context(SmtpOptions(hostname="gateway.test"), Watch(), Acceptor()))
-    desk.provide(made)
-    yield made
-    desk.provide(None)
+    with ExitStack() as ending:
+
+        def context():
+            watch, acceptor = Watch(), Acceptor()
+            ending.callback(watch.stop)
+            ending.callback(acceptor.close)
+            return Context(SmtpOptions(hostname="gateway.test"), watch, acceptor)
+
+        ending.callback(desk.provide, None)
+        made = desk.beside_no_listener(context)
+        desk.provide(made)
+        yield made
 
 
 def wish_of(shown: str) -> str:

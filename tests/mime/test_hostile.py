@@ -1,6 +1,5 @@
 """Nothing is quadratic: four times the input costs about four times the processor time."""
 
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +8,7 @@ from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.compose import compose
 from mailrelay.mime.headers import HeaderBlock, decode_words
 from mailrelay.mime.identity import FromPolicy, Identity
+from tests.harness.linear import assert_linear
 
 MULTIPART = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 
@@ -64,22 +64,6 @@ LISTS = {
     "addresses": "a@b ",
     "backslashes": "\\",
 }
-
-
-def cpu_seconds(work, argument):
-    """The least of three runs: what else this machine does only ever adds."""
-    return min(_once(work, argument) for _ in range(3))
-
-
-def _once(work, argument):
-    started = time.process_time()
-    work(argument)
-    return time.process_time() - started
-
-
-def assert_linear(work, make):
-    small, large = cpu_seconds(work, make(2)), cpu_seconds(work, make(8))
-    assert large < 10 * small + 0.02, f"four times the input took {large / small:.1f} times as long"
 
 
 def compose_to_two(raw):
