@@ -9,6 +9,7 @@ import ipaddress
 import json
 import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -45,8 +46,12 @@ def fault(url: str) -> str:
 
 def post(url: str, document: dict[str, Any], key: str) -> str:
     """Post `document`; return why it was not taken, empty if it was. `key` tells a repetition."""
-    reason = fault(url) or _forbidden(urlsplit(url))
-    if reason:
+    if reason := fault(url):
+        return reason
+    parts = urlsplit(url)
+    # A proxy looks the name up itself, and decides where it may go.
+    may_reach = None if _by_proxy(parts) else partial(_allowed, scheme=parts.scheme)
+    if may_reach and (reason := _forbidden(parts)):
         return reason
     session, _ = edge()
     try:
@@ -56,6 +61,7 @@ def post(url: str, document: dict[str, Any], key: str) -> str:
             headers={"Content-Type": "application/json", "Idempotency-Key": key},
             body=json.dumps(document).encode(),
             timeouts=TIMEOUTS,
+            may_reach=may_reach,
         )
     except ValueError as error:  # requests' own for a URL that is none; its text quotes the URL
         return f"the URL cannot be used ({type(error).__name__})"
@@ -64,25 +70,34 @@ def post(url: str, document: dict[str, Any], key: str) -> str:
     return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
 
 
+def _by_proxy(parts: SplitResult) -> bool:
+    return parts.scheme == "https" and parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+
+
 def _forbidden(parts: SplitResult) -> str:
-    """Say why the addresses behind the name must not be asked."""
-    host = parts.hostname or ""
-    if parts.scheme == "https" and parts.scheme in getproxies() and not proxy_bypass(host):
-        # The proxy looks the name up, and decides where it may go.
-        return ""
+    """Say why the addresses behind the name must not be asked: all of them, before one is connected to.
+
+    Whoever controls the name's DNS may answer otherwise a moment later: what is reached is looked at again.
+    """
     try:
-        found = socket.getaddrinfo(host, parts.port or parts.scheme, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(parts.hostname, parts.port or parts.scheme, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return "its host name is not known"
-    for address in {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}:
-        listed = any(
-            address.version == network.version and address in network
-            for network in settings.ALERT_WEBHOOK_NETWORKS
-        )
-        public = all(each.is_global and not each.is_multicast for each in (address, *_within(address)))
-        if not listed and (not public or parts.scheme == "http"):
-            return "it leads to an address that ALERT_WEBHOOK_NETWORKS does not list"
+    if not all(_allowed(str(entry[4][0]), parts.scheme) for entry in found):
+        return "it leads to an address that ALERT_WEBHOOK_NETWORKS does not list"
     return ""
+
+
+def _allowed(text: str, scheme: str) -> bool:
+    """Whether a document may go to an IP address by `scheme`."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if any(
+        address.version == network.version and address in network
+        for network in settings.ALERT_WEBHOOK_NETWORKS
+    ):
+        return True
+    within = (address, *_within(address))
+    return scheme == "https" and all(each.is_global and not each.is_multicast for each in within)
 
 
 def _within(address: Address) -> Iterator[ipaddress.IPv4Address]:

@@ -6,10 +6,12 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 #: Exchange closes quiet connections without a word; a send on one of them would have an unknown outcome.
 IDLE_LIMIT = 30.0
@@ -26,15 +28,25 @@ class Phase(enum.StrEnum):
     READING = "reading"  # the status and headers are there
 
 
-class Trip:
-    """One request on its way: its phase, and the socket to shut when its deadline comes."""
+class PeerRefusedError(HTTPError):
+    """The address that was reached is none that this request may go to; nothing of it was written."""
 
-    def __init__(self, write_stall: float) -> None:
+
+class Trip:
+    """One request on its way: its phase, where it may go, and the socket to shut when its deadline comes."""
+
+    def __init__(self, write_stall: float, may_reach: Callable[[str], bool] | None = None) -> None:
         self.phase = Phase.CONNECT
         self.write_stall = write_stall
+        self._may_reach = may_reach
         self.aborted = False
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
+
+    def check_peer(self, sock: socket.socket) -> None:
+        """Raise PeerRefusedError unless the request may go to the address at the other end."""
+        if self._may_reach is not None and not self._may_reach(sock.getpeername()[0]):
+            raise PeerRefusedError("The request may not go to this address.")
 
     def attach(self, sock: socket.socket | None) -> None:
         """Make `sock` the one to shut; at once if the deadline has passed meanwhile."""
@@ -87,6 +99,12 @@ class _Tracked(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
+        if current.trip is not None:
+            try:
+                current.trip.check_peer(sock)
+            except (PeerRefusedError, OSError):
+                sock.close()
+                raise
         # What follows (a proxy's answer, TLS) wraps the socket under objects that are out of reach until it
         # is over, so the deadline gets a second handle on it for that time.
         self._spare = sock.dup()

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, ProxyError, ReadTimeoutError
 
-from mailrelay.graph.connections import Phase
+from mailrelay.graph.connections import PeerRefusedError, Phase
 
 
 class Fault(enum.StrEnum):
     """The kinds of trouble on the way."""
 
     DNS = "dns"
+    FORBIDDEN = "forbidden"  # what its name led to is no address that the request may go to
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
     CONNECT_TIMEOUT = "connect_timeout"
@@ -51,6 +52,8 @@ def failure_of(error: BaseException, phase: Phase) -> Failure:
     for root in roots:
         if isinstance(root, NameResolutionError | socket.gaierror):
             return Failure(Fault.DNS, "its name could not be resolved")
+        if isinstance(root, PeerRefusedError):
+            return Failure(Fault.FORBIDDEN, "its name led to an address that this request may not go to")
     for root in roots:
         if isinstance(root, ssl.SSLCertVerificationError):
             return Failure(Fault.TLS, f"its certificate is not trusted ({root.verify_message})")

@@ -5,7 +5,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -231,14 +231,19 @@ class GraphSession:
         headers: Mapping[str, str],
         body: Body | bytes = b"",
         timeouts: Timeouts,
+        may_reach: Callable[[str], bool] | None = None,
     ) -> Reply:
         """Send one request once and give what came of it; the network's faults are values, not exceptions.
+
+        `may_reach` is asked with the IP address that a new connection has at its other end, a proxy's where
+        there is one; a request that it refuses is not written. Such requests have their hosts to themselves:
+        a connection that another request made is not asked about again.
 
         Raises what `body.read` raises, after closing the connection: then the request was cut short and
         the server cannot have acted on it. Raises ValueError for a malformed URL or header.
         """
         handed = _Handed(_Bytes(body) if isinstance(body, bytes) else body)
-        trip = Trip(timeouts.stall)
+        trip = Trip(timeouts.stall, may_reach)
         begun = time.monotonic()
         request = _prepared(method, url, {**headers, **tracing.headers()}, handed)
         watch = self._watchdog.watch(begun + timeouts.total, trip.abort)

@@ -1,6 +1,7 @@
 """People are told by the way that they chose, and no URL that they gave is ever seen again."""
 
 import email
+import socket
 from datetime import timedelta
 from email import policy
 from ipaddress import ip_network
@@ -140,6 +141,24 @@ def test_a_url_that_leads_inside_is_not_asked(settings, monkeypatch, url, networ
     monkeypatch.setattr(posting, "edge", lambda: pytest.fail("it was asked"))
     settings.ALERT_WEBHOOK_NETWORKS = tuple(ip_network(word) for word in networks.split())
     assert says in posting.post(url, {}, "key")
+
+
+def test_a_name_that_leads_inside_only_when_it_is_connected_to_is_told_nothing(settings, monkeypatch):
+    asked, resolve = [], socket.getaddrinfo
+
+    def answers(host, *rest, **options):
+        asked.append(host)
+        return resolve("1.1.1.1" if len(asked) == 1 else "127.0.0.1", *rest, **options)
+
+    settings.ALERT_WEBHOOK_NETWORKS = ()
+    monkeypatch.setattr(socket, "getaddrinfo", answers)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert "may not go to" in posting.post(f"https://rebinding.test:{port}/x", {}, "key")
+        peer, _ = server.accept()
+        with peer:
+            assert peer.recv(1) == b""
+    assert asked == ["rebinding.test"] * 2
 
 
 def mail() -> tuple[Message, email.message.EmailMessage]:
