@@ -1,13 +1,32 @@
 """Ports that nobody else uses."""
 
+import random
 import socket
 import time
+from pathlib import Path
+
+LOWEST = 10_000
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port below those that the system gives to clients: it is still free after a restart."""
+    end = _first_of_clients()
+    while True:
+        port = random.SystemRandom().randrange(LOWEST, end) if end > LOWEST else 0
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+
+
+def _first_of_clients() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        return 49_152  # elsewhere, as IANA has it
 
 
 def wait_for_port(port: int, timeout: float = 60.0) -> None:
