@@ -24,7 +24,7 @@ def tested(request: HttpRequest, token: ApiToken) -> HttpResponse:
     sender = _sender(counter.directory(), given.get("sender"))
     access.record(request, token, recipient[:200], "test mail")
     who, way = f"token {token.name}", "through the API"
-    test = Trial(sender.mailbox_address, recipient, new_queue_id(), who, token.name, way)
+    test = Trial(sender.id, sender.mailbox_address, recipient, new_queue_id(), who, token.name, way)
     return answer(test.hand_in(counter, request))
 
 

@@ -98,6 +98,7 @@ class SenderPage:
                 "admin:mailrelay_appregistration_change", args=[sender.mailbox.registration_id]
             ),
             "may_operate": may_operate,
+            "takes_mail": trial.takes_mail(sender),
             "limits": list(_uses(sender.mailbox)),
             "test_form": TestForm(
                 initial={"wish": new_queue_id(), "recipient": getattr(self.request.user, "email", "")}
@@ -114,12 +115,12 @@ class SenderPage:
         form = TestForm(self.request.POST)
         if not form.is_valid():
             return {"test_form": form}
-        mail_from, wish = self.sender.mailbox.address, form.cleaned_data["wish"]
-        reply = trial.send(self.request, mail_from, form.cleaned_data["recipient"], wish)
+        recipient, wish = form.cleaned_data["recipient"], form.cleaned_data["wish"]
+        reply = trial.send(self.request, self.sender, recipient, wish)
         if not reply.positive:
             form.add_error(None, f"The test mail was refused: {reply.line}")
             return {"test_form": form}
-        self._log(f"Test mail to {form.cleaned_data['recipient']}.")
+        self._log(f"Test mail to {recipient}.")
         return HttpResponseRedirect(f"{self.request.path}?test={trial.queue_id_of(reply)}#test")
 
     def _pause(self) -> HttpResponse | dict[str, Any]:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from mailrelay.console.protection import client_address
+from mailrelay.models import SenderConfig
 from mailrelay.routing.directory import Client
 from mailrelay.smtp import desk, replies
 from mailrelay.smtp.desk import Desk, Parcel
@@ -24,12 +25,13 @@ ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A test mail from `mail_from` to `recipient`.
+    """A test mail from `mail_from` to `recipient`, through the sender of `sender_id` and no other.
 
     `wish` is a UUID of version 7 and of the press of a button: the same wish is the same mail. `who` asks, by
     `name` in the Received field; `way` is how, in the mail's own words.
     """
 
+    sender_id: int
     mail_from: str
     recipient: str
     wish: UUID
@@ -42,9 +44,11 @@ class Trial:
         address = client_address(request) or "unknown"
         peer = Peer(address, name=self.name, secure=request.is_secure(), http=True)
         client, content = Client(None, self.who[:200], ANYWHERE), self._content()
-        key = hashlib.sha256(f"test {self.who} {self.wish}".encode()).hexdigest()
+        key = hashlib.sha256(f"test {self.who} {self.sender_id} {self.wish}".encode()).hexdigest()
         return counter.take(
-            Parcel(client, peer, [content], self.mail_from, (self.recipient,), len(content), key)
+            Parcel(
+                client, peer, [content], self.mail_from, (self.recipient,), len(content), key, self.sender_id
+            )
         )
 
     def _content(self) -> bytes:
@@ -65,13 +69,20 @@ class Trial:
         return mail.as_bytes(policy=policy.SMTP)
 
 
-def send(request: HttpRequest, mail_from: str, recipient: str, wish: UUID) -> Reply:
-    """Hand in a test mail that somebody asks for in the admin."""
+def send(request: HttpRequest, sender: SenderConfig, recipient: str, wish: UUID) -> Reply:
+    """Hand in a test mail of `sender` that somebody asks for in the admin."""
+    if not takes_mail(sender):
+        return replies.SENDER_ABSENT
     counter = desk.of_process()
     if counter is None:
         return replies.SHUTTING_DOWN
     who = f"test by {request.user.get_username()}"
-    return Trial(mail_from, recipient, wish, who, "admin", "in the admin").hand_in(counter, request)
+    test = Trial(sender.pk, sender.mailbox.address, recipient, wish, who, "admin", "in the admin")
+    return test.hand_in(counter, request)
+
+
+def takes_mail(sender: SenderConfig) -> bool:
+    return sender.active and sender.mailbox.registration.active
 
 
 def queue_id_of(reply: Reply) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from mailrelay.models import Delivery, Message, SendLog, Worker
+from mailrelay.models import Delivery, Message, SenderConfig, SendLog, Worker
 from mailrelay.outbox import capacity, clock
 from mailrelay.postmaster.door import connect, door, hand_in
 from mailrelay.postmaster.errors import PostmasterError
@@ -96,6 +96,23 @@ class Trial:
 
     def _step(self, line: str) -> None:
         self._say(f"{time.monotonic() - self._start:7.2f} s  {line}")
+
+
+def address_of(sender: SenderConfig) -> str:
+    """Give a From by which mail comes to `sender`. Raises PostmasterError where none of its own does."""
+    directory = load()
+    if directory.only(sender.pk).senders:
+        for address in (sender.mailbox.address, *sorted(sender.address_list)):
+            chosen = directory.sender_for(address)
+            if chosen is not None and chosen.id == sender.pk:
+                return address
+        raise PostmasterError(
+            f"Mail from {sender.mailbox.address} goes by another sender than {sender.name}, which has no "
+            "From address of its own. Test it on its page in the admin, or give it an address."
+        )
+    raise PostmasterError(
+        f"The sender {sender.name} takes no mail: it or its app registration is switched off."
+    )
 
 
 def _mail(mail_from: str, recipient: str) -> EmailMessage:

@@ -1,7 +1,7 @@
 """The snapshot: senders and clients as the listener needs them, without a query a message."""
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mailrelay.vocabulary import FromPolicy, LargeMail, Reason, Urgency
 
@@ -127,6 +127,11 @@ class Directory:
         exact = (sender for sender in self.senders if folded in sender.addresses)
         by_domain = (sender for sender in self.senders if domain in sender.domains)
         return next(exact, None) or next(by_domain, None) or self.default_sender
+
+    def only(self, sender_id: int) -> "Directory":
+        """Give what there is where every mail is that sender's; without it where it takes none."""
+        senders = (replace(one, is_default=True) for one in self.senders if one.id == sender_id)
+        return replace(self, senders=tuple(senders))
 
     @property
     def default_sender(self) -> Sender | None:

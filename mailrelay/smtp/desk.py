@@ -50,6 +50,8 @@ class Parcel:
     size: int = 0
     #: SHA-256 in hex of the client's own key for this mail; empty where it gave none.
     key: str = ""
+    #: The sender that it goes through, whatever its From; None lets the From choose.
+    sender_id: int | None = None
 
 
 class Desk:
@@ -123,7 +125,16 @@ class Desk:
         peer, client = parcel.peer, parcel.client
         return await hand_over(
             context,
-            Arrival(peer, client, transaction, spool, options.hostname, options.loop_token, repeat),
+            Arrival(
+                peer,
+                client,
+                transaction,
+                spool,
+                options.hostname,
+                options.loop_token,
+                repeat,
+                sender_id=parcel.sender_id,
+            ),
         )
 
     def _address(self, parcel: Parcel, transaction: Transaction, spool: Spool) -> Reply | None:

@@ -36,6 +36,8 @@ class Arrival:
     repeat: Repeat | None = None
     #: Recipients that a header may name where it rules.
     max_recipients: int = 1000
+    #: The sender that it goes through, whatever its From; None lets the From choose.
+    sender_id: int | None = None
 
     @property
     def client_key(self) -> str:
@@ -59,6 +61,10 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     if len(header) > HEADER_LIMIT and fields_end(header)[1] >= HEADER_LIMIT:
         return replies.HEADER_TOO_LARGE
     headers = HeaderBlock.parse(header)
+    if arrival.sender_id is not None:
+        directory = directory.only(arrival.sender_id)
+        if not directory.senders:
+            return replies.SENDER_ABSENT
     looping = loops(headers, arrival.loop_token)
     if looping is not None:
         return looping

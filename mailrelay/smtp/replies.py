@@ -119,6 +119,11 @@ TOO_MANY_ERRORS = Reply("421 4.7.0 Too many errors, closing the connection", "er
 TOO_SLOW = Reply("421 4.4.2 Timeout, closing the connection", "timeout")
 SHUTTING_DOWN = Reply("421 4.3.2 The server is shutting down, try again later", "drain")
 TRY_LATER = Reply("451 4.3.0 The message could not be stored now, try again later", "storage")
+SENDER_ABSENT = Reply(
+    "451 4.3.5 The sender takes no mail now: it or its app registration is switched off, or was switched on "
+    "a moment ago; try again then",
+    "no-sender",
+)
 STORAGE_FULL = Reply("452 4.3.1 There is not enough storage now, try again later", "storage-full")
 PUT_OFF = Reply(
     "452 4.3.1 Too many bytes are being received at this moment, try again later: the limit is "

@@ -150,3 +150,13 @@ def test_a_sender_is_added_to_an_app_that_is_there_and_listed(run, registration)
 def test_what_a_sender_cannot_be_is_a_sentence(run, registration, words, said):
     with pytest.raises(CommandError, match=said):
         run("sender", *words)
+
+
+def test_a_test_of_a_sender_never_goes_by_another(run, sender):
+    same = SenderConfig.objects.create(name="invoices", mailbox=sender.mailbox)
+    with pytest.raises(CommandError, match="goes by another sender than invoices"):
+        run("sender", "test", "invoices", "--to", "a@b.test")
+
+    SenderConfig.objects.filter(pk=same.pk).update(active=False)
+    with pytest.raises(CommandError, match="invoices takes no mail: it or its app registration"):
+        run("sender", "test", "invoices", "--to", "a@b.test")

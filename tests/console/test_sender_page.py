@@ -188,10 +188,49 @@ def test_a_page_that_was_written_by_hand_is_refused_with_a_sentence(office, page
 
 
 def test_a_test_mail_that_is_refused_says_why(office, page, browser, counter):
-    SenderConfig.objects.update(active=False)
-    wish = wish_of(browser.get(page).content.decode())
-    shown = browser.post(page, {"step": "test", "recipient": "anna@example.org", "wish": wish})
-    assert "The test mail was refused: 451 4.3.5 No sender can take mail" in shown.content.decode()
+    form = {"step": "test", "recipient": "anna@x@y", "wish": wish_of(browser.get(page).content.decode())}
+    assert "Enter a valid email address" in browser.post(page, form).content.decode()
+
+    browser.post(page, form | {"recipient": "anna@example.org"})
+    shown = browser.post(page, form | {"recipient": "berta@example.org"}).content.decode()
+    assert "The test mail was refused: 554 5.5.4" in shown
+    assert Message.objects.count() == 1
+
+
+def test_a_test_mail_goes_by_the_sender_of_the_page_where_another_has_the_same_mailbox(
+    office, browser, counter
+):
+    SenderConfig.objects.update(is_default=True)
+    second = make_sender(office.mailbox.registration, name="invoices", address="gateway@contoso.test")
+    page = f"/admin/mailrelay/senderconfig/{second.pk}/at-work/"
+    form = {
+        "step": "test",
+        "recipient": "anna@example.org",
+        "wish": wish_of(browser.get(page).content.decode()),
+    }
+
+    answer = browser.post(page, form)
+
+    assert Message.objects.get().sender == second
+    assert "It waits for" in browser.get(answer["Location"]).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("model", "whose"), [(SenderConfig, "This sender"), (AppRegistration, "The app registration")]
+)
+def test_a_sender_that_is_off_sends_no_test_mail_by_another(office, page, browser, counter, model, whose):
+    form = {
+        "step": "test",
+        "recipient": "anna@example.org",
+        "wish": wish_of(browser.get(page).content.decode()),
+    }
+    other = make_registration(name="other")
+    make_sender(other, name="default", is_default=True)
+    model.objects.filter(name__in=(office.name, office.mailbox.registration.name)).update(active=False)
+
+    shown = browser.post(page, form).content.decode()
+
+    assert whose in shown and "a test mail neither" in shown and "Send a test mail" not in shown
     assert not Message.objects.exists()
 
 

@@ -10,7 +10,7 @@ from mailrelay.models import SenderConfig
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.postmaster.errors import PostmasterError
-from mailrelay.postmaster.trial import Trial
+from mailrelay.postmaster.trial import Trial, address_of
 from mailrelay.processes import preflight
 from mailrelay.vocabulary import FromPolicy, LargeMail
 
@@ -75,7 +75,7 @@ class Command(BaseCommand):
         row = SenderConfig.objects.filter(name=options["name"]).select_related("mailbox").first()
         if row is None:
             raise PostmasterError(f"There is no sender {options['name']}: see manage.py sender list.")
-        Trial(self._say).run(options["to"], row.mailbox.address, options["timeout"])
+        Trial(self._say).run(options["to"], address_of(row), options["timeout"])
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
