@@ -15,14 +15,15 @@ from prometheus_client import Counter
 
 from mailrelay import metrics
 from mailrelay.routing.directory import IPNetwork
-from mailrelay.smtp import data, replies
+from mailrelay.smtp import replies
 from mailrelay.smtp.commands import parse_command
 from mailrelay.smtp.context import Context
+from mailrelay.smtp.data import READ_LIMIT
 from mailrelay.smtp.deadlines import Deadline
 from mailrelay.smtp.port import Port
 from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer, Transaction
-from mailrelay.smtp.transfer import KEPT, Transfer
+from mailrelay.smtp.transfer import Transfer
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Connection(SMTP):
         # SMTP.__init__ looks for hooks by inspecting itself, and clears size limits that all instances
         # share: neither is for us, so that only its own base is called.
         asyncio.StreamReaderProtocol.__init__(
-            self, asyncio.StreamReader(limit=data.READ_LIMIT, loop=loop), self._cb_client_connected, loop=loop
+            self, asyncio.StreamReader(limit=READ_LIMIT, loop=loop), self._cb_client_connected, loop=loop
         )
         self.context = context
         self.port = port
@@ -263,7 +264,7 @@ class Connection(SMTP):
         except Exception as error:
             if isinstance(error, OSError) and self._gone():
                 raise
-            await self.reply(self._excuse(error))
+            await self._own_up(error)
 
     async def _carry_out(self, line: bytes) -> None:
         command = parse_command(line)
@@ -281,6 +282,14 @@ class Connection(SMTP):
         else:
             await self.reply(replies.BAD_SYNTAX)
 
+    async def _own_up(self, error: Exception) -> None:
+        excuse = self._excuse(error)
+        if self.phase is Phase.DATA:
+            # What is left of the content must not be read as commands.
+            self.dismiss(Reply(f"421{excuse.line[3:]}", excuse.rule))
+        else:
+            await self.reply(excuse)
+
     async def _skip_line(self) -> None:
         """Read a line that is longer than the reader's limit to its end, a piece at a time."""
         while True:
@@ -296,7 +305,7 @@ class Connection(SMTP):
         reference = uuid.uuid4().hex[:12]
         logger.error("fault in a session, reference %s", reference, exc_info=error)
         self._set_rset_state()
-        if self.phase is not Phase.OVER:
+        if self.phase not in {Phase.OVER, Phase.DATA}:
             self.phase = Phase.COMMAND
         return Reply(f"451 4.3.0 Fault in this server, try again later (reference {reference})", "fault")
 
@@ -317,21 +326,6 @@ class Connection(SMTP):
         return self.transport is None or self.transport.is_closing()
 
     # --- Time, drain and end -----------------------------------------------------------------------------
-
-    def enter_data(self, *, ends: bool) -> None:
-        """Begin to read content; its pace is watched, and how the text `ends`, if an end is what ends it."""
-        self.phase = Phase.DATA
-        here = b"\r\n" + bytes(self._reader._buffer[-KEPT:])  # type: ignore[attr-defined]  # noqa: SLF001
-        self._transfer = Transfer(self.loop.time(), here if ends else None)
-        self._deadline.set(min(self.options.bare_lf_seconds, self.options.data_idle_seconds))
-
-    def enter_commit(self) -> None:
-        self.phase = Phase.COMMIT
-        self._deadline.clear()
-
-    def leave_commit(self) -> None:
-        if self.phase is not Phase.OVER:
-            self.phase = Phase.COMMAND
 
     def drain(self) -> None:
         """Finish a mail that is under way; a client that is not sending one is told to come again."""
@@ -359,17 +353,7 @@ class Connection(SMTP):
             self.transport.abort()
 
     def _watch_data(self) -> None:
-        now, options = self.loop.time(), self.options
-        silence = self._transfer.silence(now)
-        last = self._transfer.last
-        if silence >= options.bare_lf_seconds and last and data.stopped_at_wrong_end(last):
-            metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="bare_lf").inc()
-            self._abort_data(replies.BARE_LINE_FEEDS, "bare-lf")
-        elif self._transfer.too_slow(now, options):
-            self._abort_data(replies.TOO_SLOW, "timeout")
-        else:
-            wait = options.bare_lf_seconds - silence if silence < options.bare_lf_seconds else 1.0
-            self._deadline.set(min(max(wait, 0.05), options.data_idle_seconds))
+        """Look after content that is being read, from time to time."""
 
     def _abort_data(self, reply: Reply, phase: str) -> None:
         metrics.SMTP_MESSAGES_ABORTED.labels(phase=phase).inc()

@@ -1,7 +1,7 @@
 """The content of a mail: DATA and BDAT (RFC 3030), from the last check before it to the reply after it."""
 
 from mailrelay import metrics
-from mailrelay.smtp import admission, replies
+from mailrelay.smtp import admission, data, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.connection import Phase
 from mailrelay.smtp.data import LineEnds, receive, receive_chunk, receive_leniently
@@ -10,6 +10,7 @@ from mailrelay.smtp.intake import Arrival
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import Spool
 from mailrelay.smtp.transaction import Chunks, Transaction
+from mailrelay.smtp.transfer import KEPT, Transfer
 
 #: A chunk that no message can need: swallowing it would take longer than it is worth.
 LARGEST_CHUNK = 4
@@ -23,6 +24,9 @@ class _Nowhere:
 
 
 class Content(Authentication):
+    #: Where the content goes that is being read; None where it is only swallowed.
+    _spool: Spool | None = None
+
     async def smtp_DATA(self, argument: str) -> None:  # noqa: N802 - aiosmtpd's name for it
         if argument:
             await self.reply(replies.NO_ARGUMENT)
@@ -39,16 +43,18 @@ class Content(Authentication):
             # Where the chunk ends is not known, or too far off: nothing behind it can be understood.
             self.dismiss(replies.BDAT_SYNTAX if size < 0 else replies.BDAT_TOO_LARGE)
             return
+        # First, so that a fault of ours ends the session: the chunk must not be read as commands.
+        self._enter_data()
         refused = self._begin_chunks()
         if refused is not None:
             self._set_rset_state()
         chunks = self.mail.chunks if self.mail is not None else None
-        self.enter_data(ends=False)
         if chunks is None:
             await receive_chunk(self._reader, size, _Nowhere(), LineEnds())
         else:
+            self._spool = chunks.spool
             await receive_chunk(self._reader, size, chunks.spool, chunks.ends)
-        self.leave_data()
+        self._leave_data()
         if self.mail is None or chunks is None:
             await self.reply(refused or replies.NEED_MAIL)
         elif last:
@@ -83,7 +89,7 @@ class Content(Authentication):
     async def _take_data(self, transaction: Transaction, spool: Spool) -> None:
         bare = False
         try:
-            self.enter_data(ends=True)
+            self._enter_data(spool)
             await self.reply(replies.START_DATA)
             if self.port.listener.barelf == "accept":
                 await receive_leniently(self._reader, spool)
@@ -97,7 +103,12 @@ class Content(Authentication):
     async def _finish(self, transaction: Transaction, spool: Spool, *, bare: bool) -> None:
         """Hand a mail over and reply, whatever the client's side of the connection does after it."""
         assert transaction.client is not None
-        self.enter_commit()
+        if self.phase is Phase.OVER:
+            # The last bytes were here when the client was told 421: it sends the mail again.
+            spool.close()
+            return
+        self.phase = Phase.COMMIT
+        self._deadline.clear()
         arrival = Arrival(
             self.peer,
             transaction.client,
@@ -111,7 +122,8 @@ class Content(Authentication):
             reply = self._dropped(spool) or self._refused_ends(spool, bare=bare)
             reply = reply or await hand_over(self.context, arrival)
         finally:
-            self.leave_commit()
+            if self.phase is Phase.COMMIT:
+                self.phase = Phase.COMMAND
         self._set_rset_state()
         await self.reply(reply)
 
@@ -125,11 +137,36 @@ class Content(Authentication):
     def _dropped(self, spool: Spool) -> Reply | None:
         return admission.dropped(self.context, self.mail.client if self.mail else None, spool)
 
-    def leave_data(self) -> None:
+    # --- Watching what is read ---------------------------------------------------------------------------
+
+    def _enter_data(self, spool: Spool | None = None) -> None:
+        """Begin to read content: of DATA into `spool`, whose end is looked for; a chunk without it."""
+        self.phase, self._spool = Phase.DATA, spool
+        here = b"\r\n" + bytes(self._reader._buffer[-KEPT:])  # type: ignore[attr-defined]  # noqa: SLF001
+        self._transfer = Transfer(self.loop.time(), here if spool is not None else None)
+        self._deadline.set(min(self.options.bare_lf_seconds, self.options.data_idle_seconds))
+
+    def _leave_data(self) -> None:
         """The chunk is here; whoever has waited for the end of it may end the session now."""
         if self.phase is Phase.DATA:
             self.phase = Phase.COMMAND
             self._deadline.clear()
+
+    def _watch_data(self) -> None:
+        """End a transfer that stands still or creeps; what the disk takes is not the client's silence."""
+        now, options = self.loop.time(), self.options
+        if self._spool is not None and self._spool.writing:
+            self._transfer.excuse(now)
+        silence = self._transfer.silence(now)
+        last = self._transfer.last
+        if silence >= options.bare_lf_seconds and last and data.stopped_at_wrong_end(last):
+            metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="bare_lf").inc()
+            self._abort_data(replies.BARE_LINE_FEEDS, "bare-lf")
+        elif self._transfer.too_slow(now, options):
+            self._abort_data(replies.TOO_SLOW, "timeout")
+        else:
+            wait = options.bare_lf_seconds - silence if silence < options.bare_lf_seconds else 1.0
+            self._deadline.set(min(max(wait, 0.05), options.data_idle_seconds))
 
 
 def _chunk(argument: str) -> tuple[int, bool]:

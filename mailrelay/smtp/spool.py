@@ -39,6 +39,7 @@ class Spool:
     __slots__ = (
         "_blocks", "_buffered", "_executor", "_file", "_head", "_lease", "_limit", "_prefix", "_skip",
         "_where", "clean", "error", "header_complete", "oversize", "put_off", "received",
+        "writing",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +63,8 @@ class Spool:
         #: The bytes of all messages in transfer are too many just now.
         self.put_off = False
         self.error: OSError | None = None
+        #: Whether the disk is being waited for.
+        self.writing = False
 
     async def write(self, data: bytes) -> None:
         """Add a piece; beyond MEMORY_LIMIT it goes to the file, outside the event loop."""
@@ -78,12 +81,15 @@ class Spool:
         self._buffered += len(data)
         if self._buffered > (MEMORY_LIMIT if self._file is None else self._write_size()):
             blocks, self._blocks, self._buffered = self._blocks, [], 0
+            self.writing = True
             try:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._executor, self._write_out, blocks)
             except OSError as error:
                 self.error = error
                 self._drop()
+            finally:
+                self.writing = False
 
     def _write_size(self) -> int:
         share = self._lease.share(ALL_WRITES) if self._lease is not None else 0

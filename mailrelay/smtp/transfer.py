@@ -25,6 +25,11 @@ class Transfer:
         if self.last is not None:
             self.last = data[-KEPT:] if len(data) >= KEPT else (self.last + data)[-KEPT:]
 
+    def excuse(self, now: float) -> None:
+        """Do not count the time since the last byte: it was ours."""
+        self._started += now - self._last_byte
+        self._last_byte = now
+
     def silence(self, now: float) -> float:
         """Seconds since the last byte."""
         return now - self._last_byte

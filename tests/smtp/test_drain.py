@@ -8,6 +8,7 @@ import pytest
 
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
+from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
 from tests.smtp.door import Address, Queue, eventually, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
@@ -86,6 +87,30 @@ def test_a_commit_finishes_and_its_250_is_written(door):
         door.queue.waiting[0].set_result(None)
         assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
     stopping.join(30)
+
+
+def test_a_mail_that_was_answered_421_is_not_stored_though_its_end_was_here(door, monkeypatch):
+    writing, stalled = threading.Event(), threading.Event()
+    write_out = Spool._write_out
+
+    def stall(self, blocks):
+        writing.set()
+        stalled.wait(30)
+        write_out(self, blocks)
+
+    monkeypatch.setattr(Spool, "_write_out", stall)
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b"x" * MEMORY_LIMIT + b"\r\n.\r\n")
+        assert writing.wait(30)
+        (session,) = door.service.connections.open
+        door.thread._loop.call_soon_threadsafe(session.stop)
+        assert talk.reply().startswith("421 4.3.2 ")
+        stalled.set()
+        assert talk.at_end()
+    eventually(session._handler_coroutine.done)
+    assert door.queue.mails == []
+    assert door.service._context.budget._used == 0
 
 
 def test_a_transfer_that_does_not_finish_is_cut_with_421_at_the_deadline(door):

@@ -11,6 +11,7 @@ import pytest
 
 from mailrelay.outbox.errors import OutboxError, StorageFullError
 from mailrelay.smtp.context import THREADS
+from mailrelay.smtp.spool import MEMORY_LIMIT
 from tests.smtp.door import eventually
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
@@ -45,6 +46,29 @@ def test_a_fault_of_ours_in_a_command_is_451_with_a_reference_that_the_log_has(d
         door.directory_failure = None
         assert talk.mail(MAIL).startswith("250 ")
     assert any(reference in record.getMessage() for record in caplog.records)
+
+
+def test_after_a_fault_within_data_the_rest_of_the_mail_is_no_commands(door, monkeypatch):
+    def no_thread(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("mailrelay.smtp.spool.Spool._write_out", no_thread)
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b"x" * MEMORY_LIMIT)
+        assert talk.reply().startswith("421 4.3.0 ")
+        assert talk.at_end()
+    assert door.service._context.budget._used == 0
+
+
+def test_after_a_fault_before_a_chunk_the_chunk_is_no_commands(door):
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>")
+        door.directory_failure = RuntimeError(SECRET)
+        chunk = b"NOOP\r\nQUIT\r\n"
+        talk.send(b"BDAT %d LAST\r\n" % len(chunk) + chunk)
+        assert talk.reply().startswith("421 4.3.0 ")
+        assert talk.at_end()
 
 
 def test_a_fault_while_a_mail_is_examined_is_451_and_resets_the_transaction(door):

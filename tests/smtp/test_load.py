@@ -1,5 +1,7 @@
 """Holding under load: bytes in transfer, connections that give way, short patience under stress."""
 
+import itertools
+import threading
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -8,6 +10,8 @@ from prometheus_client import REGISTRY
 
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp.budget import Budget
+from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
+from mailrelay.smtp.transfer import Transfer
 from tests.smtp.door import LOOPBACK, SENDER, eventually
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
@@ -120,6 +124,30 @@ def test_under_stress_patience_is_short(open_door):
     for talk in calm:
         assert talk.say("NOOP").startswith("250 ")
         talk.close()
+
+
+def test_a_disk_that_stands_still_is_not_the_clients_silence(open_door, monkeypatch):
+    stalled, watched, looks = threading.Event(), threading.Event(), itertools.count(1)
+    write_out, excuse = Spool._write_out, Transfer.excuse
+
+    def stall(self, blocks):
+        stalled.wait(30)
+        write_out(self, blocks)
+
+    def watch(self, now):
+        excuse(self, now)
+        if next(looks) == 5:  # of which each is later by a tenth of a second
+            watched.set()
+
+    monkeypatch.setattr(Spool, "_write_out", stall)
+    monkeypatch.setattr(Transfer, "excuse", watch)
+    door = open_door(data_idle_seconds=0.2, bare_lf_seconds=0.1, data_seconds=0.3)
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b"x" * MEMORY_LIMIT + b"\r\n.\r\n")
+        assert watched.wait(30)
+        stalled.set()
+        assert talk.reply().startswith("250 ")
 
 
 def test_a_full_disk_is_452_and_passes_by_itself(open_door, monkeypatch):
