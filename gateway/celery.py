@@ -45,8 +45,10 @@ def _configure() -> None:
     app.conf.CELERY_DB_REUSE_MAX = 1_000_000_000
     app.conf.task_default_queue = DELIVER
     app.conf.task_create_missing_queues = False
+    if scheme == "memory":
+        app.conf.broker_transport = "mailrelay.processes.in_memory:Transport"
+        return
     app.conf.broker_transport_options = {
-        "memory": {"polling_interval": 0.005},
         "redis": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},
         "rediss": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},
     }.get(scheme, {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5})
