@@ -380,6 +380,15 @@ WEB_TRUSTED_PROXIES: tuple[Network, ...] = ENV.parsed(
     help="Proxies whose X-Forwarded-For is believed, so that failed logins count by the browser's address",
     fallback=(),
 )
+WEB_TOKEN_FILE_DIRECTORIES: tuple[str, ...] = ENV.parsed(
+    "WEB_TOKEN_FILE_DIRECTORIES",
+    "/var/run/secrets/azure/tokens",
+    texts.directories,
+    kind="paths",
+    help="Directories below which a federated token file that is entered in the admin may lie, beside "
+    "AZURE_FEDERATED_TOKEN_FILE itself: what it holds is sent to the authority",
+    fallback=(),
+)
 WEB_SESSION_HOURS = ENV.integer(
     "WEB_SESSION_HOURS", 12, help="Hours after which a person has to sign in again", at_least=1
 )

@@ -55,6 +55,14 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def directories(text: str) -> tuple[str, ...]:
+    found = words(text)
+    for directory in found:
+        if not directory.startswith("/") or ".." in directory.split("/"):
+            raise ValueError(f"has {directory!r}, which is not an absolute path such as /var/run/secrets")
+    return tuple(directory.rstrip("/") for directory in found)
+
+
 def origins(text: str) -> list[str]:
     found = words(text)
     for origin in found:

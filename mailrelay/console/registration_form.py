@@ -1,7 +1,9 @@
 """The form of an app registration; what a new one proves itself with goes in, and never comes out."""
 
+import posixpath
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from mailrelay.clouds import ENDPOINTS
@@ -34,7 +36,17 @@ ENTERED = {
     "new_certificate": "certificate",
     "new_certificate_password": "certificate_password",
 }
-ELSEWHERE = "This host is none of Microsoft's, and not the one it was made for: make a new app registration."
+ELSEWHERE = (
+    "This host is neither one of Microsoft's nor the environment's ({variable}). A row for any other comes "
+    "from a file on the host: manage.py config apply."
+)
+OUTSIDE = (
+    "A token file lies below {directories} (WEB_TOKEN_FILE_DIRECTORIES) or is AZURE_FEDERATED_TOKEN_FILE's "
+    "own, since what it holds is sent away. A row with any other comes from a file on the host: manage.py "
+    "config apply."
+)
+#: What of a row says where secrets and tokens go, and the variable that names that place for the host.
+PLACES = {"authority_host": "AZURE_AUTHORITY_HOST", "graph_endpoint": "GRAPH_ENDPOINT"}
 ENCRYPTED = "It is encrypted, and never shown again."
 
 
@@ -44,12 +56,12 @@ class RegistrationForm(ModelForm[AppRegistration]):
     authority_host = HttpsOriginField(
         label="Authority",
         initial=GLOBAL_AUTHORITY,
-        help_text="Where tokens come from; differs in national clouds.",
+        help_text="Where tokens come from: a host of Microsoft's, or AZURE_AUTHORITY_HOST.",
     )
     graph_endpoint = HttpsOriginField(
         label="Graph endpoint",
         initial=GLOBAL_GRAPH,
-        help_text="Where mail goes to; differs in national clouds.",
+        help_text="Where mail goes to: a host of Microsoft's, or GRAPH_ENDPOINT.",
     )
     new_secret = NewSecretField(label="Client secret", help_text=ENCRYPTED)
     new_certificate = NewCertificateField(label="Certificate and key", help_text=ENCRYPTED)
@@ -102,6 +114,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
             self._require_path("certificate_path", "the PEM or PFX file with the key and the certificate")
         if kind == CredentialKind.FEDERATED:
             self._require_path("token_file", "the file with the federated token")
+        self._confine(cleaned.get("token_file") or "")
         self._take(cleaned)
         self._refuse_strangers(cleaned)
         return cleaned
@@ -116,16 +129,26 @@ class RegistrationForm(ModelForm[AppRegistration]):
             cleaned["authority_host"], cleaned["graph_endpoint"] = preset
 
     def _refuse_strangers(self, cleaned: dict[str, Any]) -> None:
-        """Keep secrets and tokens from hosts that the row was not made for and that are not Microsoft's.
+        """Keep secrets and tokens from hosts that are neither Microsoft's nor named outside of the admin.
 
-        Whoever may edit the row could have it sent to a host of theirs, and read there what nobody is shown.
+        Whoever may edit a row could have it sent to a host of theirs, and read there what nobody is shown.
         """
-        if self.instance.pk is None:
-            return
-        for name in ("authority_host", "graph_endpoint"):
-            known = {self.initial[name], *(getattr(endpoints, name) for endpoints in ENDPOINTS.values())}
+        for name, variable in PLACES.items():
+            known = {getattr(settings, variable), *(getattr(one, name) for one in ENDPOINTS.values())}
+            if self.instance.pk is not None:
+                known.add(self.initial[name])
             if cleaned.get(name) and cleaned[name] not in known:
-                self.add_error(name, ELSEWHERE)
+                self.add_error(name, ELSEWHERE.format(variable=variable))
+
+    def _confine(self, file: str) -> None:
+        """Keep files from being sent as tokens that no platform put where tokens are."""
+        if not file or file in (settings.AZURE_FEDERATED_TOKEN_FILE, self.initial.get("token_file")):
+            return
+        directories = settings.WEB_TOKEN_FILE_DIRECTORIES
+        plain = posixpath.normpath(file) == file
+        if not plain or not any(file.startswith(f"{one}/") for one in directories):
+            named = " or ".join(directories) or "no directory"
+            self.add_error("token_file", OUTSIDE.format(directories=named))
 
     @property
     def brings_proof(self) -> bool:

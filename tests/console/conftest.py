@@ -47,6 +47,12 @@ def now():
     return clock.now()
 
 
+@pytest.fixture
+def at_nowhere(settings):
+    """Let hosts be entered that answer nothing."""
+    settings.AZURE_AUTHORITY_HOST = settings.GRAPH_ENDPOINT = "https://127.0.0.1:9"
+
+
 @pytest.fixture(scope="module")
 def microsoft(tmp_path_factory):
     from mailrelay.sandbox.client import SandboxProcess
@@ -56,7 +62,8 @@ def microsoft(tmp_path_factory):
 
 
 @pytest.fixture
-def at_microsoft(microsoft, monkeypatch) -> dict[str, str]:
+def at_microsoft(microsoft, monkeypatch, settings) -> dict[str, str]:
     """The columns of an app registration of the sandbox's, whose certificate is believed."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", microsoft.ca_file)
+    settings.AZURE_AUTHORITY_HOST = settings.GRAPH_ENDPOINT = microsoft.base_url
     return {"cloud": "", "authority_host": microsoft.base_url, "graph_endpoint": microsoft.base_url}

@@ -18,7 +18,7 @@ def post(browser, registration, **changes):
     return browser.post(url, registration_form(**changes), follow=True)
 
 
-def test_a_certificate_of_a_new_row_is_pasted_and_never_shown(browser):
+def test_a_certificate_of_a_new_row_is_pasted_and_never_shown(browser, at_nowhere):
     proof = Proof()
     form = registration_form(kind="certificate", new_certificate=proof.private + proof.public, **NOWHERE)
     page = add_registration(browser, form)

@@ -45,7 +45,8 @@ def test_a_right_secret_shows_what_it_opens_and_is_stored_on_the_second_press(br
         ({"authority_host": "https://127.0.0.1:9"}, "did not pass the trial"),
     ],
 )
-def test_what_gets_no_token_is_stored_by_an_explicit_override_alone(browser, form, change, reason):
+def test_what_gets_no_token_is_stored_by_an_explicit_override_alone(browser, form, change, reason, settings):
+    settings.AZURE_AUTHORITY_HOST = change.get("authority_host", form["authority_host"])
     answer = browser.post(PAGE, form | change)
     assert reason in answer.content.decode()
     step = {"step": "save", "sealed": sealed_in(answer)}

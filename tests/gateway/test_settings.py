@@ -13,6 +13,7 @@ WRONG = {
     "URL": "gopher://example.org",
     "URLs": "gopher://example.org",
     "networks": "everybody",
+    "paths": "relative/path",
     "host name": "mail example org",
     "host:port": "8080",
 }
