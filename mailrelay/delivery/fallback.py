@@ -65,4 +65,7 @@ def _able(other: SenderConfig, delivery: Delivery, owner: SenderConfig) -> bool:
     if delivery.route == Route.LARGE and not other.sends_large(box):
         return False
     head = next(content.stream(delivery.message_id), None)
-    return head is not None and refusal(HeaderBlock.parse(head), identity_of(other, box.address)) is None
+    if head is None:
+        return False
+    header_from = delivery.message.header_from
+    return refusal(HeaderBlock.parse(head), identity_of(other, box.address), header_from) is None

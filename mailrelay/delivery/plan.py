@@ -84,6 +84,7 @@ def composed(delivery: Delivery, raw: bytes) -> Composed:
         raw,
         recipients=recipients_of(delivery),
         identity=identity_of(delivery.sender, delivery.mailbox.address),
+        header_from=message.header_from,
         message_id=f"<{message.message_id}>",
         date=message.created_at,
     )

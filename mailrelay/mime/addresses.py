@@ -12,8 +12,6 @@ from mailrelay.mime.mailbox import (
     format_address,
     format_mailbox,
     is_address,
-    normalise,
-    same_address,
 )
 from mailrelay.mime.words import decode_words
 
@@ -25,10 +23,8 @@ __all__ = [
     "format_address",
     "format_mailbox",
     "is_address",
-    "normalise",
     "parse_addresses",
     "read_list",
-    "same_address",
 ]
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"

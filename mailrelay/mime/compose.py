@@ -34,19 +34,22 @@ def compose(
     *,
     recipients: Sequence[str],
     identity: Identity,
+    header_from: str,
     message_id: str,
     date: datetime,
 ) -> Composed:
     """Make `raw` fit for sendMail: exactly these recipients, From by policy, safe for Graph.
 
-    `message_id` (with its angle brackets) and `date` are used where the message has none. Any bytes
-    are taken. Raises ValueError for recipients, an identity or a Message-ID that no header can hold.
+    `header_from` is the author that was decided on, empty for none. `message_id` (with its angle
+    brackets) and `date` are used where the message has none. Any bytes are taken. Raises ValueError
+    for recipients, an identity or a Message-ID that no header can hold.
     """
     headers = HeaderBlock.parse(raw)
     changes = compose_headers(
         headers,
         recipients=recipients,
         identity=identity,
+        header_from=header_from,
         message_id=message_id,
         date=date,
     )
@@ -61,6 +64,7 @@ def compose_headers(
     *,
     recipients: Sequence[str],
     identity: Identity,
+    header_from: str,
     message_id: str,
     date: datetime,
 ) -> list[str]:
@@ -72,7 +76,7 @@ def compose_headers(
     changes = []
     if headers.remove("Return-Path"):
         changes.append("Return-Path was removed: it is Exchange's to write.")
-    changes += apply_identity(headers, identity)
+    changes += apply_identity(headers, identity, header_from)
     changes += reconcile(headers, recipients)
     if not headers.get("Message-ID"):
         headers.replace("Message-ID", message_id)

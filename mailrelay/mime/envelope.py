@@ -9,11 +9,11 @@ from mailrelay.mime.addresses import (
     fold_list,
     format_address,
     format_mailbox,
-    normalise,
     read_list,
 )
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
 from mailrelay.mime.mailbox import is_writable
+from mailrelay.spelling import normalise
 
 __all__ = ["LIST_LIMIT", "named_recipients", "read_fields", "reconcile"]
 

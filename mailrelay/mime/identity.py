@@ -8,13 +8,12 @@ from mailrelay.mime.addresses import (
     fold_list,
     format_mailbox,
     is_address,
-    normalise,
-    same_address,
 )
 from mailrelay.mime.contenttype import parse_content_type
 from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.mailbox import is_writable
+from mailrelay.spelling import normalise, same_address
 from mailrelay.vocabulary import FromPolicy
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "apply_identity",
     "author",
     "refusal",
-    "url_mailbox",
 ]
 
 
@@ -52,7 +50,7 @@ class Identity:
         served = {normalise(address) for address in (self.mailbox_address, *self.addresses)}
         object.__setattr__(self, "_served", frozenset(served))
         object.__setattr__(
-            self, "_domains", frozenset(d.lower().lstrip("@").rstrip(".") for d in self.domains)
+            self, "_domains", frozenset(normalise(domain.lstrip("@")) for domain in self.domains)
         )
 
     def serves(self, address: str) -> bool:
@@ -60,10 +58,11 @@ class Identity:
         key = normalise(address)
         return key in self._served or key.rpartition("@")[2] in self._domains
 
-    def choose(self, author: "Author") -> Mailbox | None:
-        """The author that counts: the first that this sender serves, else the first, else none."""
+    def choose(self, author: "Author", header_from: str = "") -> Mailbox | None:
+        """The author that counts: `header_from` if it is one, else the first served, else the first."""
+        decided = (mailbox for mailbox in author.mailboxes if same_address(mailbox.address, header_from))
         served = (mailbox for mailbox in author.mailboxes if self.serves(mailbox.address))
-        return next(served, author.mailboxes[0] if author.mailboxes else None)
+        return next(decided, None) or next(served, author.mailboxes[0] if author.mailboxes else None)
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,9 +92,9 @@ def author(headers: HeaderBlock) -> Author:
     return Author(tuple(named.values()), display, tidy=len(lists) == 1 and lists[0].tidy)
 
 
-def refusal(headers: HeaderBlock, identity: Identity) -> Refusal | None:
-    """Why the message must be refused under this identity, or None."""
-    chosen = identity.choose(author(headers))
+def refusal(headers: HeaderBlock, identity: Identity, header_from: str = "") -> Refusal | None:
+    """Why the message must be refused under this identity, or None; `header_from` as in `apply_identity`."""
+    chosen = identity.choose(author(headers), header_from)
     if chosen is None:
         return None
     if identity.policy in {FromPolicy.REQUIRE, FromPolicy.OWN_MAILBOX} and not identity.serves(
@@ -110,22 +109,15 @@ def refusal(headers: HeaderBlock, identity: Identity) -> Refusal | None:
     return Refusal.SIGNED if signed else None
 
 
-def url_mailbox(headers: HeaderBlock, identity: Identity) -> str:
-    """The mailbox to name in the Graph URL: From under `own_mailbox`, else the sender's own."""
-    chosen = identity.choose(author(headers))
-    if identity.policy is FromPolicy.OWN_MAILBOX and chosen and identity.serves(chosen.address):
-        return chosen.address
-    return identity.mailbox_address
-
-
-def apply_identity(headers: HeaderBlock, identity: Identity) -> list[str]:
+def apply_identity(headers: HeaderBlock, identity: Identity, header_from: str = "") -> list[str]:
     """Change From, Reply-To, Sender and DKIM-Signature by the policy; a sentence for each change.
 
-    A message that `refusal` names is not refused here. Raises ValueError if the mailbox's own
-    address cannot stand in a header.
+    `header_from` is the author that was decided on when the message was taken: no other may be written
+    than the one whom the client was allowed. A message that `refusal` names is not refused here. Raises
+    ValueError if the mailbox's own address cannot stand in a header.
     """
     found = author(headers)
-    chosen = identity.choose(found)
+    chosen = identity.choose(found, header_from)
     if chosen is None:
         return _add_from(headers, identity, found)
     keep = identity.policy is not FromPolicy.REWRITE or same_address(chosen.address, identity.mailbox_address)

@@ -1,9 +1,10 @@
-"""One mailbox (RFC 5322 section 3.4): comparing it and writing it."""
+"""One mailbox (RFC 5322 section 3.4) as it is written."""
 
 import re
 from dataclasses import dataclass
 
 from mailrelay.mime.words import encode_words
+from mailrelay.spelling import QUOTED_LOCAL, same_address
 
 __all__ = [
     "ADDRESS_LIMIT",
@@ -14,8 +15,6 @@ __all__ = [
     "format_mailbox",
     "is_address",
     "is_writable",
-    "normalise",
-    "same_address",
 ]
 
 ADDRESS_LIMIT = 900  # bytes; RFC 5321 section 4.5.3.1.3 allows 256, a header line 998
@@ -24,12 +23,10 @@ _LINE_AIM = 76  # characters, RFC 5322 section 2.1.1 asks for 78
 _ATOM_TEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 _ATOM_RUN = rf"[\x80-\U0010ffff{_ATOM_TEXT}]+"
 _PLAIN_LOCAL = re.compile(rf"{_ATOM_RUN}(?:\.{_ATOM_RUN})*+")
-_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _LABEL = r"[A-Za-z0-9_\x80-\U0010ffff-]+"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+|\[[0-9A-Za-z:.-]+\]")
 _ATOMS = re.compile(rf"[{_ATOM_TEXT}]+(?: [{_ATOM_TEXT}]+)*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r'(["\\])')
 
 
@@ -53,23 +50,6 @@ def is_address(text: str) -> bool:
     return bool(local and at and domain)
 
 
-def normalise(address: str) -> str:
-    """The form in which two spellings of one mailbox are equal.
-
-    Case is ignored in both parts, because Exchange ignores it, and so are quotes that are not needed
-    and a final dot of the domain. A-labels and U-labels of a domain stay different.
-    """
-    local, at, domain = address.rpartition("@")
-    if _QUOTED_LOCAL.fullmatch(local):
-        local = _ESCAPE.sub(r"\1", local[1:-1])
-    return f"{local}{at}{domain.rstrip('.')}".lower()
-
-
-def same_address(one: str, other: str) -> bool:
-    """Whether two addresses name the same mailbox."""
-    return normalise(one) == normalise(other)
-
-
 def format_address(address: str) -> str:
     """`address` as it may stand in a header; the local part is quoted where it must be.
 
@@ -89,7 +69,7 @@ def format_address(address: str) -> str:
 
 def _format_local(local: str) -> str:
     plain = _PLAIN_LOCAL.fullmatch(local) and not any(map(str.isspace, local))
-    if plain or _QUOTED_LOCAL.fullmatch(local):
+    if plain or QUOTED_LOCAL.fullmatch(local):
         return local
     return '"' + _SPECIAL.sub(r"\\\1", local) + '"'
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 from mailrelay.clouds import ENDPOINTS
 from mailrelay.models.choices import choices
 from mailrelay.models.encrypted import EncryptedTextField
+from mailrelay.spelling import normalise
 from mailrelay.vocabulary import (
     BouncePolicy,
     Cloud,
@@ -284,8 +285,8 @@ class SenderConfig(models.Model):
 
     @property
     def address_list(self) -> frozenset[str]:
-        return frozenset(self.addresses.lower().split()) | {self.mailbox.address}
+        return frozenset(map(normalise, (*self.addresses.split(), self.mailbox.address)))
 
     @property
     def domain_list(self) -> frozenset[str]:
-        return frozenset(domain.lstrip("@") for domain in self.domains.lower().split())
+        return frozenset(normalise(domain.lstrip("@")) for domain in self.domains.split())

@@ -15,6 +15,7 @@ from mailrelay.models import Delivery, Mailbox, SenderConfig, SendLog
 from mailrelay.outbox import clock, follow, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
+from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Outcome, Reason, State
 
 #: Deliveries behind one mailbox that one look deals with, and mailboxes.
@@ -78,7 +79,7 @@ def home_of(delivery: Delivery) -> Way:
         of_owner = Mailbox.objects.filter(registration=owner.mailbox.registration).select_related(
             "registration"
         )
-        own = of_owner.filter(address=delivery.message.header_from.lower()).first()
+        own = of_owner.filter(address=normalise(delivery.message.header_from)).first()
         return Way(owner, own or owner.mailbox)
     return Way(owner, owner.mailbox)
 

@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field, replace
 
+from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, LargeMail, Reason, Urgency
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -44,8 +45,8 @@ class Sender:
 
     def serves(self, address: str) -> bool:
         """Whether `address` is one of this sender's own, by itself or by its domain."""
-        folded = address.lower()
-        return folded in self.addresses or folded.rpartition("@")[2] in self.domains
+        key = normalise(address)
+        return key in self.addresses or key.rpartition("@")[2] in self.domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,9 @@ class Directory:
 
     def sender_for(self, address: str) -> Sender | None:
         """Find the sender of a From address: exact, then by domain, then the default."""
-        folded = address.lower()
-        domain = folded.rpartition("@")[2]
-        exact = (sender for sender in self.senders if folded in sender.addresses)
+        key = normalise(address)
+        domain = key.rpartition("@")[2]
+        exact = (sender for sender in self.senders if key in sender.addresses)
         by_domain = (sender for sender in self.senders if domain in sender.domains)
         return next(exact, None) or next(by_domain, None) or self.default_sender
 
@@ -139,8 +140,10 @@ class Directory:
 
 
 def _listed(address: str, patterns: frozenset[str]) -> bool:
-    folded = address.lower()
-    return not patterns or folded in patterns or "@" + folded.rpartition("@")[2] in patterns
+    if not patterns:
+        return True
+    key = normalise(address)
+    return key in patterns or "@" + key.rpartition("@")[2] in patterns
 
 
 def _plain(address: IPAddress) -> IPAddress:

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection
 from mailrelay.models import SenderConfig, SmtpClient
 from mailrelay.routing import backlog
 from mailrelay.routing.directory import Client, Directory, IPNetwork, Sender
+from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, LargeMail, Reason, Urgency
 
 #: Seconds between two looks at the configuration.
@@ -61,8 +62,8 @@ def _client(row: SmtpClient) -> Client:
         id=row.pk,
         name=row.name,
         networks=tuple(_networks(row.networks.split())),
-        allowed_from=frozenset(row.allowed_from.lower().split()),
-        allowed_recipients=frozenset(row.allowed_recipients.lower().split()),
+        allowed_from=frozenset(map(normalise, row.allowed_from.split())),
+        allowed_recipients=frozenset(map(normalise, row.allowed_recipients.split())),
         login=row.login,
         password_hash=row.password_hash,
         max_message_size=row.max_message_size,

@@ -6,10 +6,11 @@ from functools import lru_cache
 
 from mailrelay.mime.envelope import named_recipients
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.identity import Author, Identity, Refusal, author, refusal
+from mailrelay.mime.identity import Identity, Refusal, author, refusal
 from mailrelay.mime.mailbox import format_address
 from mailrelay.routing.directory import Client, Directory, Sender
 from mailrelay.smtp.replies import Reply
+from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Reason, Urgency
 
 #: Octets of an address (RFC 5321 section 4.5.3.1.3 with erratum 1690).
@@ -87,20 +88,22 @@ def qualified(directory: Directory, address: str) -> str:
 
 
 def resolve(directory: Directory, client: Client, mail_from: str, headers: HeaderBlock) -> Resolution | Reply:
-    """Find the sender of a message by its header From, or say why there is none."""
-    found = author(headers)
-    address, sender = _choose(directory, found, mail_from)
+    """Find the sender of a message by its header From, or say why there is none.
+
+    The author is decided on here and nowhere else: what is sent later is written from `header_from`.
+    """
+    address, sender = _choose(directory, author(headers).addresses, mail_from)
     if len(address.encode("utf-8", "replace")) > ADDRESS_LIMIT:
         return Reply(f"554 5.6.0 The From address is longer than {ADDRESS_LIMIT} octets", "from-address")
     if sender is None:
         return no_sender(directory, address)
-    if address and not client.may_use(address):
-        return _not_allowed("From", address, client)
+    if refused := _not_its_own(client, sender, address, mail_from):
+        return refused
     identity = identity_of(sender)
-    if reason := refusal(headers, identity):
+    if reason := refusal(headers, identity, address):
         return _refused_identity(reason, address, sender)
     own = identity.policy is FromPolicy.OWN_MAILBOX and address
-    return Resolution(sender, identity, address, address if own else sender.mailbox_address)
+    return Resolution(sender, identity, address, normalise(address) if own else sender.mailbox_address)
 
 
 def recipients(
@@ -187,15 +190,29 @@ def _word(headers: HeaderBlock, name: str) -> str:
     return (headers.get(name) or "").partition("(")[0].strip().lower()
 
 
-def _choose(directory: Directory, found: Author, mail_from: str) -> tuple[str, Sender | None]:
+def _choose(directory: Directory, authors: Sequence[str], mail_from: str) -> tuple[str, Sender | None]:
     """The From that counts: the first that a sender serves, else the first, with the default sender."""
-    for address in found.addresses:
+    for address in authors:
         sender = directory.sender_for(address)
-        if sender is not None and (sender.serves(address) or identity_of(sender).serves(address)):
+        if sender is not None and sender.serves(address):
             return address, sender
-    if found.addresses:
-        return found.addresses[0], directory.default_sender
+    if authors:
+        return authors[0], directory.default_sender
     return "", directory.sender_for(mail_from)
+
+
+def _not_its_own(client: Client, sender: Sender, address: str, mail_from: str) -> Reply | None:
+    """Whether the client may not send as `address`, or as the mailbox whose address is added without any.
+
+    A sender that rewrites makes every From the mailbox's: there the MAIL FROM that chose it is enough.
+    """
+    if address:
+        return None if client.may_use(address) else _not_allowed("From", address, client)
+    if mail_from and sender.from_policy is FromPolicy.REWRITE and client.may_use(mail_from):
+        return None
+    if client.may_use(sender.mailbox_address):
+        return None
+    return _not_allowed("The mail has no From, and its sender's", sender.mailbox_address, client)
 
 
 def _unreadable(address: str, *, utf8: bool) -> Reply | None:

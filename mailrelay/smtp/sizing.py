@@ -120,6 +120,7 @@ def _composed_size(
             changed,
             recipients=submission.recipients,
             identity=resolved.identity,
+            header_from=submission.header_from,
             message_id=f"<{submission.message_id}>",
             date=submission.received_at,
         )
@@ -135,6 +136,7 @@ def _composed(raw: bytes, submission: Submission, resolved: Resolution) -> Compo
         raw,
         recipients=submission.recipients,
         identity=resolved.identity,
+        header_from=submission.header_from,
         message_id=f"<{submission.message_id}>",
         date=submission.received_at,
     )

@@ -7,11 +7,10 @@ from mailrelay.mime.addresses import (
     format_address,
     format_mailbox,
     is_address,
-    normalise,
     parse_addresses,
     read_list,
-    same_address,
 )
+from mailrelay.spelling import normalise, same_address
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_what_parsers_dispute_is_not_tidy(value):
         ("A.B@Example.ORG", "a.b@example.org"),
         ('"a"@x', "a@x"),
         ("a@x.", "a@x"),
-        ("JÖRG@x", "jörg@x"),
+        ("JöRG@x", "jörg@x"),
         (r'"\a b"@x', '"a b"@x'),
     ],
 )
@@ -100,7 +99,15 @@ def test_spellings_of_one_mailbox_are_the_same(one, other):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("a@x", "b@x"), ("a@x", "a@y"), ("a+b@x", "a@x"), ("a.b@x", "ab@x"), (" a@x", "a@x")]
+    ("one", "other"),
+    [
+        ("a@x", "b@x"),
+        ("a@x", "a@y"),
+        ("a+b@x", "a@x"),
+        ("a.b@x", "ab@x"),
+        (" a@x", "a@x"),
+        ("\u212aarl@x", "karl@x"),
+    ],
 )
 def test_different_mailboxes_are_not_the_same(one, other):
     assert not same_address(one, other)

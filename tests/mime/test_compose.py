@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailrelay.mime.addresses import normalise
 from mailrelay.mime.compose import DIRECT_LIMIT, HEADER_LIMIT, compose, compose_headers
 from mailrelay.mime.envelope import named_recipients
 from mailrelay.mime.headers import HeaderBlock, decode_words
 from mailrelay.mime.identity import FromPolicy, Identity
 from mailrelay.mime.safe import is_clean
+from mailrelay.spelling import normalise
 from tests.mime import samples
 
 DATE = datetime(2026, 11, 2, 8, 15, 30, tzinfo=UTC)
@@ -22,7 +22,13 @@ IDENTITY = Identity(FromPolicy.REWRITE, "relay@example.org")
 
 
 def made(raw, *recipients, **more):
-    given = {"recipients": recipients, "identity": IDENTITY, "message_id": MESSAGE_ID, "date": DATE}
+    given = {
+        "recipients": recipients,
+        "identity": IDENTITY,
+        "header_from": "",
+        "message_id": MESSAGE_ID,
+        "date": DATE,
+    }
     composed = compose(raw, **given | more)
     data = b"".join(composed.parts)
     assert composed.size == len(data)
@@ -131,7 +137,12 @@ def test_a_date_without_a_zone_is_utc():
 def test_the_listener_knows_the_exact_size_from_the_headers_alone(raw):
     headers = HeaderBlock.parse(raw[:4096])
     compose_headers(
-        headers, recipients=["x@example.org"], identity=IDENTITY, message_id=MESSAGE_ID, date=DATE
+        headers,
+        recipients=["x@example.org"],
+        identity=IDENTITY,
+        header_from="",
+        message_id=MESSAGE_ID,
+        date=DATE,
     )
 
     assert made(raw, "x@example.org")[1].size == len(headers.as_bytes()) + len(raw) - headers.body_offset

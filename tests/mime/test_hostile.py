@@ -71,6 +71,7 @@ def compose_to_two(raw):
         raw,
         recipients=["a@example.org", "b@example.org"],
         identity=Identity(FromPolicy.REWRITE, "relay@example.org"),
+        header_from="",
         message_id="<x@example.org>",
         date=datetime(2026, 11, 2, tzinfo=UTC),
     )

@@ -12,7 +12,6 @@ from mailrelay.mime.identity import (
     apply_identity,
     author,
     refusal,
-    url_mailbox,
 )
 from mailrelay.vocabulary import FromPolicy
 
@@ -135,12 +134,23 @@ def test_require_and_own_mailbox_take_only_what_is_listed(policy, address, allow
     assert refusal(block(f"From: {address}"), who) == (None if allowed else Refusal.FROM_NOT_ALLOWED)
 
 
-def test_own_mailbox_puts_the_author_into_the_url():
-    who = identity(FromPolicy.OWN_MAILBOX, domains=frozenset({"example.com"}))
+@pytest.mark.parametrize("policy", [FromPolicy.SEND_AS, FromPolicy.REQUIRE, FromPolicy.OWN_MAILBOX])
+def test_the_author_that_was_decided_on_is_written_and_no_other(policy):
+    headers = block("From: Boss <boss@example.com>", "From: The App <App@example.com.>")
+    who = identity(policy, domains=frozenset({"example.com"}))
 
-    assert url_mailbox(block("From: ann@example.com"), who) == "ann@example.com"
-    assert url_mailbox(block("From: ann@example.net"), who) == MAILBOX
-    assert url_mailbox(block("From: ann@example.com"), identity()) == MAILBOX
+    assert refusal(headers, who, "app@example.com") is None
+    apply_identity(headers, who, "app@example.com")
+
+    assert headers.get_all("From") == ["The App <App@example.com>"]
+
+
+def test_the_policy_is_asked_about_the_author_that_was_decided_on():
+    headers = block("From: ann@example.com, bob@example.net")
+    who = identity(FromPolicy.REQUIRE, domains=frozenset({"example.com"}))
+
+    assert refusal(headers, who, "ann@example.com") is None
+    assert refusal(headers, who, "bob@example.net") is Refusal.FROM_NOT_ALLOWED
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ ROWS = (
     {"routing"},
     {"models"},
     {"clouds"},
-    {"vocabulary", "metrics", "tracing"},
+    {"vocabulary", "metrics", "tracing", "spelling"},
 )
 #: Words without logic: settings take their choices from them.
 WORDS = ("mailrelay.vocabulary", "mailrelay.clouds")

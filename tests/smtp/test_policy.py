@@ -1,10 +1,15 @@
 """Whose mail it is: the header From decides, and every refusal says why."""
 
+from dataclasses import replace
+
 import pytest
 
+from mailrelay.mime.addresses import parse_addresses
+from mailrelay.mime.compose import compose
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.routing.directory import Client, Directory
-from mailrelay.smtp.policy import urgency
+from mailrelay.smtp.policy import identity_of, urgency
+from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Urgency
 from tests.smtp.door import LOOPBACK, sender
 
@@ -61,6 +66,83 @@ def test_a_client_may_not_put_another_from_into_the_header(open_door):
     assert reply.startswith("550 5.7.1 From <boss@example.org> ") and "printers" in reply
     assert send(door, "From: scan@example.org", "scan@example.org").startswith("250 ")
     assert (door.queue.last.client_id, door.queue.last.client_key) == (4, "printers")
+
+
+def as_sent(door) -> list[str]:
+    """The From fields of the last mail as they go to Graph."""
+    mail, raw = door.queue.mails[-1]
+    chosen = next(sender for sender in door.directory.senders if sender.id == mail.sender_id)
+    composed = compose(
+        raw,
+        recipients=mail.recipients,
+        identity=replace(identity_of(chosen), mailbox_address=mail.mailbox_address),
+        header_from=mail.header_from,
+        message_id="<made@relay.example.org>",
+        date=mail.received_at,
+    )
+    return HeaderBlock.parse(bytes(composed.parts[0])).get_all("From")
+
+
+WEBFORM = Client(5, "webform", LOOPBACK.networks, frozenset({"app@shop.example"}))
+
+
+@pytest.mark.parametrize("policy", [FromPolicy.SEND_AS, FromPolicy.REQUIRE, FromPolicy.OWN_MAILBOX])
+@pytest.mark.parametrize(
+    ("header", "reply"),
+    [
+        ("From: boss@shop.example", "550 5.7.1 "),
+        ('From: "boss"@shop.example, app@shop.example', "550 5.7.1 "),
+        ("From: Boss <boss@shop.example.>\r\nFrom: app@shop.example", "550 5.7.1 "),
+        ("From: Boss <Boss@Shop.example>, app@shop.example", "550 5.7.1 "),
+        ("From: sales@shop.example, app@shop.example", "550 5.7.1 "),
+        ("From: x@else.example, app@shop.example", "250 "),
+        ('From: "app"@shop.example., Boss <boss@shop.example>', "250 "),
+    ],
+)
+def test_what_is_sent_is_from_nobody_but_whom_the_client_may_use(open_door, policy, header, reply):
+    addresses = frozenset({"sales@shop.example", "boss@shop.example", "app@shop.example"})
+    serving = replace(SALES, from_policy=policy, addresses=addresses, domains=frozenset())
+    door = open_door(Directory((serving,), (WEBFORM,)))
+    assert send(door, header, "app@shop.example").startswith(reply)
+    for written in as_sent(door) if door.queue.mails else ():
+        assert [normalise(mailbox.address) for mailbox in parse_addresses(written)] == ["app@shop.example"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "mail_from", "reply"),
+    [
+        (FromPolicy.SEND_AS, "", "550 5.7.1 "),
+        (FromPolicy.REWRITE, "", "550 5.7.1 "),
+        (FromPolicy.SEND_AS, "app@shop.example", "550 5.7.1 "),
+        (FromPolicy.REWRITE, "app@shop.example", "250 "),
+    ],
+)
+def test_without_a_from_no_address_is_added_that_the_client_may_not_use(open_door, policy, mail_from, reply):
+    senders = replace(DEFAULT, from_policy=policy), replace(SALES, from_policy=policy)
+    door = open_door(Directory(senders, (WEBFORM,)))
+    said = send(door, "Subject: none", mail_from)
+    assert said.startswith(reply)
+    assert ("no From" in said) == reply.startswith("550")
+
+
+def test_without_a_from_the_mailbox_is_added_where_the_client_may_use_it(open_door):
+    client = replace(WEBFORM, allowed_from=frozenset({"relay@example.org"}))
+    door = open_door(Directory((replace(DEFAULT, from_policy=FromPolicy.SEND_AS),), (client,)))
+    assert send(door, "Subject: none", "").startswith("250 ")
+    assert as_sent(door) == ["relay@example.org"]
+
+
+def test_all_spellings_of_a_from_are_one_mailbox_of_its_own(open_door):
+    own = sender(from_policy=FromPolicy.OWN_MAILBOX, domains=frozenset({"listed.example"}))
+    door = open_door(Directory((own,), (LOOPBACK,)))
+    for spelling in (
+        "app@listed.example",
+        "App@Listed.example",
+        '"app"@listed.example',
+        "app@listed.example.",
+    ):
+        assert send(door, f"From: {spelling}").startswith("250 ")
+    assert {mail.mailbox_address for mail, _ in door.queue.mails} == {"app@listed.example"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""When two spellings of an address name one mailbox: what lists, limits and envelopes compare by."""
+
+import re
+import string
+
+QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def normalise(address: str) -> str:
+    """The form in which two spellings of one mailbox are equal; also of `@example.org`, a whole domain.
+
+    Case is ignored in both parts, because Exchange ignores it, and so are quotes that are not needed
+    and a final dot of the domain. Only ASCII has case here: the Kelvin sign is no k, and whoever is taken
+    for somebody else gets his mail. A-labels and U-labels of a domain stay different.
+    """
+    local, at, domain = address.rpartition("@")
+    if local.startswith('"') and QUOTED_LOCAL.fullmatch(local):
+        local = _ESCAPE.sub(r"\1", local[1:-1])
+    plain = f"{local}{at}{domain.rstrip('.')}"
+    return plain.lower() if plain.isascii() else plain.translate(_LOWER)
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two addresses name the same mailbox."""
+    return normalise(one) == normalise(other)
