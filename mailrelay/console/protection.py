@@ -1,6 +1,7 @@
 """What each answer of the web tells browsers about itself, and where a request really came from."""
 
 import ipaddress
+import re
 from collections.abc import Callable
 
 from django.conf import settings
@@ -13,6 +14,8 @@ CONTENT_SECURITY_POLICY = (
 )
 #: Two years, what browsers ask for before they take a host into their lists.
 HSTS = "max-age=63072000"
+#: Some proxies, Azure's Application Gateway among them, write the port too, another one for each connection.
+_WITH_PORT = re.compile(r"\[(?P<six>[^\]]+)\](?::\d+)?|(?P<four>[\d.]+):\d+")
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
@@ -36,11 +39,21 @@ class HeadersMiddleware:
 
 def client_address(request: HttpRequest) -> str:
     """Return the address of the browser: the last in X-Forwarded-For that WEB_TRUSTED_PROXIES did not add."""
-    address = str(request.META.get("REMOTE_ADDR", ""))
+    address = _plain(str(request.META.get("REMOTE_ADDR", "")))
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     while hops and _is_proxy(address):
-        address = hops.pop()
+        address = _plain(hops.pop())
     return address[:64]
+
+
+def _plain(text: str) -> str:
+    """Give an address in its one form; what is none stays as it is."""
+    found = _WITH_PORT.fullmatch(text)
+    try:
+        address = ipaddress.ip_address((found["six"] or found["four"]) if found else text)
+    except ValueError:
+        return text
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _is_proxy(text: str) -> bool:

@@ -132,7 +132,8 @@ class HealthServer:
             port=port,
             _dispatcher=_Dispatcher(),
             ident=None,
-            clear_untrusted_proxy_headers=True,
+            # Which proxy is believed is for `client_address` to judge, by WEB_TRUSTED_PROXIES.
+            clear_untrusted_proxy_headers=False,
             # Waitress puts a body on disk before anybody has seen who sends it.
             max_request_body_size=settings.SMTP_MAX_MESSAGE_SIZE + BODY_MARGIN,
         )
