@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any, cast
 
 from django.db import DatabaseError
@@ -126,12 +125,8 @@ def _unknown(token: ApiToken) -> Reply:
 
 
 def _elsewhere(client: Client, peer: Peer) -> Reply | None:
-    try:
-        inside = client.may_come_from(ip_address(peer.address))
-    except ValueError:
-        inside = not client.networks
     text = f"550 5.7.1 Client {client.name} may not send from {peer.address}: see its networks"
-    return None if inside else Reply(text, "client-network")
+    return None if client.may_come_from(peer.address) else Reply(text, "client-network")
 
 
 def _note(reply: Reply, peer: Peer, client_name: str, mail_from: str) -> None:

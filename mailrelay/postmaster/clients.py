@@ -109,7 +109,7 @@ def _client(directory: Directory, question: Question) -> Client:
             raise PostmasterError(
                 f"There is no active client {question.client}: see manage.py smtpclient list."
             )
-        if question.address is not None and not found.may_come_from(ip_address(question.address)):
+        if question.address is not None and not found.may_come_from(question.address):
             raise PostmasterError(f"{question.client} may not come from {question.address}: add its network.")
         return found
     known = directory.client_for(ip_address(question.address or "127.0.0.1"))

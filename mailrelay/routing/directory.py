@@ -76,12 +76,18 @@ class Client:
         """Whether this client may send to `address`; no list means any."""
         return _listed(address, self.allowed_recipients)
 
-    def may_come_from(self, address: IPAddress) -> bool:
-        """Whether a login of this client is taken from `address`; no network means from anywhere."""
-        address = _plain(address)
-        return not self.networks or any(
-            address.version == network.version and address in network for network in self.networks
-        )
+    def may_come_from(self, address: str) -> bool:
+        """Whether a login of this client is taken from `address`; no network means from anywhere.
+
+        What is no IP address, as where a proxy named none, is in no network.
+        """
+        if not self.networks:
+            return True
+        try:
+            found = _plain(ipaddress.ip_address(address))
+        except ValueError:
+            return False
+        return any(found.version == network.version and found in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class _NotSaidError(Exception):
 class Authentication(Encryption):
     """Who the client is: by its login, or by where it connects from."""
 
-    #: What the login was verified against: with another password, it is one no more.
+    #: What the login was verified against: with another password, or from elsewhere, it is one no more.
     _verified: tuple[str, str] | None = None
     _login_failures = 0
     _found: tuple[Directory, Client | None] | None = None
@@ -59,7 +59,9 @@ class Authentication(Encryption):
             return None if unnamed else directory.client_for(ip_address(self.peer.address))
         login, password_hash = self._verified
         client = directory.client_of_login(login)
-        return client if client is not None and client.password_hash == password_hash else None
+        if client is None or client.password_hash != password_hash:
+            return None
+        return client if client.may_come_from(self.peer.address) else None
 
     def _speak_through(self, encrypted: asyncio.Transport) -> None:
         super()._speak_through(encrypted)

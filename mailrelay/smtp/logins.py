@@ -7,7 +7,6 @@ import logging
 import os
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
 
 from mailrelay import metrics
 from mailrelay.routing import passwords
@@ -28,7 +27,8 @@ class Logins:
     """Checks names and passwords. Used in one event loop; the hash is computed in a thread.
 
     A verified login is remembered by its address as a digest under a key of this process, over the hash in
-    the row as well: when the row changes, it is remembered no more. A password is never kept.
+    the row as well: when that changes, it is remembered no more. A password is never kept. Where a client may
+    log in from is asked each time.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,10 @@ class Logins:
 
     async def check(self, directory: Directory, address: str, login: str, password: str) -> Client | Reply:
         """Give the client that `login` and `password` belong to, or say why it is not taken."""
-        result = await self._checked(directory.client_of_login(login), address, login.casefold(), password)
+        client = directory.client_of_login(login)
+        if client is not None and not client.may_come_from(address):
+            client = None  # before what is remembered as well: its networks may have changed since
+        result = await self._checked(client, address, login.casefold(), password)
         outcome = "ok" if isinstance(result, Client) else result.rule
         metrics.SMTP_LOGINS.labels(outcome=outcome).inc()
         return result
@@ -63,7 +66,7 @@ class Logins:
                 # Here, so that a burst of guesses cannot pass before the first of them is counted.
                 if self.failures.of_pair(address, login) or self.failures.of_either(address, login):
                     return replies.AUTH_LIMITED
-                right = await self._verify(client, address, password)
+                right = await self._verify(client, password)
                 if client is None or not right:
                     self.failures.add(address, login)
                     return replies.AUTH_FAILED
@@ -72,13 +75,13 @@ class Logins:
         self._remember(address, login, digest)
         return client
 
-    async def _verify(self, client: Client | None, address: str, password: str) -> bool:
+    async def _verify(self, client: Client | None, password: str) -> bool:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._matches, client, address, password)
+        return await loop.run_in_executor(self._executor, self._matches, client, password)
 
-    def _matches(self, client: Client | None, address: str, password: str) -> bool:
+    def _matches(self, client: Client | None, password: str) -> bool:
         """Compare; a name that nobody has takes as long as one that somebody has."""
-        if client is None or not _may_come_from(client, address):
+        if client is None:
             self._decoy = self._decoy or passwords.make(passwords.generate())
             passwords.matches(password, self._decoy)
             return False
@@ -101,10 +104,3 @@ class Logins:
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _may_come_from(client: Client, address: str) -> bool:
-    try:
-        return client.may_come_from(ip_address(address))
-    except ValueError:  # a proxy did not name it
-        return not client.networks

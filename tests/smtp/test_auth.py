@@ -3,6 +3,7 @@
 import base64
 import smtplib
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
@@ -116,8 +117,6 @@ def test_a_client_that_has_a_login_is_not_known_by_its_network_alone(auth_door):
 
 
 def test_a_login_counts_only_from_the_networks_of_the_client(auth_door):
-    from ipaddress import ip_network
-
     door = auth_door(replace(PRINTER, networks=(ip_network("192.0.2.0/24"),)))
     assert guess(door, password=PASSWORD).startswith("535 5.7.8 ")
 
@@ -201,6 +200,19 @@ def test_a_session_whose_password_is_changed_may_send_no_more(auth_door):
         assert talk.mail(MAIL).startswith("250 ")
         door.directory = Directory((SENDER,), (replace(PRINTER, password_hash=passwords.make("new one")),))
         assert talk.say("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550")
+
+
+def test_networks_that_are_narrowed_hold_for_a_login_that_is_remembered_and_for_one_that_is_open(auth_door):
+    here, elsewhere = ip_network("127.0.0.0/24"), ip_network("192.0.2.0/24")
+    door = auth_door(replace(PRINTER, networks=(here,)))
+    with door.connect() as talk:
+        assert talk.say("EHLO x", f"AUTH PLAIN {PLAIN}").startswith("235 ")
+        assert talk.mail(MAIL).startswith("250 ")
+        door.directory = Directory((SENDER,), (replace(PRINTER, networks=(elsewhere,)),))
+        assert talk.say("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550 5.7.1 ")
+    assert guess(door, password=PASSWORD).startswith("535 5.7.8 ")
+    door.directory = Directory((SENDER,), (replace(PRINTER, networks=(elsewhere, here)),))
+    assert guess(door, password=PASSWORD).startswith("235 ")
 
 
 def test_neither_password_nor_an_unknown_name_reaches_the_log(auth_door, caplog):
