@@ -24,7 +24,7 @@ from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.sendmail import send_mime
-from mailrelay.graph.tokens import TokenUnavailable
+from mailrelay.graph.tokens import Token, TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.mime.base64stream import Base64Body
 from mailrelay.mime.compose import Composed
@@ -116,7 +116,7 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
             prepared = plan(delivery)
         if prepared.route is Route.MIME:
             share.shrink(prepared.memory)
-        tokens.token_for(credential)
+        token = tokens.token_for(credential)
     except ContentRemovedError:
         return settle.put_off(delivery, removed())
     except TokenUnavailable as unavailable:
@@ -127,13 +127,13 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         return settle.put_off(delivery, inseparable(error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
-    second_copy = found.finding is Finding.UNKNOWN
+    second_copy = found.finding is not Finding.CLEAR
     attempt = leases.begin(delivery, prepared.size, prepared.route, second_copy=second_copy)
     failpoints.hit(failpoints.GRAPH_BEFORE)
     if prepared.route is Route.LARGE:
         result = large.send(delivery, credential, prepared, attempt, ending)
     else:
-        result = _request(delivery, credential, prepared.mail, attempt)
+        result = _request(delivery, credential, prepared.mail, attempt, token)
     failpoints.hit(failpoints.GRAPH_AFTER)
     log.info(
         "attempt %d: %s", attempt.number, result.outcome, extra={"message_id": delivery.message.queue_id}
@@ -166,18 +166,18 @@ def _measured(delivery: Delivery, result: Result) -> None:
 def _settled(delivery: Delivery, credential: Credential, found: Found) -> list[Reservation] | None:
     """Deal with mail that may have been sent already; None when it is to be sent again."""
     assert found.attempt is not None
-    attempt, result = found.attempt, found.result
-    if found.finding is Finding.SENT:
-        return _recorded(lambda: settle.settle(attempt, result))
+    attempt = found.attempt
     if found.finding is Finding.UNSENT:
         return _sent_again(delivery, credential, found)
-    if found.finding is not Finding.UNKNOWN:
-        wait = found.finding is Finding.ON_ITS_WAY
-        return settle.unresolved(delivery, attempt, result, wait=wait)
+    result = found.result
+    if found.finding is Finding.SENT:
+        return _recorded(lambda: settle.settle(attempt, result))
+    if found.finding in reconcile.WAITS:
+        return settle.unresolved(delivery, result)
     resent = delivery.sender.uncertain_policy == UncertainPolicy.RESEND and not delivery.copies
-    if delivery.copy_allowed or resent:
+    if delivery.copy_allowed or (resent and found.finding is Finding.UNKNOWN):
         return None
-    return settle.unresolved(delivery, attempt, result, wait=False)
+    return settle.unresolvable(delivery, attempt, result, draft_is_gone=found.finding is Finding.LOST)
 
 
 def _sent_again(delivery: Delivery, credential: Credential, found: Found) -> list[Reservation]:
@@ -189,22 +189,30 @@ def _sent_again(delivery: Delivery, credential: Credential, found: Found) -> lis
     return reservations
 
 
-def _request(delivery: Delivery, credential: Credential, mail: Composed, attempt: Attempt) -> Result:
-    """Send once; once more with a fresh token when Graph refused only that."""
-    answer, verdict = _send(delivery, credential, mail, attempt, fresh=False)
+def _request(
+    delivery: Delivery, credential: Credential, mail: Composed, attempt: Attempt, token: Token
+) -> Result:
+    """Send once with `token`; once more with a fresh one when Graph refused only that."""
+    answer, verdict = _send(delivery, credential, mail, attempt, token, fresh=False)
     if verdict.retry_token:
         try:
-            answer, verdict = _send(delivery, credential, mail, attempt, fresh=True)
+            token = tokens.token_for(credential)
         except TokenUnavailable as unavailable:
             return result_of(unavailable.verdict, answer)
+        answer, verdict = _send(delivery, credential, mail, attempt, token, fresh=True)
     return result_of(verdict, answer)
 
 
 def _send(
-    delivery: Delivery, credential: Credential, mail: Composed, attempt: Attempt, *, fresh: bool
+    delivery: Delivery,
+    credential: Credential,
+    mail: Composed,
+    attempt: Attempt,
+    bearer: Token,
+    *,
+    fresh: bool,
 ) -> tuple[Answer, Verdict]:
     session, store = tokens.edge()
-    bearer = tokens.token_for(credential)
     answer = send_mime(
         session,
         bearer,

@@ -1,29 +1,38 @@
 """What became of mail whose sending had no answer: asked of Microsoft before it is sent again.
 
 The draft of the large route tells for certain, and sending the same draft again makes no second copy. For a
-whole message there is Sent Items, where the application may read: what is found there was sent; what is not
-may have got another Message-ID on its way.
+whole message there is Sent Items, where the application may read: what is found there (`traces`) was sent;
+what is not may have got another Message-ID on its way. No answer to the question is neither: it is asked
+again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
+from typing import TypeVar
 from uuid import uuid4
 
-from mailrelay.delivery import tokens
-from mailrelay.delivery.answers import counted
-from mailrelay.graph import drafts, folders
-from mailrelay.graph.calls import Caller
+from mailrelay.delivery import tokens, traces
+from mailrelay.delivery.answers import counted, judged
+from mailrelay.graph import drafts
+from mailrelay.graph.calls import Caller, Response
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.drafts import DraftState
 from mailrelay.graph.http import Timeouts
+from mailrelay.graph.verdict import Verdict
 from mailrelay.models import Delivery, SendLog
-from mailrelay.outbox import clock, leases
+from mailrelay.outbox import leases, settle
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.settle import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
-#: Seconds for which a draft that is in no folder counts as on its way to Sent Items.
-IN_FLIGHT = 3600.0
+T = TypeVar("T")
+
+#: How long a draft that is in no folder counts as on its way to Sent Items.
+IN_FLIGHT = timedelta(hours=1)
+#: How long Microsoft is asked again that gives no answer to the question.
+PATIENCE = timedelta(hours=6)
 
 
 class Finding(Enum):
@@ -33,8 +42,24 @@ class Finding(Enum):
     SENT = auto()
     UNSENT = auto()  # the whole draft is there: sending it is all that is left
     ON_ITS_WAY = auto()  # the draft is in no folder
-    LOST = auto()  # nor is it after an hour
+    UNANSWERED = auto()  # it could not be asked now
+    LOST = auto()  # the draft is in no folder after an hour either
+    OUT_OF_SIGHT = auto()  # the draft may not be read, or could not be for hours
     UNKNOWN = auto()
+
+
+#: What is asked again later, and what is sent only if a person lets it.
+WAITS = (Finding.ON_ITS_WAY, Finding.UNANSWERED)
+SENTENCES = {
+    Finding.SENT: "Graph gave no answer, but the mail is in Sent Items: it was sent.",
+    Finding.ON_ITS_WAY: "The draft has left for Sent Items and is not there yet; it is looked for again.",
+    Finding.UNANSWERED: "Microsoft did not say what became of the mail; it is asked again.",
+    Finding.LOST: "Graph has no trace of the mail: the draft is gone, and Sent Items does not show it.",
+    Finding.OUT_OF_SIGHT: "The draft of this mail may lie in the mailbox unsent, and could not be asked for. "
+    "Grant the application Mail.ReadWrite there and release the mail: then its draft is sent, once.",
+    Finding.UNKNOWN: "Whether it was sent is not known: Sent Items may not be read, or shows nothing that is "
+    "certain to be this mail.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +72,10 @@ class Found:
 
     @property
     def result(self) -> Result:
-        """What the attempt came to, now that it is known."""
+        """What the attempt came to, as far as it is known now."""
+        text = SENTENCES[self.finding]
         if self.finding is Finding.SENT:
-            return Result(Outcome.SENT, "Graph gave no answer, but the mail is in Sent Items: it was sent.")
-        text = "Graph has no trace of the mail: the draft is gone, and Sent Items does not show it."
-        if self.finding is Finding.ON_ITS_WAY:
-            text = "The draft has left for Sent Items and not arrived there yet; it is looked for again."
+            return Result(Outcome.SENT, text)
         return Result(Outcome.UNCERTAIN, text, Blame.MESSAGE, Reason.UNCERTAIN)
 
 
@@ -64,38 +87,70 @@ def look(delivery: Delivery, credential: Credential) -> Found:
     if last is None or last.outcome != Outcome.UNCERTAIN:
         return Found(Finding.CLEAR)
     attempt = leases.attempt_of(last, delivery)
-    if not (last.draft_id or delivery.mailbox.can_read):
-        return Found(Finding.UNKNOWN, attempt)
-    caller = _caller(delivery, credential)
+    inquiry = Inquiry(delivery, credential, last)
     if last.draft_id:
-        finding = _by_draft(caller, delivery, last)
-        return Found(finding, attempt, last.draft_id)
-    found = _in_sent_items(caller, delivery)
-    return Found(Finding.SENT if found else Finding.UNKNOWN, attempt)
+        return Found(inquiry.by_draft(), attempt, last.draft_id)
+    return Found(inquiry.by_copy() if delivery.mailbox.can_read else Finding.UNKNOWN, attempt)
 
 
-def _by_draft(caller: Caller, delivery: Delivery, last: SendLog) -> Finding:
-    state, response = drafts.state(caller, last.draft_id)
-    counted(response.answer)
-    if state is DraftState.SENT:
-        return Finding.SENT
-    if state is DraftState.OPEN:
-        return Finding.UNSENT
-    if state is None:
-        return Finding.ON_ITS_WAY  # no answer to the question either: asked again later
-    if _in_sent_items(caller, delivery):
-        return Finding.SENT
-    age = (clock.now() - last.started_at).total_seconds()
-    return Finding.ON_ITS_WAY if age < IN_FLIGHT else Finding.LOST
+class Inquiry:
+    """The questions about one attempt. Each may raise TokenUnavailable."""
 
+    def __init__(self, delivery: Delivery, credential: Credential, last: SendLog) -> None:
+        self.delivery, self.credential, self.last = delivery, credential, last
 
-def _in_sent_items(caller: Caller, delivery: Delivery) -> bool:
-    found, response = folders.find(caller, folders.SENT_ITEMS, f"<{delivery.message.message_id}>")
-    counted(response.answer)
-    return bool(found)
+    def by_draft(self) -> Finding:
+        """Ask the draft of the attempt."""
+        state, response = self._ask(lambda caller: drafts.state(caller, self.last.draft_id))
+        if state is DraftState.SENT:
+            return Finding.SENT
+        if state is DraftState.OPEN:
+            return Finding.UNSENT
+        if state is None:
+            return self._silence(response, Finding.OUT_OF_SIGHT)
+        copy, response = self._ask(lambda caller: traces.found(caller, self.delivery, self.last))
+        if copy:
+            return Finding.SENT
+        if traces.age(self.last) < IN_FLIGHT:
+            return Finding.ON_ITS_WAY
+        return self._silence(response, Finding.LOST) if copy is None else Finding.LOST
 
+    def by_copy(self) -> Finding:
+        """Look for a copy in Sent Items."""
+        copy, response = self._ask(lambda caller: traces.found(caller, self.delivery, self.last))
+        if copy is None:
+            return self._silence(response, Finding.UNKNOWN)
+        return Finding.SENT if copy else Finding.UNKNOWN
 
-def _caller(delivery: Delivery, credential: Credential) -> Caller:
-    session, _ = tokens.edge()
-    token = tokens.token_for(credential)
-    return Caller(session, token, credential, delivery.mailbox.graph_user, str(uuid4()), Timeouts(total=60.0))
+    def _silence(self, response: Response, in_the_end: Finding) -> Finding:
+        """What no answer means: that it is asked again, unless it may not be asked or was for hours."""
+        refused = response.status == 403 and response.answer.is_json_error
+        return in_the_end if refused or traces.age(self.last) >= PATIENCE else Finding.UNANSWERED
+
+    def _ask(self, question: Callable[[Caller], tuple[T, Response]]) -> tuple[T, Response]:
+        """Ask once, and once more with a fresh token where only that was refused."""
+        caller = self._caller()
+        found, response = question(caller)
+        verdict = self._judged(response, fresh=False)
+        if verdict is not None and verdict.retry_token:
+            _, store = tokens.edge()
+            store.invalidate(self.credential, caller.token.value, claims=verdict.claims)
+            found, response = question(self._caller())
+            self._judged(response, fresh=True)
+        return found, response
+
+    def _judged(self, response: Response, *, fresh: bool) -> Verdict | None:
+        """Count an answer; let the mailbox rest where it asks for that."""
+        if response.status in (200, 404):
+            counted(response.answer)
+            return None
+        verdict = judged(response.answer, token_is_fresh=fresh)
+        if response.status == 429:
+            settle.pause(self.delivery.mailbox_id, verdict.sentence, verdict.retry_after)
+        return verdict
+
+    def _caller(self) -> Caller:
+        session, _ = tokens.edge()
+        token = tokens.token_for(self.credential)
+        user = self.delivery.mailbox.graph_user
+        return Caller(session, token, self.credential, user, str(uuid4()), Timeouts(total=60.0))

@@ -42,10 +42,19 @@ class Caller:
     timeouts: Timeouts = Timeouts()  # noqa: RUF009 - frozen
 
     def request(
-        self, method: str, path: str, body: Body | bytes = b"", *, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Body | bytes = b"",
+        *,
+        content_type: str = "application/json",
+        reply_limit: int | None = None,
     ) -> Response:
-        """Make one request below `/users/{mailbox}`, once. Network faults are part of the answer."""
-        return self._request(method, path, body, content_type)[1]
+        """Make one request below `/users/{mailbox}`, once. Network faults are part of the answer.
+
+        `reply_limit` is how many bytes of the reply are read, where more than usual are wanted.
+        """
+        return self._request(method, path, body, content_type, reply_limit)[1]
 
     def fetch(self, path: str) -> tuple[bytes, Response]:
         """Get what is no JSON: the beginning of the body, as far as a reply is read, with the answer."""
@@ -53,7 +62,7 @@ class Caller:
         return (reply.body if response.status == 200 else b""), response
 
     def _request(
-        self, method: str, path: str, body: Body | bytes, content_type: str
+        self, method: str, path: str, body: Body | bytes, content_type: str, reply_limit: int | None = None
     ) -> tuple[Reply, Response]:
         headers = {
             "Authorization": f"Bearer {self.token.value}",
@@ -69,6 +78,7 @@ class Caller:
             headers=headers,
             body=body,
             timeouts=self.timeouts,
+            reply_limit=reply_limit,
         )
         secrets = (self.token.value, self.credential.secret, self.credential.certificate_password)
         return reply, response_of(reply, mailbox=self.mailbox, body_size=len(body), secrets=secrets)

@@ -117,9 +117,11 @@ class _Bytes(io.BytesIO):
 
 
 class _Got:
-    """What has come of a reply so far."""
+    """What has come of a reply so far, of which `limit` bytes are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: float, limit: int) -> None:
+        self.begun = begun
+        self.limit = limit
         self.raw: Any = None
         self.status: int | None = None
         self.headers: Mapping[str, str] = CaseInsensitiveDict()
@@ -232,9 +234,11 @@ class GraphSession:
         body: Body | bytes = b"",
         timeouts: Timeouts,
         may_reach: Callable[[str], bool] | None = None,
+        reply_limit: int | None = None,
     ) -> Reply:
         """Send one request once and give what came of it; the network's faults are values, not exceptions.
 
+        `reply_limit` is how many bytes of the reply are read, where that is not as for all requests.
         `may_reach` is asked with the IP address that a new connection has at its other end, a proxy's where
         there is one; a request that it refuses is not written. Such requests have their hosts to themselves:
         a connection that another request made is not asked about again.
@@ -248,16 +252,16 @@ class GraphSession:
         request = _prepared(method, url, {**headers, **tracing.headers()}, handed)
         watch = self._watchdog.watch(begun + timeouts.total, trip.abort)
         current.trip = trip
+        got = _Got(begun, reply_limit or self._reply_limit)
         try:
-            return self._exchange(request, handed, trip, timeouts, begun)
+            return self._exchange(request, handed, trip, timeouts, got)
         finally:
             current.trip = None
             self._watchdog.release(watch)
 
     def _exchange(
-        self, request: PreparedRequest, handed: _Handed, trip: Trip, timeouts: Timeouts, begun: float
+        self, request: PreparedRequest, handed: _Handed, trip: Trip, timeouts: Timeouts, got: _Got
     ) -> Reply:
-        got = _Got()
         try:
             self._converse(request, timeouts, got)
         except (RequestException, HTTPError, OSError) as error:
@@ -273,7 +277,7 @@ class GraphSession:
             status=got.status,
             phase=trip.phase,
             body_sent=handed.exhausted,
-            duration=time.monotonic() - begun,
+            duration=time.monotonic() - got.begun,
             headers=got.headers,
             body=got.body,
             complete=got.whole,
@@ -288,8 +292,8 @@ class GraphSession:
             proxies=self._proxies_for(request.url or ""),
         )
         got.raw, got.status, got.headers = response.raw, response.status_code, response.headers
-        body: bytes = response.raw.read(self._reply_limit + 1, decode_content=False)
-        got.body, got.whole = body[: self._reply_limit], len(body) <= self._reply_limit
+        body: bytes = response.raw.read(got.limit + 1, decode_content=False)
+        got.body, got.whole = body[: got.limit], len(body) <= got.limit
 
     def _usable_adapter(self) -> _Adapter:
         if self._owner != process_id():

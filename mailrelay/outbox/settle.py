@@ -161,18 +161,26 @@ def crashed(delivery: Delivery, text: str) -> list[Reservation]:
     return _end_lease(delivery, move)
 
 
-def unresolved(delivery: Delivery, attempt: Attempt, result: Result, *, wait: bool) -> list[Reservation]:
-    """End a lease that was taken to look for mail that may have been sent, and found nothing.
-
-    It is looked for once more if `wait`; else the sender's policy decides, which must not send it again.
-    """
+def unresolved(delivery: Delivery, result: Result) -> list[Reservation]:
+    """End a lease that was taken to look for mail that may have been sent; it is looked for once more."""
 
     def move(row: Delivery, now: datetime) -> Mailbox:
-        if wait:
-            blame.await_outcome(row, result.text, now)
-        else:
+        blame.await_outcome(row, result.text, now)
+        follow.note(row, result.text, now)
+        return claim.lock(row.mailbox_id)
+
+    return _end_lease(delivery, move)
+
+
+def unresolvable(
+    delivery: Delivery, attempt: Attempt, result: Result, *, draft_is_gone: bool
+) -> list[Reservation]:
+    """End such a lease where no look will tell more: the sender's policy decides, and sends nothing again."""
+
+    def move(row: Delivery, now: datetime) -> Mailbox:
+        if draft_is_gone:
             SendLog.objects.filter(pk=attempt.id).update(draft_id="")
-            blame.given_up(row, result.text, now)
+        blame.given_up(row, result.text, now)
         follow.note(row, result.text, now)
         return claim.lock(row.mailbox_id)
 

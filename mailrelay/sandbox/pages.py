@@ -241,5 +241,6 @@ def _sources(mail: Delivered, reading: Reading) -> list[Markup]:
 
 def _report(item: Item) -> Markup:
     text = item.raw.partition(b"\n\n")[2].decode("utf-8", "replace")
-    heading = tag("p", f"{_clock(item.visible_at)}, to {', '.join(item.recipients)}", class_="soft")
+    people = ", ".join(address for _, address in item.recipients)
+    heading = tag("p", f"{_clock(item.visible_at)}, to {people}", class_="soft")
     return tag("section", heading, tag("div", tag("pre", f"{item.subject}\n\n{text}"), class_="card"))

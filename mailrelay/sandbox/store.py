@@ -73,7 +73,7 @@ class Item:
     message_id: str
     subject: str
     sender: str
-    recipients: list[str]
+    recipients: list[tuple[str, str]]  # as those of what was delivered
     visible_at: float
     raw: bytes = b""
     immutable_id: str = ""
@@ -91,8 +91,12 @@ class Item:
             "sentDateTime": iso(self.visible_at),
             "receivedDateTime": iso(self.visible_at),
             "from": {"emailAddress": {"address": self.sender}},
-            "toRecipients": [{"emailAddress": {"address": address}} for address in self.recipients],
+            **{f"{kind}Recipients": self._named(kind) for kind in ("to", "cc", "bcc")},
         }
+
+    def _named(self, wanted: str) -> list[dict[str, Any]]:
+        named = (address for kind, address in self.recipients if kind == wanted)
+        return [{"emailAddress": {"name": address, "address": address}} for address in named]
 
 
 class Store:

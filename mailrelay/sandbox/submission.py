@@ -172,7 +172,7 @@ def _keep(call: Call, mail: Mail, subject: str, immutable_id: str) -> Item:
         message_id=mail.message_id,
         subject=subject,
         sender=mail.sender,
-        recipients=[address for _, address in mail.recipients],
+        recipients=mail.recipients,
         visible_at=time.time() + call.sandbox.world.behaviour.sent_items_delay,
         immutable_id=immutable_id,
     )

@@ -116,7 +116,7 @@ def report(
         message_id=identifier,
         subject=f"Undeliverable: {' '.join(original.subject.split())}",
         sender=postmaster,
-        recipients=[mailbox.address],
+        recipients=[("to", mailbox.address)],
         visible_at=time.time() + sandbox.world.behaviour.report_delay,
         raw=message.as_bytes(),
         message_class="REPORT.IPM.Note.NDR",
