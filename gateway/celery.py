@@ -55,8 +55,11 @@ def _configure() -> None:
 
 
 _configure()
-# By its name: only workers load it.
-app.steps["consumer"].add("mailrelay.processes.task_events:TaskEventsTogether")
+# By their names: only workers load them.
+app.steps["consumer"] |= {
+    "mailrelay.processes.loops:CeleryLoopSigns",
+    "mailrelay.processes.task_events:TaskEventsTogether",
+}
 app.autodiscover_tasks(["mailrelay.delivery"])
 
 

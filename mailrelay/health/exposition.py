@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mailrelay.health import pulse
 from mailrelay.health.figures import Figures
 from mailrelay.health.monitor import Monitor
 from mailrelay.outbox import counters
@@ -40,10 +41,23 @@ class QueueCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         ready = all(state == "ok" for state in self._monitor.checks().values())
         yield GaugeMetricFamily("graph_smtp_ready", "Whether /ready answers 200", value=float(ready))
+        yield _loops()
         figures = self._monitor.look.figures
         if figures is not None:
             yield from _totals(figures)
             yield from _gauges(figures)
+
+
+def _loops() -> Metric:
+    ages = GaugeMetricFamily(
+        "graph_smtp_loop_age_seconds",
+        "Seconds since a loop of the process was seen to turn",
+        labels=["loop"],
+    )
+    for loop in pulse.LOOPS:
+        if (age := loop.age()) is not None:
+            ages.add_metric([loop.name], age)
+    return ages
 
 
 def _totals(figures: Figures) -> Iterator[Metric]:

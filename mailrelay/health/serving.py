@@ -11,6 +11,7 @@ from django.conf import settings
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from waitress.task import ThreadedTaskDispatcher
 
+from mailrelay.health import pulse
 from mailrelay.health.exposition import QueueCollector
 from mailrelay.health.monitor import monitor
 
@@ -55,6 +56,8 @@ def web_application(django: Application) -> Application:
 
 
 def _health(start_response: StartResponse) -> Iterable[bytes]:
+    if fault := pulse.fault():
+        return _json(start_response, "503 Service Unavailable", {"status": fault})
     return _json(start_response, "200 OK", {"status": "ok"})
 
 

@@ -9,6 +9,7 @@ from mailrelay.delivery import pipeline
 from mailrelay.delivery.housekeeping import Housekeeper
 from mailrelay.delivery.notices import Reporter
 from mailrelay.delivery.tokens import Keeper
+from mailrelay.health import pulse
 from mailrelay.outbox import capacity, counters, environment
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.retention import Retainer
@@ -69,7 +70,8 @@ class DeliveryServices:
     def _beat(self) -> None:
         while True:
             try:
-                capacity.beat(self._name, self._served, self._threads)
+                if not pulse.fault():  # else what is claimed for this process would only wait
+                    capacity.beat(self._name, self._served, self._threads)
             except (DatabaseError, OutboxError) as error:
                 recycle(error)
             if self._ended.wait(capacity.HEARTBEAT):

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from mailrelay.outbox import environment, scheduler
 from mailrelay.outbox.accept import Acceptor
+from mailrelay.processes.loops import smtp_loop_signs
 from mailrelay.routing.loading import Watch
 from mailrelay.smtp import desk
 from mailrelay.smtp.options import SmtpOptions
@@ -43,11 +44,13 @@ class Relay:
             self._thread.start()
         except ListenError as error:
             raise CommandError(str(error)) from None
+        self._signs = self._thread.beside(smtp_loop_signs())
         self._recorder.start()
 
     def drain(self) -> None:
         """Take no more mail; let what is in transfer finish. Ends within SMTP_DRAIN_SECONDS and a little."""
         desk.provide(None)
+        self._signs.cancel()
         self._thread.stop(float(settings.SMTP_DRAIN_SECONDS))
         self._recorder.stop()
         self._acceptor.close()

@@ -4,8 +4,9 @@ import asyncio
 import errno
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from mailrelay.routing.directory import Directory
 from mailrelay.smtp.connections import Connections
@@ -14,6 +15,9 @@ from mailrelay.smtp.desk import Desk
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.port import Listener, Port
 from mailrelay.smtp.session import Session
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +134,10 @@ class ServiceThread:
     def desk(self) -> Desk:
         """Make a desk beside the listeners: the same limits count for both."""
         return Desk(self.service.context, self._loop)
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> "Future[None]":
+        """Run `work` in the listeners' event loop; it is to be cancelled before `stop`."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def start(self) -> None:
         """Return once all listeners are bound. Raises ListenError, and the thread is gone then."""

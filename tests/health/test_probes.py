@@ -7,6 +7,7 @@ import psycopg
 import pytest
 import requests
 
+from mailrelay.health import pulse
 from tests.harness.ports import eventually
 from tests.health.conftest import KINDS, ask
 
@@ -41,6 +42,13 @@ def test_a_process_without_pages_says_what_it_serves(cluster, name):
     answer = ask(cluster.processes[name], "/admin/")
 
     assert answer.status_code == 404 and "/health, /ready and /metrics" in answer.text
+
+
+@pytest.mark.parametrize(("name", "loop"), [("relay", "smtp"), ("gateway", "smtp"), ("worker", "celery")])
+def test_the_loop_that_a_process_lives_by_is_watched(cluster, name, loop):
+    age = cluster.processes[name].metrics()[f'graph_smtp_loop_age_seconds{{loop="{loop}"}}']
+
+    assert 0 <= age < pulse.STANDSTILL
 
 
 def test_probes_answer_from_memory_while_the_database_is_frozen_and_pages_hang(cluster):

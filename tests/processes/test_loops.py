@@ -1,0 +1,77 @@
+"""A process whose loop stands still says so to its probe, and is given no more work."""
+
+import asyncio
+import json
+import threading
+from types import SimpleNamespace
+
+import pytest
+from kombu.asynchronous import Hub
+
+from mailrelay.health import pulse, serving
+from mailrelay.processes import loops
+from tests.harness.ports import eventually
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(pulse, "INTERVAL", 0.05)
+    monkeypatch.setattr(pulse, "STANDSTILL", 1.0)
+    yield
+    for loop in pulse.LOOPS:
+        loop.rest()
+
+
+def probe() -> tuple[str, str]:
+    """Ask /health as the server does; return its status line and what it says."""
+    told = []
+    body = b"".join(serving.PATHS["/health"](lambda status, _: told.append(status)))
+    return told[0], json.loads(body)["status"]
+
+
+def test_celerys_loop_is_missed_while_something_in_it_does_not_end():
+    hub, held, ended = Hub(), threading.Event(), threading.Event()
+    step = loops.CeleryLoopSigns(SimpleNamespace())
+
+    def turn():
+        step.start(SimpleNamespace(hub=hub))
+        while not ended.is_set():
+            hub.fire_timers()
+            ended.wait(0.01)
+
+    turning = threading.Thread(target=turn)
+    turning.start()
+    eventually(lambda: pulse.celery_loop.age() is not None)
+    assert probe() == ("200 OK", "ok")
+    hub.call_later(0, held.wait)
+    status, said = eventually(lambda: (found := probe())[0] != "200 OK" and found)
+    assert status == "503 Service Unavailable" and "the celery loop has stood still for" in said
+    held.set()
+    eventually(lambda: probe() == ("200 OK", "ok"))
+    ended.set()
+    turning.join()
+
+
+def test_a_worker_without_a_broker_is_not_at_fault():
+    step, hub = loops.CeleryLoopSigns(SimpleNamespace()), Hub()
+    step.start(SimpleNamespace(hub=hub))
+    eventually(pulse.fault)
+    step.stop(SimpleNamespace())
+    assert not pulse.fault()
+
+
+def test_the_listeners_loop_is_missed_likewise():
+    loop, held = asyncio.new_event_loop(), threading.Event()
+    turning = threading.Thread(target=loop.run_forever)
+    turning.start()
+    signs = asyncio.run_coroutine_threadsafe(loops.smtp_loop_signs(), loop)
+    eventually(lambda: pulse.smtp_loop.age() is not None)
+    loop.call_soon_threadsafe(held.wait)
+    eventually(pulse.fault)
+    held.set()
+    eventually(lambda: not pulse.fault())
+    signs.cancel()
+    eventually(lambda: pulse.smtp_loop.age() is None)
+    loop.call_soon_threadsafe(loop.stop)
+    turning.join()
+    loop.close()
