@@ -13,9 +13,9 @@ from django.db.models import Q, QuerySet
 from mailrelay.delivery.plan import recipients_of
 from mailrelay.graph import folders
 from mailrelay.graph.calls import Caller, Response
-from mailrelay.mime.addresses import normalise
 from mailrelay.models import Delivery, SendLog
 from mailrelay.outbox import clock
+from mailrelay.spelling import normalise
 from mailrelay.vocabulary import Outcome
 
 #: How far Graph's clock may be from ours before a copy of this attempt is not known as such.
