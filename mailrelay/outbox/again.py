@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import F
 
 from mailrelay.models import Delivery, Mailbox, Message, SenderConfig, SendLog, TimelineEntry
-from mailrelay.outbox import clock, content, follow, hand
+from mailrelay.outbox import clock, content, follow, hand, rehouse
 from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.storing import Arrived, Store, store_chunks
@@ -21,7 +21,7 @@ from mailrelay.outbox.submission import Submission
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Route, State, Urgency
 
-#: What may leave its sender for another: certainly not sent, and in nobody's hand.
+#: What may leave its sender for another: in nobody's hand, and not to be sent without one.
 MOVABLE = (State.FAILED, State.HELD, State.DEFERRED)
 
 
@@ -68,29 +68,48 @@ def resend(message_id: UUID, actor: str, seen: int, why: str = "") -> int:
 def change_sender(message_id: UUID, actor: str, sender: SenderConfig, why: str = "") -> int:
     """Queue what is failed, held or deferred of a message for `sender`; return the deliveries that moved.
 
-    Raises ContentRemovedError.
+    What may have been sent is sent again: only the mailbox that it leaves could tell. Raises
+    ContentRemovedError.
     """
 
     def run() -> int:
         now = clock.now()
         hand.refuse_without_content(message_id)
+        mailbox = rehouse.mailbox_for(sender, Message.objects.get(pk=message_id).header_from)
         rows = Delivery.objects.filter(message_id=message_id, state__in=MOVABLE).order_by("pk")
         moved = 0
         for row in rows.select_for_update(of=("self",), no_key=True):
             mine = Delivery.objects.filter(pk=row.pk, state=row.state, token=row.token)
             columns = {**hand.QUEUED, "attempts": 0, "released_at": now, "next_attempt_at": None}
-            if mine.update(**columns, sender=sender, mailbox=sender.mailbox, lent_by=None):
+            doubtful = hand.may_have_been_sent(row)
+            columns |= {"sender": sender, "mailbox": mailbox, "lent_by": None, "copy_allowed": doubtful}
+            if mine.update(**columns):
                 moved += 1
-                given = f"Given to the sender “{sender.name}” ({sender.mailbox.address})"
+                given = f"Given to the sender “{sender.name}” ({mailbox.address})"
                 text = f"{given} {hand.by(actor, why)}."
+                if doubtful:
+                    text = f"{text} {hand.SECOND}{_left_behind(row, mailbox)}"
                 follow.note(row, text, now, actor)
         if moved:
             Message.objects.filter(pk=message_id).update(sender=sender)
-            Mailbox.objects.filter(pk=sender.mailbox_id).update(wake_at=now)
+            Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=now)
         follow.message(message_id, now)
         return moved
 
     return write(Move.BY_HAND, run)
+
+
+def _left_behind(row: Delivery, mailbox: Mailbox) -> str:
+    """Forget the drafts of a delivery that goes through `mailbox` now, and say where they may lie.
+
+    Whose ids they are, only the mailbox that they are in knows.
+    """
+    if row.mailbox_id == mailbox.pk:
+        return ""
+    drafts = SendLog.objects.filter(delivery=row).exclude(draft_id="")
+    if not drafts.update(draft_id="", draft_asked=False):
+        return ""
+    return f" A draft of it may lie in the mailbox {row.mailbox.address}: delete it there."
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +172,7 @@ def _submission(message: Message, recipient: str, new_id: UUID) -> Submission:
         message_id=message.message_id,
         sender_id=message.sender_id,
         registration_id=mailbox.registration_id,
-        mailbox_address=mailbox.address,
+        mailbox_address=rehouse.address_for(message.sender, message.header_from),
         content=_Kept(message.pk, message.size),
         urgency=Urgency(last.urgency) if last else Urgency.NORMAL,
         route=Route(last.route) if last else Route.MIME,

@@ -84,7 +84,7 @@ def _move(
         if _move_one(row, columns):
             moved += 1
             text = f"{word} {by(*person)}."
-            if columns["state"] == State.QUEUED and _may_have_been_sent(row):
+            if columns["state"] == State.QUEUED and may_have_been_sent(row):
                 Delivery.objects.filter(pk=row.pk).update(copy_allowed=True)
                 text = f"{text} {SECOND}"
             follow.note(row, text, now, person[0])
@@ -111,7 +111,7 @@ def _move_one(row: Delivery, columns: Mapping[str, object]) -> bool:
     return bool(mine.update(**nothing, **columns))
 
 
-def _may_have_been_sent(row: Delivery) -> bool:
+def may_have_been_sent(row: Delivery) -> bool:
     """Whether the outcome of the latest attempt is not known."""
     latest = SendLog.objects.filter(delivery=row).order_by("-number").first()
     return latest is not None and latest.outcome == Outcome.UNCERTAIN

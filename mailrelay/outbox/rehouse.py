@@ -1,12 +1,34 @@
-"""Another mailbox for a sender: what waits goes through it, but for what only the old one can tell of."""
+"""Through which mailbox a sender's mail goes.
+
+Another mailbox for a sender takes what waits with it, but for what only the old one can tell of: what may
+have been sent stays, whatever it waits for by now.
+"""
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from mailrelay.models import Delivery, Mailbox, SenderConfig, SendLog
-from mailrelay.vocabulary import FromPolicy, State
+from mailrelay.spelling import normalise
+from mailrelay.vocabulary import FromPolicy, Outcome, State
 
 #: Deliveries that nobody has in hand, and that still want to be sent.
-WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
+WAITING = (State.QUEUED, State.DEFERRED, State.HELD, State.UNCERTAIN)
+
+
+def address_for(sender: SenderConfig, header_from: str) -> str:
+    """Return the address of the mailbox that a mail of `sender` goes through, as when it is accepted."""
+    if sender.from_policy == FromPolicy.OWN_MAILBOX:
+        own = normalise(header_from)
+        if own in sender.address_list or own.rpartition("@")[2] in sender.domain_list:
+            return own
+    return sender.mailbox.address
+
+
+def mailbox_for(sender: SenderConfig, header_from: str) -> Mailbox:
+    """Return that mailbox, which is made where no mail went through it before."""
+    address, own = address_for(sender, header_from), sender.mailbox
+    if address == own.address:
+        return own
+    return Mailbox.objects.get_or_create(registration=own.registration, address=address)[0]
 
 
 def follow(sender: SenderConfig) -> int:
@@ -25,10 +47,12 @@ def follow(sender: SenderConfig) -> int:
 
 
 def _waiting(sender: SenderConfig) -> QuerySet[Delivery]:
-    """Choose what waits; uncertain mail only where its mailbox cannot tell what became of it."""
-    drafted = Exists(SendLog.objects.filter(delivery=OuterRef("pk")).exclude(draft_id=""))
-    blind = Q(state=State.UNCERTAIN) & ~Q(mailbox__can_read=True) & ~drafted
-    return Delivery.objects.filter(Q(state__in=WAITING) | blind, sender=sender)
+    """Choose what waits, without what may have been sent and whose mailbox can tell what became of it."""
+    later = SendLog.objects.filter(delivery=OuterRef("delivery"), number__gt=OuterRef("number"))
+    last = SendLog.objects.filter(~Exists(later), delivery=OuterRef("pk"), outcome=Outcome.UNCERTAIN)
+    readable = Q(mailbox__can_read=True)
+    told = Exists(last.exclude(draft_id="")) | (readable & (Q(state=State.UNCERTAIN) | Exists(last)))
+    return Delivery.objects.filter(~told, state__in=WAITING, sender=sender)
 
 
 def _follow_registration(sender: SenderConfig, own: QuerySet[Delivery]) -> int:

@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 
 from mailrelay.delivery import reconcile, tokens
-from mailrelay.models import ContentChunk, Delivery, Message, Recipient, SenderConfig
-from mailrelay.outbox import counters, hand, leases
+from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient, SenderConfig
+from mailrelay.outbox import clock, counters, hand, leases, registrations
 from mailrelay.vocabulary import Reason, State, UncertainPolicy
 from tests.delivery.office import count, fresh, timeline
 from tests.large.test_faults import open_drafts
 from tests.large.test_uncertain_sending import LATER, large
+from tests.outbox import rows
 
 BOB = "bob@example.org"
 NOT_APPLIED = {"kind": "status", "status": 504}
@@ -228,3 +229,30 @@ def test_what_was_made_before_the_attempt_is_no_copy_of_it(writer):
     writer.later(LATER)
 
     assert (fresh(other).state, other.copies) == (State.SENT, 1)
+
+
+@pytest.mark.parametrize("heavy", [False, True], ids=["whole", "draft"])
+def test_mail_in_doubt_that_is_held_for_its_mailbox_does_not_follow_its_sender_elsewhere(
+    writer, queued, heavy
+):
+    if heavy:
+        writer.sandbox.fault("send", **NOT_APPLIED)
+    else:
+        writer.sandbox.fault("sendMail", "accept_then_status")
+    delivery = queued(large()) if heavy else writer.one()
+    writer.work()
+    old = Mailbox.objects.filter(pk=writer.mailbox.pk)
+    probe = clock.now() + timedelta(hours=1)
+    old.update(blocked=Reason.CONSENT_MISSING, blocked_text="no", blocked_since=clock.now(), probe_at=probe)
+    writer.later(LATER)
+    assert (fresh(delivery).state, delivery.reason) == (State.HELD, Reason.CONSENT_MISSING)
+
+    sender = delivery.sender
+    sender.mailbox = rows.mailbox("shared@contoso.test", fresh(writer.mailbox).registration, can_read=True)
+    sender.save()
+    assert registrations.follow_mailbox(sender) == 0
+    old.update(probe_at=clock.now(), wake_at=clock.now())
+    writer.work()
+
+    assert (fresh(delivery).state, delivery.mailbox, delivery.copies) == (State.SENT, writer.mailbox, 0)
+    assert [mail["mailbox"] for mail in writer.sandbox.deliveries()] == ["gateway@contoso.test"]

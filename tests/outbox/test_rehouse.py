@@ -4,7 +4,7 @@ import pytest
 
 from mailrelay.models import Delivery, Mailbox, Message, SenderConfig
 from mailrelay.outbox import claim, clock, environment, registrations, scheduler
-from mailrelay.vocabulary import FromPolicy, ManagedBy, Reason, State
+from mailrelay.vocabulary import FromPolicy, ManagedBy, Outcome, Reason, State
 from tests.outbox import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,10 +45,38 @@ def test_uncertain_mail_stays_where_it_can_be_looked_up(moved, tells):
     box = rows.mailbox(can_read=tells == "sent_items")
     (delivery,) = rows.queue(box, 1, state=State.UNCERTAIN)
     if tells == "draft":
-        delivery.log.create(message=delivery.message, number=1, started_at=clock.now(), draft_id="AAMk")
+        attempt(delivery, 1, Outcome.UNCERTAIN, draft_id="AAMk")
     moved(delivery.sender)
     delivery.refresh_from_db()
     assert delivery.mailbox == box
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.DEFERRED, State.HELD, State.UNCERTAIN])
+@pytest.mark.parametrize("tells", ["sent_items", "draft"])
+def test_so_does_what_waits_for_something_else_since(moved, state, tells):
+    box = rows.mailbox(can_read=tells == "sent_items")
+    (delivery,) = rows.queue(box, 1, state=state)
+    attempt(delivery, 1, Outcome.TRANSIENT)
+    attempt(delivery, 2, Outcome.UNCERTAIN, draft_id="AAMk" if tells == "draft" else "")
+    moved(delivery.sender)
+    delivery.refresh_from_db()
+    assert delivery.mailbox == box
+
+
+@pytest.mark.parametrize("can_read", [True, None])
+def test_what_certainly_was_not_sent_follows_whatever_came_before(moved, can_read):
+    (delivery,) = rows.queue(rows.mailbox(can_read=can_read), 1)
+    attempt(delivery, 1, Outcome.UNCERTAIN, draft_id="AAMk")
+    attempt(delivery, 2, Outcome.TRANSIENT)
+    new = moved(delivery.sender)
+    delivery.refresh_from_db()
+    assert delivery.mailbox == new
+
+
+def attempt(delivery, number, outcome, **more):
+    delivery.log.create(
+        message=delivery.message, number=number, started_at=clock.now(), outcome=outcome, **more
+    )
 
 
 def of_own_mailbox(box, address):
