@@ -38,6 +38,12 @@ class RecipientWish(NamedTuple):
     notify: str = ""  # NEVER, or some of DELAY, FAILURE and SUCCESS with commas between
     original: str = ""  # the recipient as it was before: type;address
 
+    def joined(self, other: "RecipientWish") -> "RecipientWish":
+        """What is wanted where a recipient was named twice: each report that either wants; silence is all."""
+        words = {*self.notify.split(","), *other.notify.split(",")} - {"NEVER"}
+        notify = "" if "" in words else ",".join(sorted(words)) or "NEVER"
+        return RecipientWish(notify, self.original or other.original)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:

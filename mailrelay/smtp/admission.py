@@ -6,6 +6,7 @@ All of it runs in the event loop of `context`, answers from memory, and takes no
 import logging
 
 from mailrelay import metrics
+from mailrelay.outbox.submission import NO_RECIPIENT_WISH, RecipientWish
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies, sizing
 from mailrelay.smtp.context import Context
@@ -36,15 +37,21 @@ def sender(directory: Directory, client: Client, mail_from: str) -> Reply | None
     return policy.mail_from(directory, client, mail_from, utf8=True)
 
 
-def add_recipient(context: Context, transaction: Transaction, peer: Peer, address: str) -> Reply:
-    """Add a recipient to `transaction`, or say why it is none."""
+def add_recipient(
+    context: Context,
+    transaction: Transaction,
+    peer: Peer,
+    address: str,
+    wish: RecipientWish = NO_RECIPIENT_WISH,
+) -> Reply:
+    """Add a recipient to `transaction`, or say why it is none. Who is one already is not counted again."""
     refused = policy.rcpt_to(transaction.client, peer.address, address, utf8=transaction.utf8)
     if refused is not None:
         return refused
-    most = context.options.max_recipients
-    if len(transaction.recipients) >= most:
+    most, address = context.options.max_recipients, policy.qualified(context.directory(), address)
+    if len(transaction.named) >= most and not transaction.names(address):
         return Reply(f"452 4.5.3 Too many recipients: {most} at most in one message", "recipients")
-    transaction.recipients.append(policy.qualified(context.directory(), address))
+    transaction.add(address, wish)
     return replies.RCPT_OK
 
 

@@ -133,6 +133,7 @@ class Desk:
                 options.hostname,
                 options.loop_token,
                 repeat,
+                max_recipients=options.max_recipients,
                 sender_id=parcel.sender_id,
             ),
         )

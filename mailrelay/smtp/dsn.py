@@ -2,7 +2,7 @@
 
 import re
 
-from mailrelay.outbox.submission import NO_WISH, RecipientWish, Wish
+from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, RecipientWish, Wish
 from mailrelay.smtp.replies import Reply
 
 WRONG_RET = Reply("501 5.5.4 RET is FULL or HDRS", "parameter")
@@ -37,15 +37,17 @@ def of_mail(parameters: dict[str, str]) -> Wish:
     return Wish(ret=parameters.get("RET", "").upper(), envid=envid if len(envid) <= ENVID_LIMIT else "")
 
 
-def of_rcpt(parameters: dict[str, str]) -> RecipientWish | None:
-    """Read NOTIFY and ORCPT, which were found to be right; None where neither says anything."""
+def of_rcpt(parameters: dict[str, str]) -> RecipientWish:
+    """Read NOTIFY and ORCPT, which were found to be right."""
+    if not parameters:
+        return NO_RECIPIENT_WISH
     notify = ",".join(sorted(set(parameters.get("NOTIFY", "").upper().split(","))))
     kind, separator, text = parameters.get("ORCPT", "").partition(";")
     address = _decoded(text) if separator and _TYPE.fullmatch(kind) else ""
     original = f"{kind};{address}" if address else ""
     if len(original) > ORCPT_LIMIT:
         original = ""
-    return RecipientWish(notify, original) if notify or original else None
+    return RecipientWish(notify, original)
 
 
 def _decoded(xtext: str) -> str:

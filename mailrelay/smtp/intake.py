@@ -1,7 +1,7 @@
 """From a received mail to the submission that is stored, or to the reason why it is not taken."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
@@ -35,7 +35,7 @@ class Arrival:
     loop_token: str = ""
     repeat: Repeat | None = None
     #: Recipients that a header may name where it rules.
-    max_recipients: int = 1000
+    max_recipients: int = field(kw_only=True)
     #: The sender that it goes through, whatever its From; None lets the From choose.
     sender_id: int | None = None
 

@@ -93,11 +93,10 @@ class Session(Content):
             await self.reply(reply)
 
     def _add_recipient(self, transaction: Transaction, path: Path) -> Reply:
-        refused = wrong_for_rcpt(path.parameters)
-        reply = refused or admission.add_recipient(self.context, transaction, self.peer, path.address)
-        if reply.positive and path.parameters and (wish := dsn.of_rcpt(path.parameters)):
-            transaction.wishes[transaction.recipients[-1]] = wish
-        return reply
+        if refused := wrong_for_rcpt(path.parameters):
+            return refused
+        wish = dsn.of_rcpt(path.parameters)
+        return admission.add_recipient(self.context, transaction, self.peer, path.address, wish)
 
     async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
         self._set_rset_state()

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from mailrelay.outbox.submission import NO_WISH, RecipientWish, Wish
+from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, RecipientWish, Wish
 from mailrelay.routing.directory import Client
 from mailrelay.smtp.data import LineEnds
 from mailrelay.smtp.spool import Spool
+from mailrelay.spelling import normalise
 
 
 @dataclass(slots=True)
@@ -24,13 +25,33 @@ class Transaction:
     client: Client | None
     utf8: bool = False
     declared_size: int = 0
-    recipients: list[str] = field(default_factory=list)
+    #: Whom RCPT has named, by what all spellings of one address have in common: each gets one copy.
+    named: dict[str, str] = field(default_factory=dict)
     refused_recipients: int = 0
     #: What BDAT has brought so far.
     chunks: Chunks | None = None
     #: What the client wants of reports: of the mail, and of recipients by address.
     wish: Wish = NO_WISH
     wishes: dict[str, RecipientWish] = field(default_factory=dict)
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The envelope: each recipient once, in order, as RCPT wrote it first."""
+        return tuple(self.named.values())
+
+    def names(self, address: str) -> bool:
+        """Whether `address` is a recipient already, in whatever spelling."""
+        return normalise(address) in self.named
+
+    def add(self, address: str, wish: RecipientWish = NO_RECIPIENT_WISH) -> None:
+        """Add a recipient; who is one already gets the reports that either RCPT wants."""
+        if self.names(address):
+            address = self.named[normalise(address)]
+            wish = wish.joined(self.wishes.pop(address, NO_RECIPIENT_WISH))
+        else:
+            self.named[normalise(address)] = address
+        if wish != NO_RECIPIENT_WISH:
+            self.wishes[address] = wish
 
     @property
     def asks(self) -> bool:

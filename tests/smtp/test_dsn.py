@@ -33,6 +33,24 @@ def test_a_transaction_inherits_nothing_of_the_one_before(door):
     assert door.queue.last.wish == NO_WISH
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "notify"),
+    [
+        ("NOTIFY=FAILURE", "NOTIFY=DELAY,FAILURE", "DELAY,FAILURE"),
+        ("NOTIFY=NEVER", "NOTIFY=FAILURE", "FAILURE"),
+        ("NOTIFY=NEVER", "NOTIFY=NEVER", "NEVER"),
+        ("", "NOTIFY=NEVER", ""),
+        ("NOTIFY=DELAY", "", ""),
+    ],
+)
+def test_a_recipient_that_is_named_twice_has_the_reports_that_either_wants(door, first, second, notify):
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", f"RCPT TO:<b@example.net> {first} ORCPT=rfc822;x@y")
+        assert talk.say(f"RCPT TO:<B@example.net> {second}", "DATA").startswith("354")
+        assert talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n").startswith("250")
+    assert door.queue.last.wish.recipients == {"b@example.net": RecipientWish(notify, "rfc822;x@y")}
+
+
 @pytest.mark.parametrize("envid", ["+0D+0AX-Injected:1", "a+zz", "+C3+A4", "x" * 101])
 def test_a_name_that_is_none_is_forgotten_and_the_mail_taken(door, envid):
     assert wish_of(door, f" ENVID={envid}").envid == ""

@@ -3,6 +3,8 @@
 import pytest
 
 from mailrelay.routing.directory import Client, Directory
+from mailrelay.smtp.desk import Parcel
+from mailrelay.smtp.transaction import Peer
 from tests.harness.processes import mail, manage, send
 from tests.smtp.door import LOOPBACK, sender
 
@@ -56,6 +58,9 @@ def test_a_header_names_no_more_than_a_transaction_may(open_door):
     door = open_door(Directory((RULED,), (LOOPBACK,)), max_recipients=2)
     named = ", ".join(f"{number}@example.org" for number in range(3))
     assert refusal_of(door, f"To: {named}").startswith("554 5.5.3 ")
+    content = f"From: a@example.org\r\nTo: {named}\r\n\r\nx\r\n".encode()
+    by_http = Parcel(LOOPBACK, Peer("127.0.0.1", http=True), [content], "a@example.org", ("b@example.net",))
+    assert door.thread.desk().take(by_http).line.startswith("554 5.5.3 ")
 
 
 @pytest.mark.parametrize("rules", [True, False])

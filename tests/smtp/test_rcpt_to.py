@@ -68,6 +68,18 @@ def test_recipients_over_the_limit_are_put_off_and_the_others_get_the_mail(open_
     assert door.queue.last.recipients == ("b@example.net", "c@example.net")
 
 
+def test_a_recipient_that_is_named_twice_gets_one_copy_and_is_counted_once(open_door):
+    door = open_door(max_recipients=2)
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>", "RCPT TO:<C@example.net>")
+        for spelling in ("b@example.net", "B@Example.net.", '"c"@example.net'):
+            assert talk.say(f"RCPT TO:<{spelling}>") == "250 2.1.5 Ok\r\n"
+        assert talk.say("RCPT TO:<d@example.net>").startswith("452 4.5.3 ")
+        talk.say("DATA")
+        assert talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n").startswith("250 ")
+    assert door.queue.last.recipients == ("b@example.net", "C@example.net")
+
+
 def test_a_refused_recipient_does_not_spoil_the_others(door):
     with door.connect() as talk:
         talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<>", "RCPT TO:<b@example.net>", "DATA")
