@@ -85,6 +85,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     TOO_OLD = "too_old"
     LOOP = "loop"
+    CONTENT_LOST = "content_lost"
 
 
 class FromPolicy(StrEnum):

@@ -67,6 +67,9 @@ REASONS = {
     Reason.LOOP: Words(
         "Going in circles", "bad", "Find out who sends it back before it is released; or cancel it."
     ),
+    Reason.CONTENT_LOST: Words(
+        "Bytes missing", "bad", "Ask whoever sent it to send it anew; a part of a mail is never sent."
+    ),
 }
 _NO_REASON = Words("", "quiet")
 

@@ -99,9 +99,9 @@ class _Attempt:
         except _Ended as ended:
             self._remove()
             return ended.result
-        except ContentRemovedError:
+        except ContentRemovedError as error:
             self._remove()
-            return removed()
+            return removed(error)
         except (OutboxError, DatabaseError) as error:
             recycle(error)
             self._remove()

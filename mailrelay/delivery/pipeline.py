@@ -117,8 +117,8 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         if prepared.route is Route.MIME:
             share.shrink(prepared.memory)
         token = tokens.token_for(credential)
-    except ContentRemovedError:
-        return settle.put_off(delivery, removed())
+    except ContentRemovedError as error:
+        return settle.put_off(delivery, removed(error))
     except TokenUnavailable as unavailable:
         return settle.put_off(delivery, result_of(unavailable.verdict))
     except NoRouteError as error:

@@ -9,6 +9,7 @@ from mailrelay.mime.safe import LEFT
 from mailrelay.mime.skeleton import Skeleton, take_apart
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.outbox import content, statements
+from mailrelay.outbox.errors import ContentNotWholeError, ContentRemovedError
 from mailrelay.vocabulary import FromPolicy, Route
 
 #: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.
@@ -58,9 +59,13 @@ def plan(delivery: Delivery) -> Plan:
 
     Raises ContentRemovedError, NoRouteError, and NotSeparableError where it cannot be taken apart.
     """
+    if delivery.message.content_removed_at is not None:
+        raise ContentRemovedError("The content of this message has been removed.")
     able = delivery.sender.sends_large(delivery.mailbox)
     if delivery.size <= MOST_WHOLE and not (able and delivery.route == Route.LARGE):
-        mail = composed(delivery, content.read(delivery.message_id))
+        raw = content.read(delivery.message_id)
+        _refuse_partial(delivery, len(raw))
+        mail = composed(delivery, raw)
         fits = mail.size <= min(delivery.mailbox.direct_limit, DIRECT_LIMIT)
         # Who has no other route has nothing to lose by asking for more than was taken before.
         if fits or (not able and mail.size <= DIRECT_LIMIT):
@@ -72,9 +77,16 @@ def plan(delivery: Delivery) -> Plan:
             f"{delivery.mailbox.address} and switch large mail on for the sender."
         )
     reader = content.Reader(delivery.message_id)
+    _refuse_partial(delivery, reader.size)
     limit = min(delivery.mailbox.direct_limit, DIRECT_LIMIT)
     skeleton = take_apart(reader, limit, lambda raw: composed(delivery, raw))
     return Plan(Route.LARGE, skeleton.mail, reader, skeleton)
+
+
+def _refuse_partial(delivery: Delivery, found: int) -> None:
+    """Raise ContentNotWholeError unless all the bytes that were accepted were found."""
+    if found != delivery.message.size:
+        raise ContentNotWholeError(found, delivery.message.size)
 
 
 def composed(delivery: Delivery, raw: bytes) -> Composed:

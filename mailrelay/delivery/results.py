@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.verdict import Verdict
+from mailrelay.outbox.errors import ContentNotWholeError, ContentRemovedError
 from mailrelay.outbox.settle import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
@@ -46,8 +47,17 @@ def circling() -> Result:
     )
 
 
-def removed() -> Result:
-    """The content is gone: nothing can be sent any more."""
+def removed(error: ContentRemovedError) -> Result:
+    """The content is gone: nothing can be sent any more. Where a part is missing, somebody has to look."""
+    if isinstance(error, ContentNotWholeError):
+        return Result(
+            Outcome.CONFIGURATION,
+            str(error),
+            Blame.MESSAGE,
+            Reason.CONTENT_LOST,
+            "Ask whoever sent it to send it anew, then cancel it; release it only after the database was "
+            "restored.",
+        )
     return Result(
         Outcome.PERMANENT,
         "The content of this message was removed by retention before it could be sent.",

@@ -87,11 +87,12 @@ class Acceptor:
 
     def _store_large(self, submission: Submission, outcome: "Future[None]") -> None:
         try:
-            now = clock.now()
             numbered = enumerate(submission.content.chunks(CHUNK_SIZE))
             while pieces := list(islice(numbered, CHUNKS_AT_ONCE)):
                 self._refuse_disowned(submission.id)
-                write(Move.STORE_CHUNK, partial(store_chunks, submission.id, pieces, now), durable=False)
+                write(
+                    Move.STORE_CHUNK, partial(store_chunks, submission.id, pieces, clock.now()), durable=False
+                )
         except Exception as error:  # noqa: BLE001 - whatever it was, the session must learn of it
             self._fail(submission, outcome, error)
         else:

@@ -19,6 +19,13 @@ class ContentRemovedError(OutboxError):
     """Retention has removed the bytes of a message; its record stays."""
 
 
+class ContentNotWholeError(ContentRemovedError):
+    """Bytes of a message are missing; what is left of it must not go for the whole."""
+
+    def __init__(self, found: int, size: int) -> None:
+        super().__init__(f"Of the {size} bytes of this message {found} are stored: it is not sent in part.")
+
+
 class LeaseLostError(OutboxError):
     """Someone else holds the delivery now; what was being done for it must not go on."""
 

@@ -76,11 +76,13 @@ def _move(
     now: datetime,
 ) -> int:
     rows = Delivery.objects.filter(message_id=message_id, state__in=states).order_by("pk")
+    locked = list(rows.select_for_update(of=("self",), no_key=True))
     if columns["state"] == State.QUEUED:
+        # Retention locks the same rows before it takes the content: who is first is seen by the other.
         refuse_without_content(message_id)
         columns = {**columns, "released_at": now}
     moved = 0
-    for row in rows.select_for_update(of=("self",), no_key=True):
+    for row in locked:
         if _move_one(row, columns):
             moved += 1
             text = f"{word} {by(*person)}."

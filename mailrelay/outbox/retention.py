@@ -1,7 +1,8 @@
 """Retention: content goes first, the record later, in small batches with rests that leave the queue its pace.
 
 A message is marked as without content before the first of its bytes goes, so that nothing ever reads a part
-of it for the whole; what a crash leaves of marked content is found at the next start.
+of it for the whole; what a crash leaves of marked content is found at the next start. Nothing is marked of
+which anything may still be sent.
 """
 
 import logging
@@ -12,14 +13,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.models import ContentChunk, Delivery, Message
 from mailrelay.outbox import blame, clock, content, counters, follow, subjects
 from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Reason, State
+from mailrelay.vocabulary import OPEN_STATES, Reason, State
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,9 @@ CHUNKS = 32
 RECIPIENTS = 1000
 #: For each second of work so many of rest, at most LONGEST_REST.
 REST, LONGEST_REST = 2.0, 2.0
-#: Chunks older than this without a message were left behind by a crash.
+#: Deliveries that their message's content is still needed for, by themselves.
+LIVE = tuple(state for state in OPEN_STATES if state != State.HELD)
+#: Content that nothing was added to for so long, without a message, was left behind by a crash.
 ORPHAN_AGE = timedelta(hours=1)
 ORPHAN_WINDOW = timedelta(days=2)
 #: SQLite pages of 8 KiB given back to the file system at a time, and those that may stay free for more mail.
@@ -91,18 +94,23 @@ def _contents(rest: Callable[[float], bool]) -> int:
 
 
 def _over(now: datetime) -> QuerySet[Message]:
-    """Select messages whose content is past its time."""
+    """Select messages whose content is past its time; one part that is held does not speak for the others."""
     sent = Q(state=State.SENT, state_at__lte=now - timedelta(hours=settings.RETENTION_SENT_HOURS))
     unsent = Q(
         state__in=[State.FAILED, State.CANCELLED, State.HELD],
         state_at__lte=now - timedelta(days=settings.RETENTION_FAILED_DAYS),
     )
-    return Message.objects.filter(sent | unsent, content_removed_at__isnull=True)
+    live = Delivery.objects.filter(message=OuterRef("pk"), state__in=LIVE)
+    return Message.objects.filter(sent | unsent, ~Exists(live), content_removed_at__isnull=True)
 
 
 def _mark() -> list[UUID]:
     now = clock.now()
-    ids = list(_over(now).values_list("pk", flat=True)[:BATCH])
+    found = list(_over(now).values_list("pk", flat=True)[:BATCH])
+    # Who releases one of them by hand has its deliveries, or waits here and then finds the mark.
+    rows = Delivery.objects.filter(message__in=found).order_by("pk")
+    list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+    ids = list(_over(now).filter(pk__in=found).values_list("pk", flat=True))
     Message.objects.filter(pk__in=ids).update(content_removed_at=now)
     _give_up_held(ids, now)
     return ids
@@ -116,11 +124,16 @@ def _give_up_held(ids: Sequence[UUID], now: datetime) -> None:
         follow.note(row, text, now)
 
 
-def _remove_all(contents: Sequence[UUID], rest: Callable[[float], bool]) -> None:
+def _remove_all(
+    contents: Sequence[UUID],
+    rest: Callable[[float], bool],
+    some: Callable[[Sequence[UUID]], int] | None = None,
+) -> None:
     """Remove the rows of `contents`, a few to a transaction; the first of each goes last, to be found by."""
+    remove = some or _remove_some
     for first in range(0, len(contents), BATCH):
         batch = contents[first : first + BATCH]
-        while _paced(lambda _: write(Move.RETAIN, lambda: _remove_some(batch), durable=False), rest):  # noqa: B023
+        while _paced(lambda _: write(Move.RETAIN, lambda: remove(batch), durable=False), rest):  # noqa: B023
             pass
 
 
@@ -157,17 +170,35 @@ def _remove_rows() -> int:
 
 
 def _orphans(rest: Callable[[float], bool]) -> int:
-    """Remove chunks of large mails whose message never came; a queue id tells its own age."""
+    """Remove chunks of large mails whose message never came.
+
+    When a chunk was stored is the database's word. The time in a queue id is another host's, or that of the
+    form which asked for a forward: it only bounds how far back is looked.
+    """
     now = clock.now()
-    chunks = ContentChunk.objects.filter(
-        content__gte=_first_id(now - ORPHAN_WINDOW), content__lt=_first_id(now - ORPHAN_AGE), number=0
-    )
-    known = Message.objects.values("pk")
-    orphans = list(chunks.exclude(content__in=known).values_list("content", flat=True)[:BATCH])
-    _remove_all(orphans, rest)
+    chunks = ContentChunk.objects.filter(content__gte=_first_id(now - ORPHAN_WINDOW), number=0)
+    alone = chunks.filter(~Exists(Message.objects.filter(pk=OuterRef("content"))))
+    found = alone.order_by("content").values_list("content", flat=True)
+    orphans = [content for content in found if _is_left(content, now)][:BATCH]
+    _remove_all(orphans, rest, _remove_orphans)
     if orphans:
         write(Move.RETAIN, lambda: counters.add(counters.ORPHANS_SWEPT, len(orphans)), durable=False)
     return len(orphans)
+
+
+def _is_left(queue_id: UUID, now: datetime) -> bool:
+    """Whether nothing was added to a content for so long that nobody is still storing it."""
+    last = ContentChunk.objects.filter(content=queue_id).order_by("-number")
+    stored = last.values_list("created_at", flat=True).first()
+    return stored is not None and stored < now - ORPHAN_AGE
+
+
+def _remove_orphans(contents: Sequence[UUID]) -> int:
+    """Remove some rows of `contents` that have no message yet, and keep one from coming meanwhile."""
+    first = ContentChunk.objects.filter(content__in=contents, number=0)
+    mine = list(first.select_for_update(skip_locked=True).values_list("content", flat=True))
+    accepted = set(Message.objects.filter(pk__in=mine).values_list("pk", flat=True))
+    return _remove_some([queue_id for queue_id in mine if queue_id not in accepted])
 
 
 def _subjects(_: Callable[[float], bool]) -> int:

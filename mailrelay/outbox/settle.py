@@ -64,6 +64,8 @@ HEALTHY = """
         AND mailbox.succeeded_at > %s
 """
 OTHERS_DUE = "SELECT 1 FROM mailrelay_mailbox WHERE wake_at <= %s AND id <> %s LIMIT 1"
+#: Reasons for which a person has to look at the message itself.
+FOR_A_PERSON = (Reason.LOOP, Reason.CONTENT_LOST)
 #: How exactly a mailbox's last success is known while it is idle.
 SUCCESS_SHOWN = timedelta(seconds=10)
 
@@ -278,7 +280,7 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
         if result.http_status is None:
             blame.cool_slot(mailbox, now)
         _pause_the_blamed(mailbox, result, begun, now)
-    elif result.reason == Reason.LOOP:
+    elif result.reason in FOR_A_PERSON:
         blame.hold(delivery, result.reason, result.text, now)
     elif result.blame == Blame.MESSAGE:
         _put_off(delivery, result, now)

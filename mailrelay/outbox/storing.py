@@ -9,10 +9,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Sum
+from django.db.models.functions import Length
 
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient
 from mailrelay.outbox import clock, counters, subjects
 from mailrelay.outbox.bulk import Insert
+from mailrelay.outbox.errors import ContentNotWholeError
 from mailrelay.outbox.submission import NO_RECIPIENT_WISH, Submission
 
 #: Seconds for which a mailbox's row is remembered: what is changed in the admin counts within seconds.
@@ -73,7 +76,7 @@ class Store:
         """Insert the rows of `mails` in the caller's transaction; return the mailbox id of each mail's.
 
         What was tried before may have been stored then: it is looked for first, and nothing that was
-        remembered is relied on.
+        remembered is relied on. Raises ContentNotWholeError where content that was stored ahead is not there.
         """
         again = [mail.submission.id for mail in mails if mail.tried]
         if again:
@@ -87,6 +90,7 @@ class Store:
 
     def _insert(self, mails: list[tuple[Arrived, Box]]) -> None:
         now = clock.now()
+        _refuse_partial([mail.submission for mail, _ in mails if mail.data is None])
         for mail, _ in mails:
             mail.tried = True
         _messages(_message(mail.submission, now) for mail, _ in mails)
@@ -120,6 +124,20 @@ class Store:
 def store_chunks(content: UUID, pieces: Iterable[tuple[int, bytes]], now: datetime) -> None:
     """Store numbered pieces of a large content ahead of its message."""
     _chunks([content, number, data, now] for number, data in pieces)
+
+
+def _refuse_partial(mails: list[Submission]) -> None:
+    """Look whether all that was stored ahead of these mails is there; a receipt for less would be false."""
+    if not mails:
+        return
+    chunks = ContentChunk.objects.filter(content__in=[mail.id for mail in mails])
+    # Who sweeps has the first row before it takes any: it waits for this commit, or what it took shows here.
+    first = chunks.filter(number=0).order_by("content")
+    list(first.select_for_update(no_key=True).values_list("pk", flat=True))
+    stored = dict(chunks.values_list("content").annotate(size=Sum(Length("data"))))
+    for mail in mails:
+        if stored.get(mail.id, 0) != mail.content.size:
+            raise ContentNotWholeError(stored.get(mail.id, 0), mail.content.size)
 
 
 def _box(registration_id: int, address: str) -> Box:

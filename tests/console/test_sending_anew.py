@@ -87,6 +87,7 @@ def test_what_may_have_been_sent_is_not_given_to_another_sender(browser, sender)
 
 def test_a_forward_is_a_message_of_its_own_and_made_once(browser, sent):
     ContentChunk.objects.create(content=sent.pk, number=1, data=b"more", created_at=sent.created_at)
+    Message.objects.filter(pk=sent.pk).update(size=16)
     form = asked(browser, sent, "forward", recipient="New@example.org")
     assert "1 message forwarded." in press(browser, sent, "forward", form)
     assert "left as before" in press(browser, sent, "forward", form)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from mailrelay.delivery import pipeline, tokens
 from mailrelay.models import (
     AppRegistration,
-    ContentChunk,
     Delivery,
     Mailbox,
     Recipient,
@@ -67,7 +66,7 @@ class Office:
         deliveries = rows.queue(box, count, recipients=len(to), **more)
         for delivery in deliveries:
             text = MAIL.format(to=", ".join(to), id=delivery.message.message_id)
-            ContentChunk.objects.filter(content=delivery.message_id).update(data=text.encode())
+            rows.give(delivery, text.encode())
             Recipient.objects.filter(delivery=delivery).delete()
             Recipient.objects.bulk_create(
                 Recipient(message=delivery.message, delivery=delivery, address=a, address_key=a.lower())

@@ -3,12 +3,13 @@
 import pytest
 
 from mailrelay.delivery import fallback
-from mailrelay.models import ContentChunk, Delivery, Mailbox, SenderConfig
+from mailrelay.models import Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import registrations
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
 from mailrelay.sandbox.world import CLIENT, TENANT
 from mailrelay.vocabulary import FromPolicy, Outcome, Reason, Route, State
 from tests.delivery.office import fresh, timeline
+from tests.outbox.rows import give
 
 BROKEN = "blocked@contoso.test"
 
@@ -153,7 +154,7 @@ def test_signed_mail_stays_where_its_from_would_have_to_be_rewritten(office, pai
     (delivery,) = held(office, sender, 1)
     header = b"From: app@contoso.test\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n"
     signed = header + b"--s\r\n\r\nx\r\n--s--\r\n"
-    ContentChunk.objects.filter(content=delivery.message_id).update(data=signed)
+    give(delivery, signed)
 
     assert fallback.look() == 0
 

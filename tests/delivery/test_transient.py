@@ -7,11 +7,12 @@ import certifi
 import pytest
 
 from mailrelay.delivery import tokens
-from mailrelay.models import AppRegistration, ContentChunk, Delivery
+from mailrelay.models import AppRegistration, Delivery
 from mailrelay.outbox import blame, clock, sweep
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.delivery.office import MAIL, fresh, log
 from tests.harness.processes import mail, rows, send
+from tests.outbox.rows import give
 
 #: Microsoft was not reached, or something else answered: everything behind it waits, no mail is blamed.
 ELSEWHERE = {
@@ -255,9 +256,9 @@ def test_a_slow_answer_is_waited_for(office):
 
 def test_a_connection_that_breaks_early_in_a_large_mail_has_sent_nothing(office):
     office.sandbox.fault("sendMail", "reset_before_body")
-    delivery = office.one(size=3_000_000)
+    delivery = office.one()
     text = MAIL.format(to="ann@example.org", id=delivery.message.message_id) + ("y" * 76 + "\r\n") * 38_000
-    ContentChunk.objects.filter(content=delivery.message_id).update(data=text.encode())
+    give(delivery, text.encode())
 
     office.work()
     first = log(delivery)[0].outcome

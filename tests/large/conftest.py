@@ -4,13 +4,12 @@ from email import message_from_bytes
 
 import pytest
 
-from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient, SenderConfig
-from mailrelay.outbox import clock
-from mailrelay.outbox.submission import CHUNK_SIZE
+from mailrelay.models import Delivery, Mailbox, Message, Recipient, SenderConfig
 from mailrelay.sandbox import world
 from mailrelay.vocabulary import LargeMail, Route
 from tests.delivery.conftest import office, steady_sandbox  # noqa: F401 - fixtures
 from tests.harness.processes import as_sent
+from tests.outbox import rows
 
 
 @pytest.fixture
@@ -46,14 +45,8 @@ def queued(writer):
         delivery = writer.one()
         data = message if isinstance(message, bytes) else as_sent(message)
         identifier = delivery.message_id
-        ContentChunk.objects.filter(content=identifier).delete()
-        ContentChunk.objects.bulk_create(
-            ContentChunk(
-                content=identifier, number=n, data=data[at : at + CHUNK_SIZE], created_at=clock.now()
-            )
-            for n, at in enumerate(range(0, len(data), CHUNK_SIZE))
-        )
-        Delivery.objects.filter(pk=delivery.pk).update(size=len(data), route=route)
+        rows.give(delivery, data)
+        Delivery.objects.filter(pk=delivery.pk).update(route=route)
         if named := message_from_bytes(data)["Message-ID"]:
             own = named.strip().strip("<>")
             Message.objects.filter(pk=identifier).update(message_id=own, message_id_key=own.lower())

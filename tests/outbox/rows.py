@@ -16,6 +16,7 @@ from mailrelay.models import (
     Worker,
 )
 from mailrelay.outbox import capacity, clock
+from mailrelay.outbox.submission import CHUNK_SIZE
 from mailrelay.vocabulary import State, Urgency
 
 
@@ -90,6 +91,19 @@ def queue(box: Mailbox, count=1, client="a", urgency=Urgency.NORMAL, size=1000, 
             for d in deliveries
         )
     return deliveries
+
+
+def give(delivery: Delivery, data: bytes, chunk: int = CHUNK_SIZE) -> None:
+    """Make `data` the content of a delivery's message, in rows of `chunk` bytes."""
+    ContentChunk.objects.filter(content=delivery.message_id).delete()
+    ContentChunk.objects.bulk_create(
+        ContentChunk(
+            content=delivery.message_id, number=number, data=data[at : at + chunk], created_at=clock.now()
+        )
+        for number, at in enumerate(range(0, len(data), chunk))
+    )
+    Message.objects.filter(pk=delivery.message_id).update(size=len(data))
+    Delivery.objects.filter(message=delivery.message_id).update(size=len(data))
 
 
 def copy(row: Delivery, times: int) -> None:

@@ -62,6 +62,32 @@ def test_what_waits_keeps_its_content_however_old_it_is():
 
 
 @in_this_process
+@pytest.mark.parametrize(
+    "other", [State.QUEUED, State.RESERVED, State.SENDING, State.DEFERRED, State.UNCERTAIN]
+)
+def test_a_part_that_is_held_does_not_take_the_content_of_one_that_is_yet_to_be_sent(other):
+    held = finished(State.HELD, ago=timedelta(days=31), chunks=3)
+    live = Delivery.objects.create(
+        message=held.message,
+        sender=held.sender,
+        mailbox=held.mailbox,
+        created_at=held.created_at,
+        state=other,
+        client_key=held.client_key,
+        part=2,
+    )
+
+    retention.run()
+
+    assert ContentChunk.objects.filter(content=held.message_id).count() == 3
+    held.refresh_from_db()
+    assert held.state == State.HELD
+    Delivery.objects.filter(pk=live.pk).update(state=State.SENT)
+    retention.run()
+    assert not kept(held)
+
+
+@in_this_process
 def test_no_transaction_removes_more_than_a_few_rows(monkeypatch):
     monkeypatch.setattr(retention, "CHUNKS", 10)
     removed, write = [], retention.write
