@@ -14,7 +14,8 @@ LINE_LIMIT = 1024
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _PATH = re.compile(r'[ \t]*(?:<[ \t]*((?:"(?:[^"\\]|\\.)*"|[^<>"\s])*)[ \t]*>|([^<>\s]+))(.*)')
-_SOURCE_ROUTE = re.compile(r"@[^:@,\s]+(?:,@[^:@,\s]+)*:")
+_HOP = r"@(?:[^:@,\s\[\]]+|\[[^\s\[\]]*\])"
+_SOURCE_ROUTE = re.compile(rf"{_HOP}(?:,{_HOP})*:")
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=(\S*))?")
 
 
@@ -49,8 +50,8 @@ def parse_command(line: bytes) -> Command | Reply:
 def parse_path(keyword: str, argument: str) -> Path | None:
     """Parse `FROM:<address> NAME=value …` for `keyword` "FROM:" or "TO:"; None if it is not that.
 
-    Spaces behind the colon and missing brackets are taken, since devices send both; a source route is
-    dropped (RFC 5321 appendix C).
+    Spaces behind the colon and missing brackets are taken, since devices send both; a source route before
+    the address is dropped (RFC 5321 appendix C).
     """
     if argument[: len(keyword)].upper() != keyword:
         return None
@@ -58,9 +59,14 @@ def parse_path(keyword: str, argument: str) -> Path | None:
     if match is None:
         return None
     bracketed, bare, rest = match.groups()
-    address = bare if bracketed is None else _SOURCE_ROUTE.sub("", bracketed.strip(), count=1)
+    address = bare if bracketed is None else _without_route(bracketed.strip())
     parameters = _parameters(rest)
     return None if parameters is None else Path(address, parameters)
+
+
+def _without_route(path: str) -> str:
+    route = _SOURCE_ROUTE.match(path)
+    return path[route.end() :] if route else path
 
 
 def _parameters(text: str) -> dict[str, str] | None:

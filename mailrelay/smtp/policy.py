@@ -10,7 +10,7 @@ from mailrelay.mime.identity import Identity, Refusal, author, refusal
 from mailrelay.mime.mailbox import format_address
 from mailrelay.routing.directory import Client, Directory, Sender
 from mailrelay.smtp.replies import Reply
-from mailrelay.spelling import normalise
+from mailrelay.spelling import QUOTED_LOCAL, normalise
 from mailrelay.vocabulary import FromPolicy, Reason, Urgency
 
 #: Octets of an address (RFC 5321 section 4.5.3.1.3 with erratum 1690).
@@ -60,7 +60,7 @@ def rcpt_to(client: Client | None, client_address: str, address: str, *, utf8: b
     if refused := _unreadable(address, utf8=utf8):
         return refused
     local, at, domain = address.rpartition("@")
-    if not address or (at and not (local and domain)):
+    if not address or (at and not (local and domain)) or ("@" in local and not QUOTED_LOCAL.fullmatch(local)):
         return Reply(f"553 5.1.3 <{address}> is not an address: write user@example.org", "address")
     if len(address.encode()) > ADDRESS_LIMIT:
         return Reply(f"553 5.1.3 The recipient address is longer than {ADDRESS_LIMIT} octets", "address")

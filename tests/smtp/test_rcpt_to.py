@@ -34,6 +34,9 @@ def test_it_takes_what_clients_send(door, argument):
         ("TO:<@example.net>", "553 5.1.3 "),
         ("TO:<b@>", "553 5.1.3 "),
         ("TO:<b@exa(mple.net>", "553 5.1.3 "),
+        ("TO:<user@foo:bar@example.net>", "553 5.1.3 "),
+        ("TO:<b@example.net@example.org>", "553 5.1.3 "),
+        ('TO:<"b"@example.net@example.org>', "553 5.1.3 "),
         (f"TO:<{'b' * 243}@example.net>", "553 5.1.3 "),
         ("TO:<\u00fc@example.net>", "553 5.6.7 "),
         ("TO:<b@example.net> WHAT", "555 5.5.4 "),
@@ -44,6 +47,22 @@ def test_it_refuses_what_nobody_can_deliver_to(door, argument, reply):
         talk.say("EHLO x", "MAIL FROM:<a@example.org>")
         assert talk.say(f"RCPT {argument}").startswith(reply)
         assert talk.say("DATA")[:3] in {"503", "554"}
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ('"x@y:z"@example.net', '"x@y:z"@example.net'),
+        ("b@[IPv6:2001:db8::1]", "b@[IPv6:2001:db8::1]"),
+        ("@hop.example:b@example.net", "b@example.net"),
+        ('@hop.example,@two.example:"x@y:z"@example.net', '"x@y:z"@example.net'),
+        ("@[IPv6:2001:db8::1],@two.example:b@example.net", "b@example.net"),
+    ],
+)
+def test_of_an_address_nothing_is_cut_but_the_route_before_it(door, written, address):
+    with door.connect() as talk:
+        talk.mail(b"From: a@example.org\r\n\r\nx\r\n", written, written)
+    assert (door.queue.last.mail_from, door.queue.last.recipients) == (address, (address,))
 
 
 def test_an_address_of_254_octets_is_taken(door):
