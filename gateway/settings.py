@@ -198,7 +198,9 @@ SMTP_MAX_CONNECTIONS = ENV.integer(
     "SMTP_MAX_CONNECTIONS", 1000, help="Connections at a time; more are told 421 4.7.0", at_least=1
 )
 SMTP_MAX_CONNECTIONS_PER_CLIENT = ENV.integer(
-    "SMTP_MAX_CONNECTIONS_PER_CLIENT", 50, help="The same from one address; an SMTP client's own wins"
+    "SMTP_MAX_CONNECTIONS_PER_CLIENT",
+    50,
+    help="The same from one address, or /64 of IPv6 that nobody listed; an SMTP client's own wins",
 )
 SMTP_MAX_BYTES_IN_TRANSFER = ENV.integer(
     "SMTP_MAX_BYTES_IN_TRANSFER",

@@ -32,6 +32,8 @@ LINGER_SECONDS = 5.0
 _HTTP = re.compile(
     rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE|PRI) \S+ HTTP/\d", re.IGNORECASE
 )
+#: Commands that bring no mail nearer.
+_IDLING = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
 #: The counters of replies by code: finding one costs more than counting.
 _REPLIES: dict[str, Counter] = {}
 
@@ -88,7 +90,10 @@ class Connection(SMTP):
         self._silent = not port.listener.implicit_tls and not port.listener.proxies
         self._mute = port.listener.implicit_tls
         self._transfer = Transfer(0.0)
-        self._heard = loop.time()
+        #: Idling commands since the last mail.
+        self.idled = 0
+        #: When it last did anything of use, or began.
+        self._useful = loop.time()
         self._deadline = Deadline(loop, self._expired)
 
     # --- What the transport tells ------------------------------------------------------------------------
@@ -148,9 +153,14 @@ class Connection(SMTP):
         self.context.connections.release(self)
 
     def idle(self) -> float:
-        """Seconds for which a client that is not sending a mail has said nothing; 0 while it is."""
-        waiting = self.phase is Phase.OPENING or (self.phase is Phase.COMMAND and self.mail is None)
-        return self.loop.time() - self._heard if waiting else 0.0
+        """Seconds without anything of use; 0 while content comes or a commit is waited for.
+
+        Whoever nobody listed can do nothing of use. A mail that was begun by somebody else has patience.
+        """
+        if self.phase in {Phase.COMMIT, Phase.OVER} or (self.phase is Phase.DATA and self.mail is not None):
+            return 0.0
+        seconds = self.loop.time() - self._useful
+        return seconds - self.options.stress_seconds if self.mail is not None and self.known_as() else seconds
 
     # --- What is said ------------------------------------------------------------------------------------
 
@@ -256,7 +266,6 @@ class Connection(SMTP):
             return
         if self.phase is not Phase.COMMAND:
             return
-        self._heard = self.loop.time()
         try:
             await self._carry_out(line)
         except asyncio.IncompleteReadError:
@@ -275,8 +284,14 @@ class Connection(SMTP):
             self.dismiss(replies.SHUTTING_DOWN)
             return
         method = self.verbs.get(command.verb)
-        if method is not None:
+        if command.verb in _IDLING and self.idled >= self.options.max_idling:
+            self.dismiss(replies.TOO_MUCH_IDLING)
+        elif method is not None:
             await method(self, command.argument)
+            if command.verb in _IDLING:
+                self.idled += 1
+            elif self.known_as():
+                self._useful = self.loop.time()
         elif _HTTP.match(line):
             self._wrong_protocol("http", replies.HTTP_ON_SMTP_PORT)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mailrelay import metrics
+from mailrelay.smtp.hosts import host_of
 from mailrelay.smtp.replies import Reply
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 #: Share of the connections from which on the process is under stress (Postfix's STRESS_README).
 STRESS_SHARE = 0.8
-#: At the limit, connections that have been idle for this long make room, a twentieth of all at a time.
+#: At the limit, connections that were of no use for this long make room, a twentieth of all at a time.
 IDLE_SECONDS = 1.0
 MAKE_ROOM = 20
 
@@ -26,7 +27,8 @@ TOO_MANY = Reply(
 class Connections:
     """The open connections of a listener process. Used in its event loop only.
 
-    `limit_of` tells a client's own limit of connections, by its address; None is the common one.
+    `limit_of` tells a client's own limit of connections, by its address; None is the limit of an address that
+    nobody listed.
     """
 
     def __init__(self, limit: int, limit_per_client: int, limit_of: Callable[[str], int | None]) -> None:
@@ -60,14 +62,21 @@ class Connections:
         self.accepted += 1
         return None
 
-    def name(self, connection: "Connection", client: str) -> Reply | None:
-        """Count `connection` for the address `client`, or say why that has too many."""
+    def name(self, connection: "Connection", address: str) -> Reply | None:
+        """Count `connection` for `address`, or say why that has too many.
+
+        Of IPv6 it is counted for the network, since one host has all of it; but those whom somebody listed
+        may be neighbours there.
+        """
+        client = host_of(address)
+        if client != address and self._limit_of(address) is not None:
+            client = address
         connection.counted_for = client
         self._of_client[client] += 1
         count = self._of_client[client]
         if count <= self._limit_per_client or not self._limit_per_client:
             return None
-        if count <= (self._limit_of(client) or 0):
+        if count <= (self._limit_of(address) or 0):
             return None
         return self._denied(
             Reply(
@@ -103,7 +112,7 @@ class Connections:
             _less(self._of_login, connection.counted_as)
 
     def _make_room(self) -> bool:
-        """End the connections that have said nothing for the longest; whether there was one."""
+        """End the connections that were of no use for the longest; whether there was one."""
         idle = sorted((seconds, id(one), one) for one in self.open if (seconds := one.idle()) > IDLE_SECONDS)
         for _, _, one in idle[-max(1, self._limit // MAKE_ROOM) :]:
             self._denied(TOO_MANY, "idle")

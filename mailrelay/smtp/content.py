@@ -49,12 +49,7 @@ class Content(Authentication):
         if refused is not None:
             self._set_rset_state()
         chunks = self.mail.chunks if self.mail is not None else None
-        if chunks is None:
-            await receive_chunk(self._reader, size, _Nowhere(), LineEnds())
-        else:
-            self._spool = chunks.spool
-            await receive_chunk(self._reader, size, chunks.spool, chunks.ends)
-        self._leave_data()
+        await self._take_chunk(size, chunks)
         if self.mail is None or chunks is None:
             await self.reply(refused or replies.NEED_MAIL)
         elif last:
@@ -67,13 +62,25 @@ class Content(Authentication):
         else:
             await self.reply(Reply(f"250 2.0.0 {size} bytes are here"))
 
+    async def _take_chunk(self, size: int, chunks: Chunks | None) -> None:
+        if chunks is None:
+            await receive_chunk(self._reader, size, _Nowhere(), LineEnds())
+        else:
+            now = self.loop.time()
+            self._spool, self._transfer = chunks.spool, chunks.transfer
+            self._transfer.resume(min(size, len(self._early())), now)
+            if self._transfer.too_slow(now, self.options):
+                self._abort_data(replies.TOO_SLOW, "timeout")
+            await receive_chunk(self._reader, size, chunks.spool, chunks.ends)
+        self._leave_data()
+
     def _begin_chunks(self) -> Reply | None:
         if self.mail is not None and self.mail.chunks is not None:
             return None
         begun = self._begin_content()
         if isinstance(begun, Reply):
             return begun
-        begun[0].chunks = Chunks(begun[1])
+        begun[0].chunks = Chunks(begun[1], self._transfer)
         return None
 
     def _begin_content(self) -> tuple[Transaction, Spool] | Reply:
@@ -125,6 +132,8 @@ class Content(Authentication):
             if self.phase is Phase.COMMIT:
                 self.phase = Phase.COMMAND
         self._set_rset_state()
+        if reply.positive:
+            self.idled = 0
         await self.reply(reply)
 
     def _refused_ends(self, spool: Spool, *, bare: bool) -> Reply | None:

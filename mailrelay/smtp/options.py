@@ -32,6 +32,8 @@ class SmtpOptions:
     loop_token: str = ""
     #: Negative replies in one session before it is closed (Postfix: smtpd_hard_error_limit).
     max_errors: int = 20
+    #: Commands in one session without a mail that bring none nearer (Postfix: smtpd_junk_command_limit).
+    max_idling: int = 100
     #: For one command to arrive (RFC 5321 section 4.5.3.2.7 asks for five minutes).
     command_seconds: float = 300.0
     #: The same, and the negative replies, while connections are many (Postfix's STRESS_README).

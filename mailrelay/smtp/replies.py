@@ -116,6 +116,7 @@ NEED_RCPT = Reply("503 5.5.1 Send RCPT first", "sequence")
 NO_VALID_RCPT = Reply("554 5.5.1 No recipient was accepted", "sequence")
 
 TOO_MANY_ERRORS = Reply("421 4.7.0 Too many errors, closing the connection", "errors")
+TOO_MUCH_IDLING = Reply("421 4.7.0 Too many commands without a mail, closing the connection", "idling")
 TOO_SLOW = Reply("421 4.4.2 Timeout, closing the connection", "timeout")
 SHUTTING_DOWN = Reply("421 4.3.2 The server is shutting down, try again later", "drain")
 TRY_LATER = Reply("451 4.3.0 The message could not be stored now, try again later", "storage")

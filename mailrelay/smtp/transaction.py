@@ -6,14 +6,16 @@ from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, RecipientWis
 from mailrelay.routing.directory import Client
 from mailrelay.smtp.data import LineEnds
 from mailrelay.smtp.spool import Spool
+from mailrelay.smtp.transfer import Transfer
 from mailrelay.spelling import normalise
 
 
 @dataclass(slots=True)
 class Chunks:
-    """A message that comes by BDAT."""
+    """A message that comes by BDAT, at one pace from its first chunk to its last."""
 
     spool: Spool
+    transfer: Transfer
     ends: LineEnds = field(default_factory=LineEnds)
 
 

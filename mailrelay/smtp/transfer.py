@@ -25,6 +25,11 @@ class Transfer:
         if self.last is not None:
             self.last = data[-KEPT:] if len(data) >= KEPT else (self.last + data)[-KEPT:]
 
+    def resume(self, here: int, now: float) -> None:
+        """Go on with another chunk of the message, of which `here` bytes have come with its command."""
+        self._bytes += here
+        self._last_byte = now
+
     def excuse(self, now: float) -> None:
         """Do not count the time since the last byte: it was ours."""
         self._started += now - self._last_byte

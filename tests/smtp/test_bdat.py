@@ -1,10 +1,11 @@
 """BDAT: chunks as they are, swallowed when they are refused, never read as commands."""
 
 import threading
+import time
 
 import pytest
 
-from tests.smtp.door import Address, eventually
+from tests.smtp.door import PATIENCE, Address, eventually
 
 MAIL = b"From: a@example.org\r\n\r\n.hello\r\n.\r\nworld\r\n"
 
@@ -91,6 +92,24 @@ def test_too_large_a_message_is_refused_at_the_chunk_that_makes_it_so(open_door)
         assert talk.say(chunk).startswith("552 5.3.4 ")
         assert talk.say(chunk).startswith("503 5.5.1 ")
         assert talk.mail(MAIL[:22] + b"x\r\n").startswith("250 ")
+
+
+def test_chunks_that_creep_are_one_transfer_that_creeps(open_door):
+    door = open_door(data_seconds=0.3, data_bytes_per_second=1_000_000)
+    said, end = "250 ", time.monotonic() + PATIENCE
+    with door.connect() as talk:
+        begin(talk)
+        while said.startswith("250 ") and time.monotonic() < end:
+            said = talk.say(b"BDAT 1\r\nx")
+    assert said.startswith("421 4.4.2 ")
+
+
+def test_chunks_that_come_with_their_commands_count_for_the_pace(open_door):
+    door = open_door(data_seconds=0.0, data_bytes_per_second=1)
+    with door.connect() as talk:
+        begin(talk)
+        assert talk.say(b"BDAT 50\r\n" + b"x" * 50).startswith("250 ")
+        assert talk.say(b"BDAT 50 LAST\r\n" + b"x" * 50).startswith("250 ")
 
 
 def test_a_drain_lets_a_message_in_chunks_finish(open_door):

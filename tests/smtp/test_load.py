@@ -3,16 +3,19 @@
 import itertools
 import threading
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
 
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp.budget import Budget
+from mailrelay.smtp.connections import Connections
+from mailrelay.smtp.failures import ADDRESS_LIMIT, Failures
 from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
 from mailrelay.smtp.transfer import Transfer
-from tests.smtp.door import LOOPBACK, SENDER, eventually
+from tests.smtp.door import LOOPBACK, SENDER, eventually, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 SMALL = b"From: a@example.org\r\n\r\n" + b"x" * 500 + b"\r\n"
@@ -108,6 +111,75 @@ def test_a_client_that_sends_a_mail_does_not_give_way(open_door, monkeypatch):
         one.send(MAIL + b".\r\n")
         assert one.reply().startswith("250 ")
         assert two.say("RCPT TO:<b@example.net>").startswith("250 ")
+
+
+@second_loopback
+def test_strangers_make_room_whatever_they_say(open_door, monkeypatch):
+    monkeypatch.setattr("mailrelay.smtp.connections.IDLE_SECONDS", 0.0)
+    listed = Client(1, "listed", (ip_network("127.0.0.2/32"),))
+    door = open_door(Directory((SENDER,), (listed,)), max_connections=2)
+    with door.connect() as one, door.connect() as two:
+        one.say("EHLO x", "MAIL FROM:<a@example.org>", "NOOP")
+        two.say("EHLO x", "MAIL FROM:<a@example.org>")
+        two.send(b"BDAT 1000\r\n")
+        with door.connect(source="127.0.0.2"), door.connect(source="127.0.0.2"):
+            assert one.reply().startswith("421 4.7.0 ")
+            assert two.reply().startswith("421 4.7.0 ")
+
+
+def test_who_only_idles_makes_room_before_who_sends_mail(open_door, monkeypatch):
+    monkeypatch.setattr("mailrelay.smtp.connections.IDLE_SECONDS", 0.0)
+    door = open_door(max_connections=2)
+    with door.connect() as one, door.connect() as two:
+        two.say("EHLO x", "MAIL FROM:<a@example.org>", "RSET")
+        one.say("NOOP")
+        with door.connect():
+            assert one.reply().startswith("421 4.7.0 ")
+            assert two.say("NOOP").startswith("250 ")
+
+
+def test_a_mail_that_was_begun_and_left_makes_room_in_the_end(open_door, monkeypatch):
+    door = open_door(max_connections=1)
+    with door.connect() as left:
+        left.say("EHLO x", "MAIL FROM:<a@example.org>", "NOOP")
+        (session,) = door.service.connections.open
+        assert session.idle() < 0
+        monkeypatch.setattr(session, "_useful", session.loop.time() - 15)
+        with door.connect():
+            assert left.reply().startswith("421 4.7.0 ")
+
+
+def test_commands_that_bring_no_mail_nearer_have_an_end(open_door):
+    door = open_door(max_idling=4)
+    with door.connect() as talk:
+        assert talk.say("EHLO x", "NOOP", "RSET", "VRFY x").startswith("252 ")
+        assert talk.say("NOOP").startswith("421 4.7.0 ")
+        assert talk.at_end()
+    with door.connect() as talk:
+        for _ in range(5):
+            assert talk.mail(MAIL).startswith("250 ")
+            assert talk.say("NOOP", "RSET").startswith("250 ")
+
+
+def test_an_ipv6_host_is_counted_by_its_network_unless_it_is_listed():
+    listed = ip_network("2001:db8:1::/64")
+    connections = Connections(100, 2, lambda address: 0 if ip_address(address) in listed else None)
+
+    def refused(address):
+        return connections.name(SimpleNamespace(counted_for=""), address)
+
+    assert not refused("2001:db8::1") and not refused("2001:db8::2")
+    assert "from 2001:db8::/64," in refused("2001:db8::3").line
+    assert not any(refused(f"2001:db8:1::{number}") for number in range(1, 5))
+    assert not refused("198.51.100.1")
+
+
+def test_failed_logins_of_an_ipv6_network_count_together():
+    failures = Failures(lambda: 0.0)
+    for number in range(ADDRESS_LIMIT):
+        failures.add(f"2001:db8::{number:x}", f"name{number}")
+    assert failures.of_either("2001:db8::ffff", "printer")
+    assert not failures.of_either("2001:db8:1::1", "printer")
 
 
 def test_under_stress_patience_is_short(open_door):
