@@ -379,7 +379,7 @@ WEB_TRUSTED_PROXIES: tuple[Network, ...] = ENV.parsed(
     "",
     networks,
     kind="networks",
-    help="Proxies whose X-Forwarded-For is believed, so that failed logins count by the browser's address",
+    help="Proxies whose X-Forwarded-For is believed: failed logins, audit list and clients by HTTP go by it",
     fallback=(),
 )
 WEB_TOKEN_FILE_DIRECTORIES: tuple[str, ...] = ENV.parsed(

@@ -12,6 +12,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
+from mailrelay.console import message_search
+from mailrelay.console.message_search import Criteria
 from mailrelay.models import Message
 
 HEADINGS = (
@@ -33,10 +35,14 @@ class _Line:
         return line
 
 
-def export(rows: QuerySet[Message]) -> StreamingHttpResponse:
-    """Answer all of `rows`, the newest first, in memory that does not grow with them."""
+def export(rows: QuerySet[Message], asked: Criteria | None = None) -> StreamingHttpResponse:
+    """Answer all of `rows`, the newest first, in memory that does not grow with them.
+
+    With `asked`, all that are that: what a list shows of them ends somewhere.
+    """
     writer = csv.writer(_Line())
-    lines = (writer.writerow([safe(cell) for cell in cells]) for cells in _table(rows))
+    found = _all(rows) if asked is None or not asked.narrows else _found(asked)
+    lines = (writer.writerow([safe(cell) for cell in cells]) for cells in _table(found))
     return StreamingHttpResponse(
         lines,
         content_type="text/csv; charset=utf-8",
@@ -52,9 +58,9 @@ def safe(cell: object) -> str:
     return _FORMULA.sub(r"\1'", str(cell))
 
 
-def _table(rows: QuerySet[Message]) -> Iterator[tuple[object, ...]]:
+def _table(rows: Iterator[Message]) -> Iterator[tuple[object, ...]]:
     yield HEADINGS
-    for row in _all(rows):
+    for row in rows:
         addresses = [recipient.address for recipient in row.recipients.all()]
         more = [f"and {len(addresses) - LISTED} more"] if len(addresses) > LISTED else []
         yield (
@@ -66,11 +72,20 @@ def _table(rows: QuerySet[Message]) -> Iterator[tuple[object, ...]]:
 
 def _all(rows: QuerySet[Message]) -> Iterator[Message]:
     """Read on from the last row each time: an offset would read again what is behind it."""
-    rest: Any = rows.prefetch_related(None).prefetch_related("recipients").select_related("sender")
-    rest = rest.order_by("-created_at", "-pk")
+    rest = _readable(rows.prefetch_related(None))
     batch = list(rest[:BATCH])
     while batch:
         yield from batch
         last = batch[-1]
         older = rest.filter(created_at__lte=last.created_at)
         batch = list(older.exclude(created_at=last.created_at, pk__gte=last.pk)[:BATCH])
+
+
+def _found(asked: Criteria) -> Iterator[Message]:
+    for ids in message_search.find_all(asked):
+        for first in range(0, len(ids), BATCH):
+            yield from _readable(Message.objects.filter(pk__in=ids[first : first + BATCH]))
+
+
+def _readable(rows: QuerySet[Message]) -> Any:
+    return rows.prefetch_related("recipients").select_related("sender").order_by("-created_at", "-pk")

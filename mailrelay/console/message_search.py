@@ -7,17 +7,15 @@ not grow with what is on record. What lies beyond is reached by going on from `F
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import BooleanField, F, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
-from django.utils.functional import cached_property
 
 from mailrelay.models import Message, NonDelivery, Recipient, SendLog
 from mailrelay.models.messages import LARGE
@@ -28,6 +26,8 @@ from mailrelay.outbox.storing import KEY_LENGTH
 REACH = 1000
 #: Rows of the leading index that are looked at.
 LOOKED = 3000
+#: How much later than its id a message may have been stored: both are made in one breath.
+SLACK = timedelta(seconds=1)
 HELP = (
     "Message-ID, queue id, sender's or recipient's address, client's IP address, Microsoft's request-id: the "
     "whole of it, with or without angle brackets. Or words of the subject, by how they begin."
@@ -92,6 +92,20 @@ def find(asked: Criteria) -> Found:
     if len(ids) == REACH:
         return Found(ids, Message.objects.values_list("created_at", flat=True).get(pk=ids[-1]))
     return Found(ids, lead.floor)
+
+
+def find_all(asked: Criteria) -> Iterator[tuple[UUID, ...]]:
+    """Yield the ids of all messages that are what is asked, the newest first, REACH at most at a time."""
+    found, seen = find(asked), frozenset[UUID]()
+    while True:
+        # Both ends of a stretch belong to it.
+        yield tuple(pk for pk in found.ids if pk not in seen)
+        if found.until is None:
+            return
+        instant = timedelta(microseconds=1)
+        end = min(found.until, asked.before - instant) if asked.before else found.until
+        asked, seen = replace(asked, before=end), frozenset(found.ids)
+        found = find(asked)
 
 
 def _narrowed(lead: _Lead, asked: Criteria) -> tuple[UUID, ...]:
@@ -254,32 +268,43 @@ def _by_recipient(text: str, asked: Criteria) -> _Lead:
         rows = rows.filter(message_id__lte=newest_id(asked.before))
     found = rows.values_list("message_id", flat=True)
     last = next(iter(found[LOOKED - 1 : LOOKED]), None)
-    return _Lead((Message.objects.filter(pk__in=found[:LOOKED]),), time_of(last) if last else None)
+    return _Lead((Message.objects.filter(pk__in=found[:LOOKED]),), _floor(last, asked) if last else None)
 
 
 def _by_subject(text: str, asked: Criteria) -> _Lead:
     found = subjects.matching(text, LOOKED, newest_id(asked.before) if asked.before else None)
-    return _by_ids(found, time_of(found[-1]) if len(found) >= LOOKED else None)
+    return _by_ids(found, _floor(found[-1], asked) if len(found) >= LOOKED else None)
 
 
 def _with_code(asked: Criteria) -> _Lead:
     """Lead with Graph's code of any attempt."""
-    rows = SendLog.objects.filter(_HAS_CODE, graph_code=asked.graph_code).order_by("-started_at")
-    if asked.after:
-        rows = rows.filter(started_at__gte=asked.after)
-    if asked.before:
-        rows = rows.filter(message_id__lte=newest_id(asked.before))
-    found = list(rows.values_list("message_id", "started_at")[:LOOKED])
-    return _by_ids({pk for pk, _ in found}, found[-1][1] if len(found) >= LOOKED else None)
+    return _by_sequels(SendLog.objects.filter(_HAS_CODE, graph_code=asked.graph_code), "started_at", asked)
 
 
 def _bounced(asked: Criteria) -> _Lead:
     """Lead with the newest reports."""
-    rows = NonDelivery.objects.order_by("-received_at")
+    return _by_sequels(NonDelivery.objects.all(), "received_at", asked)
+
+
+def _by_sequels(rows: QuerySet[Any], at: str, asked: Criteria) -> _Lead:
+    """Lead with what came of messages, the newest first; what came earlier is of messages older still."""
+    if asked.after:
+        rows = rows.filter(**{f"{at}__gte": asked.after})
     if asked.before:
         rows = rows.filter(message_id__lte=newest_id(asked.before))
-    found = list(rows.values_list("message_id", flat=True)[:LOOKED])
-    return _by_ids(set(found), min(map(time_of, found)) if len(found) >= LOOKED else None)
+    found = list(rows.order_by(f"-{at}").values_list("message_id", at)[:LOOKED])
+    floor = found[-1][1] if len(found) >= LOOKED else None
+    if floor and asked.before and floor >= asked.before:
+        # So much came lately of older messages that nothing is left of the time asked for.
+        return _by_index(_within(asked))
+    return _by_ids({pk for pk, _ in found}, floor)
+
+
+def _floor(last: UUID, asked: Criteria) -> datetime:
+    """Return the time from which nothing is missing where ids are looked at as far back as `last`."""
+    at = time_of(last)
+    safe = at + SLACK
+    return at if asked.before and safe >= asked.before else safe
 
 
 def graph_codes(most: int = 40) -> list[str]:
@@ -303,33 +328,3 @@ def time_of(queue_id: UUID) -> datetime:
 def newest_id(at: datetime) -> UUID:
     """Return the greatest queue id of that time."""
     return UUID(int=(max(0, int(at.timestamp() * 1000)) + 1 << 80) - 1)
-
-
-# --- Pages ---------------------------------------------------------------------------------------------
-
-
-class ReachPaginator(Paginator):  # type: ignore[type-arg]
-    """Pages over the newest REACH rows: nobody counts a million to print a page of fifty."""
-
-    @cached_property
-    def count(self) -> int:
-        return int(cast("QuerySet[Message]", self.object_list).order_by()[:REACH].count())
-
-
-class FoundPaginator(Paginator):  # type: ignore[type-arg]
-    """Pages over ids that were found: a page asks for its own fifty alone."""
-
-    def __init__(self, rows: QuerySet[Message], ids: tuple[UUID, ...], per_page: int) -> None:
-        super().__init__(rows, per_page)
-        self._ids = ids
-
-    @cached_property
-    def count(self) -> int:
-        return len(self._ids)
-
-    def page(self, number: Any) -> Any:
-        """Return the page of that number. Raises InvalidPage."""
-        number = self.validate_number(number)
-        first = (number - 1) * self.per_page
-        rows = cast("QuerySet[Message]", self.object_list)
-        return self._get_page(rows.filter(pk__in=self._ids[first : first + self.per_page]), number, self)  # type: ignore[attr-defined]

@@ -30,9 +30,10 @@ from mailrelay.console.message_bounces import BOUNCED_BADGE
 from mailrelay.console.message_filters import FILTERS, criteria
 from mailrelay.console.message_page import DEFERRED, RELATED, MessagePage, page_of, shown_state, state_badge
 from mailrelay.console.message_questions import Question
-from mailrelay.console.message_search import HELP, REACH, Found, FoundPaginator, ReachPaginator, find, within
+from mailrelay.console.message_search import HELP, REACH, Found, find, within
 from mailrelay.console.message_times import BEFORE
 from mailrelay.console.message_views import ContentViews
+from mailrelay.console.paging import CountedPaginator, FoundPaginator
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, NonDelivery, Recipient
 from mailrelay.outbox import clock
@@ -49,6 +50,7 @@ class MessageList(ChangeList):
         if stretch.problem:
             return rows.none()
         asked = criteria(request.GET, self.query, stretch)
+        request.asked = asked  # type: ignore[attr-defined] # for the export, which goes on beyond what is listed
         self.found = find(asked) if asked.narrows else None
         return within(rows, asked) if self.found is None else rows.filter(pk__in=self.found.ids)
 
@@ -127,7 +129,7 @@ class MessageAdmin(ContentViews):
     ) -> Paginator:  # type: ignore[type-arg]
         found: Found | None = getattr(request, "found", None)
         if found is None:
-            return ReachPaginator(queryset, per_page)
+            return CountedPaginator(queryset, per_page, most=REACH)
         return FoundPaginator(queryset, found.ids, per_page)
 
     @admin.display(description="message")
@@ -158,8 +160,9 @@ class MessageAdmin(ContentViews):
         return cells.two_lines(row.sender.name, cells.size(row.size))
 
     @admin.action(description="Export as CSV", permissions=["view"])
-    def export(self, request: HttpRequest, rows: QuerySet[Message]) -> HttpResponseBase:  # noqa: ARG002
-        return message_export.export(rows)
+    def export(self, request: HttpRequest, rows: QuerySet[Message]) -> HttpResponseBase:
+        across = request.POST.get("select_across") == "1"
+        return message_export.export(rows, getattr(request, "asked", None) if across else None)
 
     # --- One message -----------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from mailrelay.models import Delivery
 
 #: Messages that are filled in by one transaction.
 BATCH = 500
+#: Messages that commit together, at most.
+MOMENT = 256
 #: Words of a search that count: more narrow it no further in practice.
 WORDS = 8
 _GAPS = re.compile(r"[\W_]+")
@@ -113,6 +115,9 @@ def _asked(terms: list[str]) -> str:
 
 
 def _until(newest: UUID) -> int:
-    """Return the id of a delivery that is about as old as the message `newest`."""
+    """Return the id behind which all deliveries are of messages younger than `newest`, but for late parts.
+
+    What was stored in one moment is stored in any order.
+    """
     older = Delivery.objects.filter(message_id__lte=newest).order_by("-message_id")
-    return older.values_list("pk", flat=True).first() or 0
+    return max(older.values_list("pk", flat=True)[:MOMENT], default=0)
