@@ -8,7 +8,16 @@ from typing import Self
 
 from mailrelay.mime.words import decode_words, storable
 
-__all__ = ["Buffer", "Field", "HeaderBlock", "decode_words", "fields_end", "make_field", "storable"]
+__all__ = [
+    "Buffer",
+    "Field",
+    "HeaderBlock",
+    "decode_words",
+    "fields_end",
+    "make_field",
+    "mbox_end",
+    "storable",
+]
 
 # What a regular expression reads without a copy.
 Buffer = bytes | bytearray | memoryview | mmap.mmap
@@ -18,7 +27,11 @@ _FIELDS = re.compile(rb"(?:" + _NAME + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:
 _PART_FIELDS = re.compile(rb"(?:(?!--)" + _NAME + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))*+")
 _FIELD = re.compile(rb"(" + _NAME + rb")[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)")
 _BLANK = re.compile(rb"\r*+\n")
-_MBOX = re.compile(rb">?From [^\n]*+\n(?=[!-9;-~]++[ \t]*+:)")
+# With the date of the C library's asctime, as all of https://www.rfc-editor.org/rfc/rfc4155 dialects have it.
+_MBOX = re.compile(
+    rb">?From (?>[^\n]*?[ \t](?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?[ \t]+"
+    rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[ \t])[^\n]*+\n(?=" + _NAME + rb"[ \t]*+:)"
+)
 _LINE_END = re.compile(rb"(?<!\r)\r*+\n")
 _EMPTY_FOLD = re.compile(rb"\r\n[ \t]++(?=\r\n)")
 _NAME_TEXT = re.compile(r"[!-9;-~]+")
@@ -129,10 +142,18 @@ def fields_end(raw: Buffer, start: int = 0, *, in_part: bool = False) -> tuple[i
 
     Inside a multipart (`in_part`) a line that begins with two hyphens is no field.
     """
-    mbox = None if in_part else _MBOX.match(raw, start)
-    first = mbox.end() if mbox else start
+    first = start if in_part else mbox_end(raw, start)
     match = (_PART_FIELDS if in_part else _FIELDS).match(raw, first)
     return first, match.end() if match else first
+
+
+def mbox_end(raw: Buffer, start: int = 0) -> int:
+    """Where the `From ` line of an mbox before the fields at `start` ends; `start` where there is none.
+
+    Text that begins with that word is text: the line has a date, and a field follows it.
+    """
+    mbox = _MBOX.match(raw, start)
+    return mbox.end() if mbox else start
 
 
 def _split(block: bytes) -> list[Field]:

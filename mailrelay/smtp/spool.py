@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import IO
 
+from mailrelay.mime.headers import mbox_end
 from mailrelay.smtp.budget import Lease
 
 #: Bytes of one mail in memory before a file takes over.
@@ -24,7 +25,6 @@ HEADER_LIMIT = 256 * 1024
 #: What tells that there is no room, as opposed to a broken disk.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-_MBOX = re.compile(rb">?From [^\n]*\n")
 _FIELD_OR_BLANK = re.compile(rb"[!-9;-~]+[ \t]*:|\r\n|\Z")
 
 
@@ -116,8 +116,7 @@ class Spool:
 
     def trace(self, field: bytes) -> None:
         """Put a Received field on top; one that was put there before is replaced."""
-        mbox = _MBOX.match(self._head)
-        self._skip = mbox.end() if mbox else 0
+        self._skip = mbox_end(self._head)
         # Text without any header would become part of ours (Postfix ends the header there as well).
         self._prefix = field if _FIELD_OR_BLANK.match(self._head, self._skip) else field + b"\r\n"
 

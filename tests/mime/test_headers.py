@@ -33,6 +33,8 @@ def test_it_takes_any_line_end(end):
         (b"A: b\r\n", ["A"], b""),
         (b" A: b\r\nB: c\r\n\r\n", [], b" A: b\r\nB: c\r\n\r\n"),
         (b"From me@x Mon Jan 1\nA: b\n\nx", ["A"], b"x"),
+        (b"From me@x Mon, Jan 1 00:00 remote from y\nA: b\n\nx", ["A"], b"x"),
+        (b"From now on: all\nA: b\n\nx", [], b"From now on: all\nA: b\n\nx"),
         (b">From me@x Mon Jan 1\r\nA: b\r\n\r\nx", ["A"], b"x"),
         (
             b"From here on there is no header\r\nreally\r\n",

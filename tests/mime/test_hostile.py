@@ -25,6 +25,8 @@ MESSAGES = {
     "one folded header": lambda n: b"Subject: a\r\n" + b" b\r\n" * (n * 10_000) + b"\r\nx",
     "one folded 8-bit header": lambda n: b"Subject: a\r\n" + b" \xe4\r\n" * (n * 5000) + b"\r\nx",
     "bare CR in a header": lambda n: b"Subject: " + b"\r" * (n * 50_000),
+    "dates of an mbox line": lambda n: b"From x" + b" Mon Jan 1" * (n * 5000) + b"\nx",
+    "days of an mbox line": lambda n: b"From x" + b" Mon  " * (n * 10_000) + b"\nx",
     "a long garbage line": lambda n: b"x" * (n * 50_000),
     "To fields": lambda n: b"To: a@x\r\n" * (n * 2000) + b"\r\n",
     "addresses": lambda n: (

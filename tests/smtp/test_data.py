@@ -76,6 +76,20 @@ def test_text_without_a_header_does_not_become_part_of_ours(door):
     assert door.queue.content == b"\r\njust text\r\n"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"From here on all is well\r\nsecond line\r\n",
+        b"From here on all is well\r\nNote: it is text\r\n",
+        b"From a@example.org Thu Jan  1 00:00:00 1970\r\nsecond line\r\n",
+    ],
+)
+def test_text_that_begins_with_the_word_from_loses_no_line(door, content):
+    with door.connect() as talk:
+        talk.mail(content)
+    assert door.queue.content == b"\r\n" + content
+
+
 def test_the_mbox_line_of_careless_clients_is_dropped(door):
     with door.connect() as talk:
         talk.mail(b"From a@example.org Thu Jan  1 00:00:00 1970\r\n" + HEADER + b"x\r\n")
