@@ -7,7 +7,10 @@ from uuid import UUID
 
 #: Octets a reply line may have, its CRLF included (RFC 5321 section 4.5.3.1.5).
 LINE_LIMIT = 512
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: Surrogates among them: they stand for bytes that were no UTF-8, and no database or log takes them.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: A surrogate that is this much and a byte stands for the byte (PEP 383).
+_BYTE = 0xDC00
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,12 @@ def _encoded(line: str, utf8: bool) -> bytes:
 
 def printable(text: str) -> str:
     r"""`text` on one line: control characters, which could forge a log line or a reply, as `\x0a`."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _CONTROL.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - _BYTE if code > _BYTE else code:02x}"
 
 
 #: The rules of the two replies that tell a queue id, the last word of their lines.

@@ -45,15 +45,18 @@ def routed(
 
 
 def declared(directory: Directory, mail_from: str, size: int) -> Reply | None:
-    """Refuse the SIZE of MAIL when it is plain whose mail it will be and that this sender cannot send it."""
-    sender = directory.sender_for(mail_from) if mail_from else None
-    known = sender is not None and (sender.serves(mail_from) or len(directory.senders) == 1)
-    if sender is None or not known or not (sender.large or sender.large_known):
+    """Refuse the SIZE of MAIL when no sender can send as much: the From may still choose any of them."""
+    if not directory.senders or any(_may_carry(sender, size) for sender in directory.senders):
         return None
-    # The header may lose something on its way: it is DATA that decides close to the limit.
-    if size <= (sender.max_size if sender.large else sender.direct_limit) + HEADER_LIMIT:
-        return None
+    sender = directory.sender_for(mail_from) or directory.senders[0]
     return _mailbox_limit(sender, size) if sender.large else _no_large_route(sender, size)
+
+
+def _may_carry(sender: Sender, size: int) -> bool:
+    if not (sender.large or sender.large_known):
+        return True
+    # The header may lose something on its way: it is DATA that decides close to the limit.
+    return size <= (sender.max_size if sender.large else sender.direct_limit) + HEADER_LIMIT
 
 
 def _surely_fits(spool: Spool, submission: Submission, limit: int) -> bool:

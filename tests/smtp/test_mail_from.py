@@ -1,9 +1,11 @@
 """MAIL FROM: syntax, parameters, and whom a client may send as."""
 
+from dataclasses import replace
+
 import pytest
 
 from mailrelay.routing.directory import Client, Directory
-from mailrelay.vocabulary import Reason
+from mailrelay.vocabulary import LargeMail, Reason
 from tests.smtp.door import LOOPBACK, SENDER
 
 
@@ -68,6 +70,8 @@ def test_an_address_beyond_ascii_is_taken_with_smtputf8(door):
 def test_bytes_that_are_no_utf_8_are_refused_even_with_smtputf8(door):
     with door.connect() as talk:
         assert talk.say(b"MAIL FROM:<\xff@example.org> SMTPUTF8\r\n").startswith("553 5.6.7 ")
+    _, [refused] = door.service.context.sightings.take()
+    assert refused.mail_from == r"\xff@example.org"
 
 
 def test_the_null_reverse_path_is_the_empty_string(door):
@@ -98,6 +102,18 @@ def test_without_any_sender_mail_is_refused_before_its_content_is_sent(open_door
     with open_door(Directory((), (LOOPBACK,))).connect() as talk:
         reply = talk.say("EHLO x", "MAIL FROM:<a@example.org>")
     assert reply.startswith("550 5.7.1 ") and "<a@example.org>" in reply
+
+
+def test_a_size_is_refused_only_where_no_sender_that_the_from_may_choose_carries_it(open_door):
+    small = replace(SENDER, large_mail=LargeMail.OFF)
+    large = replace(
+        SENDER, id=2, addresses=frozenset({"app@example.org"}), is_default=False, large_mail=LargeMail.ON
+    )
+    door = open_door(Directory((small, large), (LOOPBACK,)))
+    with door.connect() as talk:
+        assert talk.say("EHLO x", "MAIL FROM:<relay@example.org> SIZE=5000000").startswith("250 ")
+        door.directory = Directory((small,), (LOOPBACK,))
+        assert talk.say("RSET", "MAIL FROM:<relay@example.org> SIZE=5000000").startswith("552 5.3.4 ")
 
 
 def test_a_configuration_that_lacks_something_is_our_trouble_and_no_5xx(open_door):
