@@ -205,7 +205,8 @@ SMTP_MAX_CONNECTIONS_PER_CLIENT = ENV.integer(
 SMTP_MAX_BYTES_IN_TRANSFER = ENV.integer(
     "SMTP_MAX_BYTES_IN_TRANSFER",
     268_435_456,
-    help="Bytes of all messages that are being received at a time; more are told 452 4.3.1 and come again",
+    help="Bytes of all messages that are being received at a time, of one client three quarters; more are "
+    "told 452 4.3.1 and come again",
 )
 SMTP_IDLE_SECONDS = ENV.integer(
     "SMTP_IDLE_SECONDS", 300, help="How long a session may take for a command; 10 under stress", at_least=1

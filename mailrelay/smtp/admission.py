@@ -61,7 +61,7 @@ def content(context: Context, client: Client, peer: Peer, size: int) -> Spool | 
         return refused
     if not context.space.has_room_for(max(size, MEMORY_LIMIT)):
         return replies.STORAGE_FULL
-    lease = context.budget.lease()
+    lease = context.budget.lease(key_of(client, peer))
     if not lease.grow_to(size):
         metrics.SMTP_CONNECTIONS_DENIED.labels(cap="bytes").inc()
         return replies.PUT_OFF

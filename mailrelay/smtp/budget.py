@@ -1,8 +1,12 @@
 """How many bytes of messages may be in transfer at a time, in all sessions of a process."""
 
 import threading
+from collections import Counter
 
 from mailrelay import metrics
+
+#: What part of them one client may have with several messages; the rest is there for others.
+SHARE = 0.75
 
 
 class Budget:
@@ -11,37 +15,57 @@ class Budget:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._used = 0
+        self._of_client: Counter[str] = Counter()
         #: Messages that have bytes in transfer.
         self.messages = 0
         self._lock = threading.Lock()
 
-    def lease(self) -> "Lease":
-        return Lease(self)
+    def lease(self, client: str) -> "Lease":
+        return Lease(self, client)
 
-    def change(self, amount: int, *, begun: bool = False, ended: bool = False) -> bool:
-        """Take `amount` bytes, or give back; whether they are there. One message alone always fits."""
+    def take(self, client: str, amount: int, had: int) -> bool:
+        """Take `amount` bytes for a message of `client` that had `had`; whether they are there.
+
+        One message alone always fits, and so does the only one of a client while there is room for all.
+        """
         with self._lock:
-            if amount > 0 and self._used and self._used + amount > self._limit:
+            used, own = self._used + amount, self._of_client[client] + amount
+            if used > self._limit and self._used > had:
                 return False
-            self._used += amount
-            self.messages += begun - ended
-            metrics.SMTP_BYTES_IN_TRANSFER.set(self._used)
+            if own > self._limit * SHARE and self._of_client[client] > had:
+                return False
+            self._change(client, amount)
+            self.messages += not had
             return True
+
+    def give_back(self, client: str, amount: int) -> None:
+        """Give back all that a message had."""
+        with self._lock:
+            self._change(client, -amount)
+            self.messages -= 1
+            if not self._of_client[client]:
+                del self._of_client[client]
+
+    def _change(self, client: str, amount: int) -> None:
+        self._used += amount
+        self._of_client[client] += amount
+        metrics.SMTP_BYTES_IN_TRANSFER.set(self._used)
 
 
 class Lease:
     """What one message has of the budget."""
 
-    __slots__ = ("_budget", "_size")
+    __slots__ = ("_budget", "_client", "_size")
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, client: str) -> None:
         self._budget = budget
+        self._client = client
         self._size = 0
 
     def grow_to(self, size: int) -> bool:
         """Have `size` bytes at least; whether they are there."""
         if size > self._size:
-            if not self._budget.change(size - self._size, begun=not self._size):
+            if not self._budget.take(self._client, size - self._size, self._size):
                 return False
             self._size = size
         return True
@@ -53,4 +77,4 @@ class Lease:
     def release(self) -> None:
         size, self._size = self._size, 0
         if size:
-            self._budget.change(-size, ended=True)
+            self._budget.give_back(self._client, size)

@@ -71,9 +71,9 @@ class Spool:
         self.received += len(data)
         if self.received > self._limit:
             self.oversize = True
-        elif self._lease is not None and not self._lease.grow_to(self.received):
+        elif self._lease is not None and not self._dropped and not self._lease.grow_to(self.received):
             self.put_off = True
-        if self.oversize or self.put_off or self.error is not None:
+        if self._dropped:
             self._drop()
             return
         self._look_at(data)
@@ -94,6 +94,10 @@ class Spool:
     def _write_size(self) -> int:
         share = self._lease.share(ALL_WRITES) if self._lease is not None else 0
         return min(max(share, LEAST_WRITE), MOST_WRITE)
+
+    @property
+    def _dropped(self) -> bool:
+        return self.oversize or self.put_off or self.error is not None
 
     @property
     def full(self) -> bool:
@@ -144,8 +148,6 @@ class Spool:
     def close(self) -> None:
         """Give memory, file and budget back."""
         self._drop()
-        if self._lease is not None:
-            self._lease.release()
         self._head = bytearray()
 
     def _look_at(self, data: bytes) -> None:
@@ -177,6 +179,8 @@ class Spool:
                 view = view[self._file.write(view) :]
 
     def _drop(self) -> None:
+        if self._lease is not None:
+            self._lease.release()
         self._blocks = []
         self._buffered = 0
         if self._file is not None:

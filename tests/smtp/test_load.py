@@ -1,5 +1,6 @@
 """Holding under load: bytes in transfer, connections that give way, short patience under stress."""
 
+import contextlib
 import itertools
 import threading
 from dataclasses import replace
@@ -57,6 +58,36 @@ def test_one_message_is_taken_however_small_the_budget(open_door):
         assert talk.mail(SMALL).startswith("250 ")
 
 
+def test_who_is_put_off_gives_way_to_the_others_at_once(open_door):
+    door = open_door(max_bytes_in_transfer=1000)
+    with door.connect() as one, door.connect() as two:
+        for talk in (one, two):
+            begin(talk)
+            talk.send(SMALL[:300])
+        eventually(lambda: door.service._context.budget._used == 600)
+        two.send(b"x" * 600)
+        eventually(lambda: door.service._context.budget._used == 300)
+        one.send(SMALL[300:] + b".\r\n")
+        assert one.reply().startswith("250 ")
+        two.send(b"\r\n.\r\n")
+        assert two.reply().startswith("452 4.3.1 ")
+
+
+def test_one_message_is_taken_however_many_blocks_it_comes_in(open_door):
+    with open_door(max_bytes_in_transfer=1000).connect() as talk:
+        assert talk.mail(SMALL + b"y" * 300_000 + b"\r\n").startswith("250 ")
+
+
+@second_loopback
+def test_one_client_leaves_room_for_others(open_door):
+    door = open_door(max_bytes_in_transfer=10_000)
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(door.connect()) for _ in range(3)]
+        assert [begin(talk, 3000)[:3] for talk in many] == ["354", "354", "452"]
+        with door.connect(source="127.0.0.2") as other:
+            assert begin(other, 3000).startswith("354 ")
+
+
 @pytest.mark.parametrize("end", ["commit", "refusal", "cut", "rset"])
 def test_the_budget_is_given_back_however_a_message_ends(door, end):
     with door.connect() as talk:
@@ -79,7 +110,7 @@ def test_the_budget_is_given_back_however_a_message_ends(door, end):
 
 def test_leases_are_counted_once():
     budget = Budget(100)
-    one, two = budget.lease(), budget.lease()
+    one, two = budget.lease("one"), budget.lease("two")
     assert one.grow_to(60) and one.grow_to(50) and not two.grow_to(41) and two.grow_to(40)
     one.release()
     one.release()
