@@ -135,8 +135,8 @@ def backlogged(directory: Directory, sender: Sender, mailbox_address: str, clien
     key = (sender.registration_id, mailbox_address)
     if key in directory.backlog.mailboxes:
         return Reply(
-            f"452 4.3.1 Too much mail of sender {sender.name} waits for its turn, try again later: its "
-            "mailbox sends so many messages a minute, and no more",
+            f"452 4.3.1 Too much mail of sender {sender.name} waits for its turn, try again later: the "
+            "limits of its mailbox let it go no faster",
             "backlog",
         )
     if (key, client_key) in directory.backlog.clients:

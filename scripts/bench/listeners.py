@@ -86,12 +86,17 @@ class Ours(Listener):
             SENDER_LARGE_MAIL="on",
             SMTP_MAX_BYTES_IN_TRANSFER=str(2**30),
         )
+        manage(environment, "migrate", "--verbosity", "0")
+        # Nothing is delivered, so that all rounds together wait: more than a mailbox sends in a day.
+        unlimited = (
+            "from mailrelay.models import Mailbox; print(Mailbox.objects.update(recipients_per_day=0))"
+        )
+        assert manage(environment, "shell", "--no-imports", "-c", unlimited).stdout.strip() == "1"
         self._process = self._make(environment)
         self._process.start()
         self.port, self.pid = self._process.smtp_port, self._process.process.pid
 
     def _make(self, environment: dict[str, str]) -> GatewayProcess:
-        manage(environment, "migrate", "--verbosity", "0")
         return Relay(environment)
 
     def stop(self) -> None:

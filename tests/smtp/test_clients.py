@@ -6,12 +6,12 @@ from ipaddress import ip_network
 import pytest
 from prometheus_client import REGISTRY
 
-from mailrelay.models import SmtpClient
+from mailrelay.models import Mailbox, SmtpClient
 from mailrelay.routing import backlog, passwords
 from mailrelay.routing.directory import Backlog, Client, Directory
 from mailrelay.routing.loading import Watch
 from mailrelay.smtp.rates import Rates
-from mailrelay.vocabulary import Urgency
+from mailrelay.vocabulary import Reason, State, Urgency
 from tests.outbox import rows
 from tests.smtp.door import LOOPBACK, SENDER, eventually, sender
 
@@ -148,17 +148,81 @@ def test_the_backlog_is_counted_by_mailbox_and_client(settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_counting_reads_the_limit_and_one_rows_of_the_index_alone(django_assert_num_queries):
+@pytest.mark.parametrize(
+    ("life", "limit", "each"),
+    [
+        (4 * 86_000, {"recipients_per_day": 20}, {"recipients": 3}),
+        (4 * 5_990, {"requests_per_10_minutes": 1}, {}),
+        (4 * 86_000, {"upload_bytes_per_5_minutes": 750}, {"size": 18_000}),
+    ],
+)
+def test_the_slowest_limit_of_a_mailbox_is_its_rate(settings, life, limit, each):
+    settings.DELIVERY_MAX_AGE = life
+    box = rows.mailbox(messages_per_minute=30, **limit)
+
+    rows.queue(box, 4, client="a", **each)
+    assert not backlog.measure().mailboxes
+    rows.queue(box, 7, client="b", **each)
+    found = backlog.measure()
+
+    key = (box.registration_id, box.address)
+    assert found.mailboxes == {key} and (key, "b") in found.clients
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("columns", "counts"),
+    [
+        ({"state": State.DEFERRED}, True),
+        ({"state": State.UNCERTAIN}, True),
+        ({"state": State.HELD, "reason": Reason.SECRET_EXPIRED}, True),
+        ({"state": State.HELD, "reason": Reason.SENDER_PAUSED}, True),
+        ({"state": State.HELD, "reason": Reason.BY_HAND}, False),
+        ({"state": State.SENT}, False),
+    ],
+)
+def test_what_will_be_sent_before_mail_that_comes_now_is_of_the_backlog(settings, columns, counts):
+    settings.DELIVERY_MAX_AGE = 240
+    box = rows.mailbox(messages_per_minute=4)
+    rows.queue(box, 5, client="a", **columns)
+
+    found = backlog.measure()
+
+    key = (box.registration_id, box.address)
+    assert (found.mailboxes, found.clients) == (({key}, {(key, "a")}) if counts else (set(), set()))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_taken_by_default_is_sent_while_it_lives(settings):
+    """Taken up to the backlog, one recipient each: the limits' own arithmetic lets all of it go in time."""
+    box = Mailbox(registration=rows.registration(), address="box@contoso.test")
+    rates = {limit: getattr(box, limit.column) for limit in backlog.LIMITS}
+    life = settings.DELIVERY_MAX_AGE / backlog.AGE_SHARE
+
+    most = backlog._most(rates, life)
+
+    assert backlog._seconds(rates, backlog.Load(most, most)) < settings.DELIVERY_MAX_AGE / 2
+    assert backlog._seconds(rates, backlog.Load(most, most)) > life
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counting_reads_what_waits_of_a_mailbox_by_its_index(django_assert_num_queries):
     from django.db import connection
 
     box = rows.mailbox(messages_per_minute=1)
+    rows.mailbox("idle@contoso.test", messages_per_minute=1)
     rows.queue(box, 3)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(4):
         backlog.measure()
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {backlog._SHARES}", [box.pk, 10])
-        plan = " ".join(str(row) for row in cursor.fetchall())
-    assert "SEARCH mailrelay_delivery USING" in plan and "delivery_claim (mailbox_id=?)" in plan
+    by_index = {
+        "delivery_claim (mailbox_id=?)": (backlog._SHARES, box.pk, 10),
+        "delivery_held (mailbox_id=? AND reason=?)": (backlog._HELD, box.pk, *backlog.MENDED, 10),
+        "USING INDEX delivery_due": (backlog._LATER, 10),
+    }
+    for index, (sql, *values) in by_index.items():
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+            assert index in " ".join(str(row) for row in cursor.fetchall())
 
 
 @pytest.mark.django_db(transaction=True)
