@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 WAITING_LIMIT = 32
 #: Verified logins that are remembered.
 REMEMBERED = 10_000
+#: Behind a name that is counted where nobody may log in by it.
+ELSEWHERE = "\0elsewhere"
 
 
 class Logins:
@@ -42,10 +44,12 @@ class Logins:
 
     async def check(self, directory: Directory, address: str, login: str, password: str) -> Client | Reply:
         """Give the client that `login` and `password` belong to, or say why it is not taken."""
-        client = directory.client_of_login(login)
-        if client is not None and not client.may_come_from(address):
-            client = None  # before what is remembered as well: its networks may have changed since
-        result = await self._checked(client, address, login.casefold(), password)
+        client, name = directory.client_of_login(login), login.casefold()
+        if client is None or not client.may_come_from(address):
+            # Before what is remembered: its networks may have changed since. And counted apart: who guesses
+            # where the name is nobody's must not lock it out where it is somebody's.
+            client, name = None, name + ELSEWHERE
+        result = await self._checked(client, address, name, password)
         outcome = "ok" if isinstance(result, Client) else result.rule
         metrics.SMTP_LOGINS.labels(outcome=outcome).inc()
         return result

@@ -9,8 +9,9 @@ import pytest
 
 from mailrelay.routing import passwords
 from mailrelay.routing.directory import Client, Directory
+from mailrelay.smtp import failures
 from tests.smtp.certificates import trusting, write_certificate
-from tests.smtp.door import LOOPBACK, SENDER, Address
+from tests.smtp.door import LOOPBACK, SENDER, Address, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 PASSWORD = "correct horse"
@@ -36,8 +37,8 @@ def auth_door(open_door):
     return start
 
 
-def guess(door, login="printer", password="wrong"):
-    with door.connect() as talk:
+def guess(door, login="printer", password="wrong", **options):
+    with door.connect(**options) as talk:
         return talk.say("EHLO x", f"AUTH PLAIN {b64(f'{chr(0)}{login}{chr(0)}{password}')}")
 
 
@@ -212,6 +213,15 @@ def test_networks_that_are_narrowed_hold_for_a_login_that_is_remembered_and_for_
         assert talk.say("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550 5.7.1 ")
     assert guess(door, password=PASSWORD).startswith("535 5.7.8 ")
     door.directory = Directory((SENDER,), (replace(PRINTER, networks=(elsewhere, here)),))
+    assert guess(door, password=PASSWORD).startswith("235 ")
+
+
+@second_loopback
+def test_guesses_from_where_a_client_may_not_log_in_do_not_lock_it_out(auth_door, monkeypatch):
+    monkeypatch.setattr(failures, "LOGIN_LIMIT", 3.0)
+    door = auth_door(replace(PRINTER, networks=(ip_network("127.0.0.1"),)))
+    said = [guess(door, password="wrong", source="127.0.0.2")[:3] for _ in range(4)]
+    assert said == [guess(door, "nobody", source="127.0.0.3")[:3] for _ in range(4)] == ["535"] * 3 + ["454"]
     assert guess(door, password=PASSWORD).startswith("235 ")
 
 

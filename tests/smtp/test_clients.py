@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from mailrelay.models import Mailbox, SmtpClient
 from mailrelay.routing import backlog, passwords
 from mailrelay.routing.directory import Backlog, Client, Directory
-from mailrelay.routing.loading import Watch
+from mailrelay.routing.loading import Watch, load
 from mailrelay.smtp.rates import Rates
 from mailrelay.vocabulary import Reason, State, Urgency
 from tests.outbox import rows
@@ -223,6 +223,22 @@ def test_counting_reads_what_waits_of_a_mailbox_by_its_index(django_assert_num_q
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
             assert index in " ".join(str(row) for row in cursor.fetchall())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lists_are_compared_by_what_all_spellings_of_an_address_have_in_common():
+    rows.sender(rows.mailbox("relay@example.org"), addresses="Desk@example.org", domains="@Shop.example.")
+    SmtpClient.objects.create(
+        name="Printer", login="printer", allowed_from='"Scan"@example.org. @Shop.example'
+    )
+
+    directory = load()
+
+    (of_sender,), client = directory.senders, directory.client_of_login("printer")
+    for address in ("desk@example.org", "RELAY@example.org.", '"any"@shop.Example'):
+        assert of_sender.serves(address) and directory.sender_for(address) is of_sender
+    assert client.may_use("scan@Example.org") and client.may_use("any@shop.example.")
+    assert not client.may_use("desk@example.org") and not client.may_use("\u017fcan@example.org")
 
 
 @pytest.mark.django_db(transaction=True)
