@@ -6,19 +6,16 @@ grants by mailbox and shows in no token: there a draft is made and deleted, whil
 
 import logging
 from datetime import datetime, timedelta
-from uuid import uuid4
 
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from mailrelay.delivery import tokens
 from mailrelay.delivery.answers import counted
+from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import credential_of, servable
 from mailrelay.graph import drafts
 from mailrelay.graph.calls import Caller
-from mailrelay.graph.credentials import Credential
-from mailrelay.graph.http import Timeouts
-from mailrelay.graph.tokens import TokenUnavailable
-from mailrelay.models import Delivery, Mailbox, SenderConfig
+from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import clock
 from mailrelay.outbox.failpoints import Move
@@ -31,15 +28,16 @@ WRITE = "Mail.ReadWrite"
 READ = frozenset({WRITE, "Mail.Read", "Mail.ReadBasic", "Mail.ReadBasic.All"})
 #: Seconds after which an answer is asked for again: none, a no, and a yes that no token confirms.
 AGAIN = {None: timedelta(minutes=1), False: timedelta(hours=1), True: timedelta(days=1)}
+#: Mailboxes of a registration that one look asks Graph about.
+BATCH = 20
 SUBJECT = "Permission check of the mail gateway: this draft may be deleted"
 
 
 def look() -> None:
-    """Find out about every mailbox in use of which it is not known, or not lately."""
-    boxes = Mailbox.objects.filter(senders__active=True, registration__active=True).distinct()
-    for mailbox in boxes.select_related("registration").order_by("pk"):
-        if servable(mailbox.registration):
-            _look_at(mailbox)
+    """Find out about the mailboxes in use of which it is not known, or not lately."""
+    for registration in AppRegistration.objects.filter(active=True).order_by("pk"):
+        if servable(registration):
+            _look_at(registration)
 
 
 def denied(mailbox: Mailbox) -> None:
@@ -47,41 +45,42 @@ def denied(mailbox: Mailbox) -> None:
     _note(mailbox, can_draft=False, can_read=mailbox.can_read)
 
 
-def _look_at(mailbox: Mailbox) -> None:
-    credential = credential_of(mailbox.registration)
+def _look_at(registration: AppRegistration) -> None:
     _, store = tokens.edge()
-    status = store.status(credential)
+    status = store.status(credential_of(registration))
     if not status.valid:
         return
     roles = frozenset(status.roles or ())
+    in_use = SenderConfig.objects.filter(mailbox=OuterRef("pk"), active=True)
+    boxes = Mailbox.objects.filter(Exists(in_use), registration=registration)
     if WRITE in roles:
-        if not (mailbox.can_draft and mailbox.can_read):
+        for mailbox in boxes.exclude(can_draft=True, can_read=True):
             _note(mailbox, can_draft=True, can_read=True)
-    elif _is_due(mailbox, clock.now()):
-        can_draft = _probed(mailbox, credential)
-        _note(mailbox, can_draft=can_draft, can_read=bool(roles & READ) or can_draft)
+        return
+    due = boxes.filter(_due(clock.now())).order_by(F("access_checked_at").asc(nulls_first=True))
+    for mailbox in due[:BATCH]:
+        mailbox.registration = registration
+        _probe(mailbox, can_read=bool(roles & READ))
 
 
-def _is_due(mailbox: Mailbox, now: datetime) -> bool:
-    """Whether to ask Graph: somebody wants to know, it was not lately, and no slot is taken from mail."""
-    asked = mailbox.access_checked_at
-    if asked is not None and now - asked < AGAIN[mailbox.can_draft]:
-        return False
+def _due(now: datetime) -> Q:
+    """Choose what to ask Graph about: somebody wants to know, it was not lately, no mail is on its way."""
+    lately = Q(access_checked_at=None)
+    for answer, after in AGAIN.items():
+        lately |= Q(can_draft=answer, access_checked_at__lte=now - after)
     wishes = Q(large_mail=LargeMail.AUTO) | Q(sent_items=SentItems.REMOVE)
-    wanted = SenderConfig.objects.filter(wishes, mailbox=mailbox, active=True)
-    return wanted.exists() and not Delivery.objects.filter(IN_FLIGHT, mailbox=mailbox).exists()
+    wanted = SenderConfig.objects.filter(wishes, mailbox=OuterRef("pk"), active=True)
+    running = Delivery.objects.filter(IN_FLIGHT, mailbox=OuterRef("pk"))
+    return lately & Q(Exists(wanted)) & ~Q(Exists(running))
 
 
-def _probed(mailbox: Mailbox, credential: Credential) -> bool | None:
-    """Ask Graph about drafts; None where there is no token either."""
-    session, _ = tokens.edge()
-    try:
-        token = tokens.token_for(credential)
-    except TokenUnavailable:
-        return None
-    return may_draft(
-        Caller(session, token, credential, mailbox.graph_user, str(uuid4()), Timeouts(total=30.0))
-    )
+def _probe(mailbox: Mailbox, *, can_read: bool) -> None:
+    """Ask Graph about drafts."""
+    with errand(mailbox, 2) as caller:
+        if caller is None:
+            return
+        can_draft = may_draft(caller)
+    _note(mailbox, can_draft=can_draft, can_read=can_read or can_draft)
 
 
 def may_draft(caller: Caller) -> bool | None:

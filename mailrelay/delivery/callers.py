@@ -1,5 +1,7 @@
 """Who asks Microsoft about a mailbox, beside the mail that is sent through it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from mailrelay.delivery import tokens
@@ -8,6 +10,7 @@ from mailrelay.graph.calls import Caller
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.models import Mailbox
+from mailrelay.outbox import errands
 
 #: Seconds that one question may take.
 TOTAL = 30.0
@@ -22,3 +25,20 @@ def caller_for(mailbox: Mailbox) -> Caller | None:
     except TokenUnavailable:
         return None
     return Caller(session, token, credential, mailbox.graph_user, str(uuid4()), Timeouts(total=TOTAL))
+
+
+@contextmanager
+def errand(mailbox: Mailbox, requests: int) -> Iterator[Caller | None]:
+    """Give a caller for about so many requests, with a slot of the mailbox; None where mail needs them all.
+
+    The requests are made one after the other within the block.
+    """
+    caller = caller_for(mailbox)
+    slot = errands.take(mailbox, requests) if caller is not None else None
+    if slot is None:
+        yield None
+        return
+    try:
+        yield caller
+    finally:
+        errands.give_back(slot)

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.callers import caller_for
+from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import servable
 from mailrelay.graph import inbox
 from mailrelay.graph.calls import Caller, Response
@@ -75,16 +75,16 @@ def _mine(mailbox: Mailbox, now: datetime) -> bool:
 def _read(mailbox: Mailbox, now: datetime) -> None:
     known = Inbox.objects.values_list("read_until", flat=True).get(mailbox=mailbox)
     since = max(known - AGAIN if known else now - FIRST, now - FIRST)
-    caller = caller_for(mailbox)
-    if caller is None:
-        return
     for _ in range(PAGES):
-        items, response = inbox.listed(caller, since)
-        counted(response.answer)
-        if items is None:
-            _refused(mailbox, response, now)
-        if items is None or not _note(mailbox, caller, items):
-            return
+        with errand(mailbox, 2) as caller:  # anew for each page, so that mail need not wait for all of them
+            if caller is None:
+                return
+            items, response = inbox.listed(caller, since)
+            counted(response.answer)
+            if items is None:
+                _refused(mailbox, response, now)
+            if items is None or not _note(mailbox, caller, items):
+                return
         if len(items) < inbox.PAGE:
             _progress(mailbox, now)
             return

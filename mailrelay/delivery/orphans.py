@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.callers import caller_for
+from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import servable
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
@@ -55,18 +55,23 @@ def _some(rows: QuerySet[SendLog]) -> Iterator[SendLog]:
 
 
 def _remove(row: SendLog) -> bool:
-    caller = caller_for(row.delivery.mailbox)
-    if caller is None or not _gone(caller, row.draft_id):
-        return False
+    with errand(row.delivery.mailbox, 2) as caller:
+        if caller is None or not _gone(caller, row.draft_id):
+            return False
     leases.forget_draft(row.pk)
     return True
 
 
 def _look_for(row: SendLog) -> bool:
     """Look for the draft that an attempt asked for without an answer; whether that is done with."""
-    caller = caller_for(row.delivery.mailbox)
-    if caller is None:
-        return False
+    with errand(row.delivery.mailbox, 3) as caller:
+        over = caller is not None and _all_gone(caller, row)
+    if over:
+        leases.forget_draft(row.pk)
+    return over
+
+
+def _all_gone(caller: Caller, row: SendLog) -> bool:
     found, response = folders.find(caller, folders.DRAFTS, f"<{row.message.message_id}>")
     counted(response.answer)
     # Only after the look: whose draft was made before it is in flight still, or has its id on record.
@@ -77,10 +82,7 @@ def _look_for(row: SendLog) -> bool:
     mine -= set(SendLog.objects.filter(draft_id__in=mine).values_list("draft_id", flat=True))
     gone = [_gone(caller, draft_id) for draft_id in mine]
     assert row.finished_at is not None
-    if not all(gone) or (not gone and clock.now() - row.finished_at < STILL_AT_IT):
-        return False
-    leases.forget_draft(row.pk)
-    return True
+    return all(gone) and (bool(gone) or clock.now() - row.finished_at >= STILL_AT_IT)
 
 
 def _in_flight(row: SendLog) -> bool:

@@ -7,9 +7,9 @@ the timeline.
 
 from datetime import timedelta
 
-from mailrelay.delivery import access
+from mailrelay.delivery import access, traces
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.callers import caller_for
+from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import servable
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
@@ -51,7 +51,7 @@ def _see_to(row: SendLog) -> bool:
         sent_copies.later(row, max(SOON, age))
     elif mailbox.can_draft is False:
         sent_copies.done(row, DENIED)
-    elif mailbox.blocked != Reason.NONE or not servable(mailbox.registration):
+    elif mailbox.blocked != Reason.NONE or not servable(mailbox.registration) or traces.in_doubt(row):
         sent_copies.later(row, max(SOON, age))
     else:
         _remove(row, age)
@@ -60,18 +60,21 @@ def _see_to(row: SendLog) -> bool:
 
 def _remove(row: SendLog, age: timedelta) -> None:
     """Remove what lies in Sent Items under the Message-ID since the attempt began."""
-    caller = caller_for(row.delivery.mailbox)
-    found, response = (None, None) if caller is None else folders.find(caller, folders.SENT_ITEMS, _key(row))
-    if response is not None:
+    with errand(row.delivery.mailbox, 2) as caller:
+        if caller is None:  # no token, or mail needs all that the mailbox may be asked
+            sent_copies.later(row, max(SOON, age))
+            return
+        found, response = folders.find(caller, folders.SENT_ITEMS, f"<{row.message.message_id}>")
         counted(response.answer)
-    mine = [item for item in found or () if item.created_at and item.created_at > row.started_at - CLOCKS]
-    statuses = [_deleted(caller, item.id) for item in mine] if caller is not None else []
-    if 403 in [*statuses, response.status if response is not None else None]:
+        since = row.started_at - CLOCKS
+        mine = [item for item in found or () if item.created_at and item.created_at > since]
+        statuses = [_deleted(caller, item.id) for item in mine]
+    if 403 in [*statuses, response.status]:
         access.denied(row.delivery.mailbox)
         sent_copies.done(row, DENIED)
     elif mine and all(status in {204, 404} for status in statuses):
         sent_copies.done(row, "The copy in Sent Items was removed.")
-    elif age > PATIENCE:
+    elif found == [] and age > PATIENCE:
         sent_copies.done(row, NOT_FOUND)
     else:
         sent_copies.later(row, max(SOON, age))
@@ -81,7 +84,3 @@ def _deleted(caller: Caller, item_id: str) -> int | None:
     response = drafts.delete(caller, item_id)
     counted(response.answer)
     return response.status
-
-
-def _key(row: SendLog) -> str:
-    return f"<{row.message.message_id}>"

@@ -1,13 +1,17 @@
 """Copies in Sent Items: kept, or removed afterwards where the application may; or said to stay."""
 
+from datetime import timedelta
+
 import pytest
 
 from mailrelay.delivery import sent_items
 from mailrelay.graph import folders
-from mailrelay.models import Mailbox, SenderConfig, SendLog
+from mailrelay.models import Mailbox, Message, SenderConfig, SendLog
+from mailrelay.outbox import clock
 from mailrelay.sandbox import world
-from mailrelay.vocabulary import SentItems
+from mailrelay.vocabulary import Outcome, SentItems, State
 from tests.delivery.office import timeline
+from tests.outbox import rows
 from tests.sandbox.graph_client import Graph
 
 BOX = "gateway@contoso.test"
@@ -115,3 +119,53 @@ def test_mail_that_was_not_sent_has_no_copy_to_look_for(tidy):
     assert sent_items.look() == 1
     assert not SendLog.objects.filter(copy_due_at__isnull=False).exists()
     assert not tidy.requests("folders")
+
+
+def test_copies_wait_while_mail_has_all_slots_of_the_mailbox(tidy):
+    delivery = tidy.one()
+    tidy.work()
+    before = len(tidy.requests("folders"))
+    Mailbox.objects.update(concurrency=1)
+    (other,) = rows.queue(tidy.mailbox, 1, state=State.SENDING, leased_until=clock.now() + timedelta(days=9))
+
+    tidy.later(7200)
+    assert sent_items.look() == 1
+    assert len(tidy.requests("folders")) == before
+    assert timeline(delivery) == ""
+
+    other.delete()
+    tidy.later(7300)
+    assert sent_items.look() == 1
+    assert "was removed" in timeline(delivery)
+    assert Mailbox.objects.get(pk=tidy.mailbox.pk).cooling == []
+
+
+def test_a_copy_that_may_have_to_tell_of_another_mail_is_left_there(tidy):
+    """They share their Message-ID, and the other one had no answer."""
+    delivery, other = tidy.queue(2)
+    same = {"message_id": delivery.message.message_id, "message_id_key": delivery.message.message_id}
+    Message.objects.filter(pk=other.message_id).update(**same)
+    tidy.work()
+    SendLog.objects.filter(delivery=other).update(outcome=Outcome.UNCERTAIN)
+
+    sent_items.look()
+    assert len(copies(tidy)) == 2
+    SendLog.objects.filter(delivery=other).update(outcome=Outcome.SENT)
+    tidy.later(60)
+    sent_items.look()
+
+    assert "was removed" in timeline(delivery)
+
+
+def test_what_could_not_be_looked_up_is_not_said_to_be_missing(tidy):
+    delivery = tidy.one()
+    tidy.work()
+    tidy.sandbox.fault("folders", "status", status=503)
+
+    tidy.later(7200)
+    sent_items.look()
+    assert timeline(delivery) == ""
+
+    tidy.later(14400)
+    sent_items.look()
+    assert "was removed" in timeline(delivery)

@@ -137,6 +137,7 @@ def test_the_draft_of_a_later_attempt_is_not_taken_for_the_lost_one(writer, queu
     writer.later(60)
     assert fresh(delivery).state == State.UNCERTAIN
     assert open_drafts(writer) == 2
+    writer.later(70)  # the mailbox rests no longer
     reachable_again()
 
     assert orphans.sweep() == 1
