@@ -48,7 +48,7 @@ class Arrival:
     def quick(self) -> bool:
         """Whether examining it takes so little that the event loop can do it."""
         most = QUICK_SIZE if self.spool.clean else QUICK_UNCLEAN_SIZE
-        return len(self.spool.header) <= QUICK_HEADER and self.spool.size <= most
+        return self.spool.header_size <= QUICK_HEADER and self.spool.size <= most
 
 
 def key_of(client: Client, peer: Peer) -> str:

@@ -61,8 +61,8 @@ def _may_carry(sender: Sender, size: int) -> bool:
 
 def _surely_fits(spool: Spool, submission: Submission, limit: int) -> bool:
     added = sum(len(address.encode()) + 4 for address in submission.recipients) + MARGIN
-    most = spool.size + 2 * len(spool.header) + added
-    if spool.clean and most <= limit and 3 * len(spool.header) + added <= HEADER_LIMIT:
+    most = spool.size + 2 * spool.header_size + added
+    if spool.clean and most <= limit and 3 * spool.header_size + added <= HEADER_LIMIT:
         return True
     return most * BASE64_GROWTH + PARTS_MARGIN <= limit and most < HEADER_LIMIT
 
@@ -116,7 +116,7 @@ def _composed_size(
     spool: Spool, headers: HeaderBlock, submission: Submission, resolved: Resolution
 ) -> tuple[int, int]:
     """How many bytes the message and its header will have when they are sent."""
-    body = spool.size - len(spool.header)
+    body = spool.size - spool.header_size
     if spool.clean or body > DIRECT_LIMIT:
         changed = headers.copy()
         compose_headers(

@@ -13,11 +13,13 @@ from typing import IO
 from mailrelay.mime.headers import mbox_end
 from mailrelay.smtp.budget import Lease
 
-#: Bytes of one mail in memory before a file takes over.
-MEMORY_LIMIT = 256 * 1024
-#: Bytes that are collected for one write once it has, at least and at most, and in all mails together: each
-#: write is a turn of a thread, and 50 large mails at once share a small machine.
-LEAST_WRITE, MOST_WRITE, ALL_WRITES = 64 * 1024, 512 * 1024, 3 * 1024 * 1024
+#: Bytes of one mail in memory before a file takes over, and in all mails together.
+MEMORY_LIMIT, ALL_MEMORY = 256 * 1024, 16 * 1024 * 1024
+#: Bytes that are collected for one write once it has, at most, and in all mails together: each write is a
+#: turn of a thread, and 50 large mails at once share a small machine.
+MOST_WRITE, ALL_WRITES = 512 * 1024, 3 * 1024 * 1024
+#: Bytes that each mail may have in memory, however many there are.
+LEAST = 16 * 1024
 #: Bytes up to which it can matter whether a mail can go as it is: what is larger goes in parts.
 LOOKED_AT = 4 * 1024 * 1024
 #: Bytes that the header of a mail may have.
@@ -37,8 +39,8 @@ class Spool:
     """
 
     __slots__ = (
-        "_blocks", "_buffered", "_executor", "_file", "_head", "_lease", "_limit", "_prefix", "_skip",
-        "_where", "clean", "error", "header_complete", "oversize", "put_off", "received",
+        "_blocks", "_buffered", "_executor", "_file", "_header_end", "_lease", "_limit", "_prefix", "_skip",
+        "_tail", "_where", "clean", "error", "header_complete", "oversize", "put_off", "received",
         "writing",
     )  # fmt: skip
 
@@ -54,7 +56,9 @@ class Spool:
         self._blocks: list[bytes] = []
         self._buffered = 0
         self._file: IO[bytes] | None = None
-        self._head = bytearray()
+        #: Bytes of what was stored that are header as far as is known, and the last of them.
+        self._header_end = 0
+        self._tail = b""
         self.header_complete = False
         #: 7-bit text whose line ends are all CR LF: it can be sent as it is. Of LOOKED_AT bytes.
         self.clean = True
@@ -67,7 +71,7 @@ class Spool:
         self.writing = False
 
     async def write(self, data: bytes) -> None:
-        """Add a piece; beyond MEMORY_LIMIT it goes to the file, outside the event loop."""
+        """Add a piece; beyond what it may have in memory it goes to the file, outside the event loop."""
         self.received += len(data)
         if self.received > self._limit:
             self.oversize = True
@@ -79,7 +83,7 @@ class Spool:
         self._look_at(data)
         self._blocks.append(data)
         self._buffered += len(data)
-        if self._buffered > (MEMORY_LIMIT if self._file is None else self._write_size()):
+        if self._buffered > LEAST and self._buffered > self._room():
             blocks, self._blocks, self._buffered = self._blocks, [], 0
             self.writing = True
             try:
@@ -91,9 +95,10 @@ class Spool:
             finally:
                 self.writing = False
 
-    def _write_size(self) -> int:
-        share = self._lease.share(ALL_WRITES) if self._lease is not None else 0
-        return min(max(share, LEAST_WRITE), MOST_WRITE)
+    def _room(self) -> int:
+        """Bytes that it may have in memory now, where many share what there is."""
+        most, of_all = (MEMORY_LIMIT, ALL_MEMORY) if self._file is None else (MOST_WRITE, ALL_WRITES)
+        return min(max(self._lease.share(of_all), LEAST), most) if self._lease is not None else most
 
     @property
     def _dropped(self) -> bool:
@@ -107,7 +112,12 @@ class Spool:
     @property
     def header(self) -> bytes:
         """The client's header up to and with its blank line; all of the content if it has none."""
-        return bytes(self._head[self._skip :])
+        return self._stored(self._skip, self._header_end)
+
+    @property
+    def header_size(self) -> int:
+        """Bytes of `header`, without looking at it."""
+        return self._header_end - self._skip
 
     @property
     def size(self) -> int:
@@ -120,9 +130,10 @@ class Spool:
 
     def trace(self, field: bytes) -> None:
         """Put a Received field on top; one that was put there before is replaced."""
-        self._skip = mbox_end(self._head)
+        head = self._stored(0, self._header_end)
+        self._skip = mbox_end(head)
         # Text without any header would become part of ours (Postfix ends the header there as well).
-        self._prefix = field if _FIELD_OR_BLANK.match(self._head, self._skip) else field + b"\r\n"
+        self._prefix = field if _FIELD_OR_BLANK.match(head, self._skip) else field + b"\r\n"
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield the content in pieces of `size` bytes, the last one shorter. May be called again."""
@@ -133,9 +144,13 @@ class Spool:
 
     def read(self, offset: int, length: int) -> bytes:
         """The `length` bytes of the content at `offset`; fewer only at the end. Moves nothing."""
-        pieces = [self._prefix[offset : offset + length]]
         moved = self._skip - len(self._prefix)  # from a place in the content to one in what was stored
-        start, stop, base = max(offset + moved, self._skip), max(offset + length + moved, 0), 0
+        start, stop = max(offset + moved, self._skip), offset + length + moved
+        return self._prefix[offset : offset + length] + self._stored(start, stop)
+
+    def _stored(self, start: int, stop: int) -> bytes:
+        """What the client sent, from `start` to `stop` as far as there is any."""
+        pieces, base = [], 0
         if self._file is not None:
             base = os.fstat(self._file.fileno()).st_size
             if start < min(stop, base):
@@ -148,7 +163,7 @@ class Spool:
     def close(self) -> None:
         """Give memory, file and budget back."""
         self._drop()
-        self._head = bytearray()
+        self._header_end, self._tail = self._skip, b""
 
     def _look_at(self, data: bytes) -> None:
         if self.clean and self.received <= LOOKED_AT:
@@ -158,17 +173,17 @@ class Spool:
             self._look_for_body(data)
 
     def _look_for_body(self, data: bytes) -> None:
-        before = len(self._head)
-        self._head += data[: HEADER_LIMIT + 1 - before]
-        blank = self._head.find(b"\r\n\r\n", max(0, before - 3))
-        end = 2 if self._head.startswith(b"\r\n") else blank + 4 if blank >= 0 else None
-        if end is not None:
-            del self._head[end:]
-            self.header_complete = True
-
-    @property
-    def header_oversize(self) -> bool:
-        return not self.header_complete and len(self._head) > HEADER_LIMIT
+        # What came last before it, since the blank line may be in both.
+        seen = self._tail + data[: HEADER_LIMIT + 1 - self._header_end]
+        start = self._header_end - len(self._tail)
+        if not start and seen.startswith(b"\r\n"):
+            end = 2
+        else:
+            blank = seen.find(b"\r\n\r\n")
+            end = start + blank + 4 if blank >= 0 else 0
+        self.header_complete = end > 0
+        self._header_end = end or start + len(seen)
+        self._tail = b"" if end else seen[-3:]
 
     def _write_out(self, blocks: list[bytes]) -> None:
         if self._file is None:

@@ -1,10 +1,12 @@
 """The spool: memory first, then a file, and the same bytes either way."""
 
 import asyncio
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mailrelay.smtp.budget import Budget, Lease
 from mailrelay.smtp.spool import MEMORY_LIMIT, Spool, spool_directory
 
 
@@ -16,8 +18,8 @@ def executor():
 
 @pytest.fixture
 def make(executor, tmp_path):
-    def fill(*pieces: bytes, limit: int = 10_000_000) -> Spool:
-        spool = Spool(limit, executor, tmp_path)
+    def fill(*pieces: bytes, limit: int = 10_000_000, lease: Lease | None = None) -> Spool:
+        spool = Spool(limit, executor, tmp_path, lease)
 
         async def write():
             for piece in pieces:
@@ -55,6 +57,39 @@ def test_small_mail_touches_no_file_and_large_mail_has_none_with_a_name(make, tm
     assert make(b"x" * MEMORY_LIMIT)._file is None
     assert make(b"x" * MEMORY_LIMIT, b"y")._file is not None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_mails_share_the_memory_that_there_is(make, monkeypatch):
+    monkeypatch.setattr("mailrelay.smtp.spool.ALL_MEMORY", 2**20)
+    budget, piece = Budget(10**9), b"A: " + b"x" * 8000 + b"\r\n"
+    spools = [make(*[piece] * 10, lease=budget.lease("client")) for _ in range(50)]
+    assert sum(len(block) for spool in spools for block in spool._blocks) < 2.5 * 2**20
+    assert spools[0]._file is None and spools[-1]._file is not None
+    assert spools[-1].header == piece * 10 == joined(spools[-1])
+    for spool in spools:
+        spool.close()
+
+
+def test_a_header_stands_in_memory_once(make):
+    pieces = [b"A: %05d" % number + b"x" * 8000 + b"\r\n" for number in range(24)]
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        spool = make(*(bytes(bytearray(piece)) for piece in pieces))
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert spool._file is None and held < 1.5 * spool.received
+
+
+@pytest.mark.parametrize("first", [b"A: b\r\nC: d\r\n\r\nbody\r\n\r\nx", b"\r\nbody\r\n\r\nx", b"A: b\r\n\r"])
+def test_the_header_is_the_same_wherever_the_stream_is_cut(make, first):
+    whole = make(first).header
+    for cut in range(1, len(first)):
+        spool = make(first[:cut], first[cut:])
+        spool.trace(b"Received: x\r\n")
+        assert spool.header == whole and spool.header_size == len(whole)
+    assert make(*(bytes([byte]) for byte in first)).header == whole
 
 
 def test_the_header_is_kept_up_to_its_blank_line(make):
