@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from mailrelay.console.devices import refuse_taken
 from mailrelay.console.generic import ModelChoiceField
@@ -32,6 +33,8 @@ ADVICE = {
     "tls": "Choose STARTTLS or no encryption at the client, or the port of an smtps:// listener.",
     "tls-handshake": "Give the listener a certificate that the client trusts; tls=legacy for an old device.",
     "idempotency-key": "The application has to give each mail a key of its own.",
+    "errors": "Mend what the client is refused for: the other rows of this address say what that is.",
+    "idling": "Have the client close the session when it has no mail to send.",
     "client-rate": f"{_AGAIN} The limit is on the client's page.",
     "client-backlog": f"{_AGAIN} The mailbox takes more with a higher rate.",
     "backlog": f"{_AGAIN} The mailbox takes more with a higher rate.",
@@ -134,11 +137,6 @@ class AllowAddressForm(_NetworkForm):
 class _ListForm(AllowForm):
     """Adds to a list of the client that was refused; that one is there, and its list is not empty."""
 
-    @classmethod
-    def client_of(cls, refusal: Refusal) -> SmtpClient | None:
-        """Find the client, unless it may do it by now: an empty list allows everything."""
-        return SmtpClient.objects.filter(name=refusal.client_name).exclude(**{cls.column: ""}).first()
-
 
 class AllowNetworkForm(_ListForm, _NetworkForm):
     question = "The client may send from there too, from the next few seconds on."
@@ -149,7 +147,7 @@ class AllowNetworkForm(_ListForm, _NetworkForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        client = self.client_of(self.refusal)
+        client = SmtpClient.objects.filter(name=self.refusal.client_name).first()
         if client is not None and not client.login:
             self.refuse_of_another_than(client)
         return cleaned
@@ -188,14 +186,15 @@ class AllowRecipientForm(_PatternForm):
         return _listable(named[1]) if named else ""
 
 
-def form_for(refusal: Refusal) -> type[AllowForm] | None:
-    """Choose the form that lets a refusal go; None where a list of clients has nothing to do with it."""
+def form_for(refusal: Refusal, client: SmtpClient | None) -> type[AllowForm] | None:
+    """Choose the form that lets a refusal to `client` go; None where no list of it has to do with that."""
     if refusal.rule in {ADDRESS, NETWORK} and not _is_address(refusal.address):
         return None
     if refusal.rule == ADDRESS:
         return AllowAddressForm
     listed = _LISTS.get(refusal.rule)
-    if listed is None or listed.client_of(refusal) is None:
+    # An empty list allows everything.
+    if listed is None or client is None or not getattr(client, listed.column):
         return None
     return None if issubclass(listed, _PatternForm) and not listed.address_of(refusal) else listed
 
@@ -231,7 +230,10 @@ def _is_address(text: str) -> bool:
 
 
 def _listed(row: SmtpClient, column: str, word: str) -> SmtpClient:
-    """Add `word` to a list of `row`, once, and store that."""
-    setattr(row, column, "\n".join(dict.fromkeys([*getattr(row, column).split(), word])))
-    row.save(update_fields=[column] if row.pk else None)
+    """Add `word` to a list of `row`, once, beside what others add meanwhile, and store that."""
+    with transaction.atomic():
+        if row.pk:
+            row = SmtpClient.objects.select_for_update().get(pk=row.pk)
+        setattr(row, column, "\n".join(dict.fromkeys([*getattr(row, column).split(), word])))
+        row.save(update_fields=[column] if row.pk else None)
     return row

@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -16,8 +17,8 @@ from django.utils.safestring import SafeString
 from mailrelay.console import refusals
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
-from mailrelay.console.devices import DeviceForm, refuse_taken, ways_in
-from mailrelay.console.fields import NetworksField, PatternsField
+from mailrelay.console.devices import DeviceForm, PasswordForm, refuse_taken, ways_in
+from mailrelay.console.fields import LimitField, NetworksField, PatternsField
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
 from mailrelay.models import Message, Refusal, SmtpClient
@@ -25,38 +26,72 @@ from mailrelay.routing.loading import environment_client
 
 #: Messages of a client that are counted at most, and refusals that its page lists.
 COUNTED, LISTED = 1000, 5
+LIMITS = ("max_message_size", "messages_per_minute", "max_connections", "urgency")
+WITHOUT = "It has no password yet and cannot log in: “New password” on its page makes one."
+NOT_MADE = "No password was made: this one was changed meanwhile. Open the page again to make another."
 
 
 class ClientForm(ModelForm[SmtpClient]):
+    login = forms.CharField(
+        required=False,
+        max_length=200,
+        label="User name",
+        help_text="What it logs in with. A client that has one is not let in by its networks alone.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     networks = NetworksField(
-        required=True,
         help_text="Networks that it connects from, one a line: 192.0.2.0/24, a single address, or the word "
-        "private, which is written out. The narrowest network around an address counts.",
+        "private, which is written out. The narrowest network around an address counts. With a user name: "
+        "where it may log in from, and empty is anywhere.",
     )
     allowed_from = PatternsField(
         label="Allowed From",
         help_text="From addresses and @domains that it may use, one a line. Empty is any.",
     )
+    allowed_recipients = PatternsField(
+        label="Allowed recipients",
+        help_text="Addresses and @domains that it may send to, one a line. Empty is any.",
+    )
+    max_message_size = LimitField(
+        label="Largest message", help_text="Bytes; 0 is what the listener takes (SMTP_MAX_MESSAGE_SIZE)."
+    )
+    messages_per_minute = LimitField(
+        label="Messages a minute", help_text="In each listener process; 0 is no limit."
+    )
+    max_connections = LimitField(
+        label="Connections at a time",
+        help_text="In each listener process; 0 is SMTP_MAX_CONNECTIONS_PER_CLIENT.",
+    )
 
     class Meta:
         model = SmtpClient
-        fields = ("name", "active", "networks", "allowed_from", "urgency")
+        fields = ("name", "active", "login", "networks", "allowed_from", "allowed_recipients", *LIMITS)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # Whoever logs in may come from anywhere.
-        self.fields["networks"].required = not self.instance.login
+    def clean_login(self) -> str:
+        login = str(self.cleaned_data["login"]).strip()
+        others = SmtpClient.objects.exclude(pk=self.instance.pk).filter(login__iexact=login)
+        if login and (other := others.first()) is not None:
+            raise ValidationError(f"The client “{other.name}” logs in with this name: choose another one.")
+        return login
 
-    def clean_networks(self) -> str:
-        text = str(self.cleaned_data["networks"])
-        if not self.instance.login:
-            refuse_taken(text, self.instance)
-        return text
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        networks = cleaned.get("networks")
+        if cleaned.get("login") or networks is None:
+            return cleaned
+        if not networks:
+            self.add_error("networks", "A network is required where there is no user name.")
+        try:
+            refuse_taken(networks, self.instance)
+        except ValidationError as taken:
+            self.add_error("networks", taken)
+        return cleaned
 
 
 @admin.register(SmtpClient, site=site)
 class ClientAdmin(ConfigurationAdmin[SmtpClient]):
     form = ClientForm
+    change_form_template = "console/client_form.html"
     change_list_template = "console/clients.html"
     list_display = ("client", "standing", "connects_from", "may_use", "seen", "mail")
     search_fields = ("name", "networks", "allowed_from")
@@ -65,27 +100,60 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
     fieldsets = (
         (None, {"fields": ("name", "active")}),
         ("How it is going", {"fields": present}),
-        ("What it may do", {"fields": ("networks", "allowed_from", "urgency")}),
+        ("Where it comes from", {"fields": ("login", "networks")}),
+        ("What it may do", {"fields": ("allowed_from", "allowed_recipients", *LIMITS)}),
     )
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.device_view)
-        return [path("device/", view, name="smtpclient_device"), *super().get_urls()]
+        protect = self.admin_site.admin_view
+        return [
+            path("device/", protect(self.device_view), name="smtpclient_device"),
+            path("<int:pk>/password/", protect(self.password_view), name="smtpclient_password"),
+            *super().get_urls(),
+        ]
+
+    def save_model(self, request: HttpRequest, obj: SmtpClient, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.login and not obj.password_hash:
+            self.message_user(request, WITHOUT, messages.WARNING)
 
     def device_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for two fields; answer with the settings to copy, the password among them for this once."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = DeviceForm(request.POST or None)
-        made: dict[str, Any] = {}
-        if form.is_valid():
-            client, password = form.create()
+        form = DeviceForm(f"new device {request.user.pk}", request.POST or None)
+        if not form.is_valid():
+            return self._page(request, "New device", form=form)
+        client = form.save()
+        if form.is_new:
             self.log_addition(request, client, [{"added": {}}])
-            ways = list(ways_in(login=bool(password)))
-            made = {"client": client, "password": password, "ways": ways}
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "New device"}
-        page = {**context, "form": form, **made}
-        return TemplateResponse(request, "console/device.html", page, headers={"Cache-Control": "no-store"})
+        return self._settings(request, client, form.password if client.login else "")
+
+    def password_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask, then make a new password and show it with the settings to copy, for this once."""
+        row = self.get_object(request, str(pk))
+        if row is None or not row.login or not self.has_change_permission(request, row):
+            raise PermissionDenied
+        purpose = f"password {row.pk} {request.user.pk}"
+        form = PasswordForm(purpose, request.POST or None, row.password_hash)
+        if not form.is_valid():
+            return self._page(request, "New password", form=form, asked=row)
+        if not form.give(row):
+            self.message_user(request, NOT_MADE, messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:mailrelay_smtpclient_change", args=[row.pk]))
+        self.log_change(request, row, "New password.")
+        return self._settings(request, row, form.password)
+
+    def _settings(self, request: HttpRequest, client: SmtpClient, password: str) -> HttpResponse:
+        ways = list(ways_in(login=bool(password)))
+        title = "New password" if password else "New device"
+        return self._page(request, title, client=client, password=password, ways=ways)
+
+    def _page(self, request: HttpRequest, title: str, **more: Any) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title, **more}
+        return TemplateResponse(
+            request, "console/device.html", context, headers={"Cache-Control": "no-store"}
+        )
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -92,6 +92,16 @@ class ReadField(forms.CharField):
             raise ValidationError(str(problem)) from None
 
 
+class LimitField(forms.IntegerField):
+    """A limit; nothing entered is 0, which is none of its own."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, min_value=0, max_value=2**31 - 1, **kwargs)
+
+    def clean(self, value: Any) -> int:
+        return int(super().clean(value) or 0)
+
+
 class WordsField(forms.MultipleChoiceField):
     """Several of its choices, kept as words with blanks between them."""
 

@@ -1,8 +1,10 @@
 """The list of what was refused, by address and rule: what to do about it, and the page that allows it."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -20,6 +22,18 @@ from mailrelay.models import Refusal, SmtpClient
 COLUMNS = ("who", "what", "sender", "times", "last")
 
 
+class RefusalList(ChangeList):
+    """The list with the clients that it names, found at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        names = {row.client_name for row in self.result_list}
+        known = {client.name: client for client in SmtpClient.objects.filter(name__in=names)}
+        for row in self.result_list:
+            row.known = known.get(row.client_name)
+
+
 @admin.register(Refusal, site=site)
 class RefusalAdmin(ReadOnlyAdmin[Refusal]):
     heading = "Refused at the door"
@@ -29,6 +43,9 @@ class RefusalAdmin(ReadOnlyAdmin[Refusal]):
     ordering = ("-last_at",)
     actions = None
     show_full_result_count = False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        return RefusalList
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.allow_view)
@@ -43,7 +60,7 @@ class RefusalAdmin(ReadOnlyAdmin[Refusal]):
         if row is None:
             messages.warning(request, "It was allowed already, or is not refused any more.")
             return HttpResponseRedirect(back)
-        kind = form_for(row)
+        kind = form_for(row, SmtpClient.objects.filter(name=row.client_name).first())
         if kind is None:
             raise Http404
         form = kind(row, request.POST or None)
@@ -59,8 +76,11 @@ class RefusalAdmin(ReadOnlyAdmin[Refusal]):
         return TemplateResponse(request, "console/allow.html", page)
 
     @admin.display(description="client")
-    def who(self, row: Refusal) -> SafeString:
-        return two_lines(row.address, row.client_name or "nobody's address")
+    def who(self, row: Any) -> SafeString:
+        if row.known is None:
+            return two_lines(row.address, row.client_name or "nobody's address")
+        page = reverse("admin:mailrelay_smtpclient_change", args=[row.known.pk])
+        return two_lines(row.address, format_html('<a href="{}">{}</a>', page, row.client_name))
 
     @admin.display(description="reply")
     def what(self, row: Refusal) -> SafeString:
@@ -84,16 +104,15 @@ class RefusalAdmin(ReadOnlyAdmin[Refusal]):
         return (*COLUMNS, "allow" if may else "advice")
 
     @admin.display(description="what to do")
-    def allow(self, row: Refusal) -> SafeString:
-        if form_for(row) is None:
+    def allow(self, row: Any) -> SafeString:
+        if form_for(row, row.known) is None:
             return _quiet(advice_on(row))
         return format_html('<a href="{}">Allow</a>', reverse("admin:refusal_allow", args=[row.pk]))
 
     @admin.display(description="what to do")
-    def advice(self, row: Refusal) -> SafeString:
-        return _quiet(
-            advice_on(row) if form_for(row) is None else "Who may change clients can allow it here."
-        )
+    def advice(self, row: Any) -> SafeString:
+        formless = form_for(row, row.known) is None
+        return _quiet(advice_on(row) if formless else "Who may change clients can allow it here.")
 
 
 def _quiet(text: str) -> SafeString:

@@ -22,6 +22,7 @@ from django.http import HttpRequest
 from mailrelay.console.protection import client_address
 from mailrelay.models import LoginBucket
 from mailrelay.outbox import clock
+from mailrelay.smtp.hosts import host_of
 
 
 class Bucket(NamedTuple):
@@ -39,12 +40,21 @@ _GRANTED = "_login_buckets"
 
 def buckets(name: str, address: str) -> tuple[Bucket, ...]:
     """List what a try of `name` from `address` counts in. Names are hashed: people type passwords there."""
+    host = _host(address)
     who = hashlib.sha256(name.strip().lower().encode(errors="replace")).hexdigest()[:32]
     return (
-        Bucket(f"pair:{who}:{address}"[:80], 5, 60),
-        Bucket(f"address:{address}"[:80], 30, 20),
+        Bucket(f"pair:{who}:{host}"[:80], 5, 60),
+        Bucket(f"address:{host}"[:80], 30, 20),
         Bucket(f"name:{who}", 100, 36),
     )
+
+
+def _host(address: str) -> str:
+    """Give what `address` counts as; what a proxy wrote may be none, and counts as what it is."""
+    try:
+        return host_of(address)
+    except ValueError:
+        return address
 
 
 def take(wanted: Iterable[Bucket]) -> bool:

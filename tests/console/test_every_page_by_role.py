@@ -47,6 +47,7 @@ PAGES = {
     "senderconfig_work": (ALL, OPERATORS),
     "appregistration_rotation": (ADMINISTRATORS, ADMINISTRATORS),
     "smtpclient_device": (ADMINISTRATORS, ADMINISTRATORS),
+    "smtpclient_password": (ADMINISTRATORS, ADMINISTRATORS),
     "refusal_allow": (ADMINISTRATORS, ADMINISTRATORS),
     "alertchannel_test": (NOBODY, ADMINISTRATORS),  # it sends at once
     "auth_user_password_change": (ADMINISTRATORS, ADMINISTRATORS),
@@ -80,7 +81,7 @@ def rows() -> dict[str, object]:
         "mailrelay_senderconfig": sender,
         "mailrelay_mailbox": sender.mailbox,
         "mailrelay_appregistration": sender.mailbox.registration,
-        "mailrelay_smtpclient": SmtpClient.objects.create(name="printer", networks="192.0.2.7/32"),
+        "mailrelay_smtpclient": SmtpClient.objects.create(name="printer", login="printer"),
         "mailrelay_refusal": Refusal.objects.create(
             address="192.0.2.9", rule="client", reply="550", first_at=now, last_at=now
         ),

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mailrelay.console import allowing
 from mailrelay.mime.headers import HeaderBlock
@@ -283,3 +285,21 @@ def test_what_the_listener_refuses_and_whom_it_serves_come_to_the_database(reque
     eventually(lambda: rows(stack.environment, found) == wanted, 60, "the refusal")
     seen = "SELECT COUNT(*) FROM mailrelay_smtpclient WHERE seen_at IS NOT NULL"
     assert rows(stack.environment, seen) == [(1,)]
+
+
+def test_the_list_asks_for_all_clients_that_it_names_at_once(browser, db):
+    def fill(numbers):
+        for number in numbers:
+            SmtpClient.objects.create(name=f"c{number}", login=f"c{number}", allowed_from="a@contoso.test")
+            refused(f"192.0.2.{number}", "client-from", f"c{number}", "b@contoso.test")
+
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            shown = browser.get(LIST).content.decode()
+        assert "smtpclient/" in shown and ">Allow</a>" in shown
+        return len(queries)
+
+    fill(range(1, 3))
+    few = cost()
+    fill(range(3, 20))
+    assert cost() == few

@@ -160,3 +160,13 @@ def test_sign_ins_are_on_record_without_what_was_typed_for_a_name(person):
         ("ada", "signed in", "127.0.0.1"),
         ("ada", "signed out", "127.0.0.1"),
     ]
+
+
+def test_one_network_of_ipv6_is_one_stranger_and_keeps_no_owner_out(db):
+    taken = 0
+    for host in range(25):
+        for _ in range(5):
+            taken += throttle.take(throttle.buckets("admin", f"2001:db8:1:2::{host:x}"))
+    assert taken == 5
+    assert throttle.take(throttle.buckets("admin", "2001:db8:1:3::1"))
+    assert throttle.take(throttle.buckets("admin", "unknown::what"))
