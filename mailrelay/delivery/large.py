@@ -211,23 +211,34 @@ class _Attempt:
         try:
             response, verdict = self._sent()
         except _Ended as ended:
-            self._remove()
-            return ended.result
+            return self._unless_sent(ended.result)
         result = result_of(verdict, response.answer)
         if verdict.outcome is Outcome.UNCERTAIN:
-            if self._was_sent():
-                text = "Graph gave no answer to the sending, but the draft says that it was sent."
-                return replace(result, outcome=Outcome.SENT, blame=Blame.NOBODY, sentence=text, advice="")
-        elif verdict.outcome is not Outcome.SENT:
+            return self._found_sent(result) if self._state() is DraftState.SENT else result
+        return result if verdict.outcome is Outcome.SENT else self._unless_sent(result)
+
+    def _unless_sent(self, result: Result) -> Result:
+        """Remove a draft whose sending was refused; unless an earlier request has sent it after all.
+
+        It keeps its id then, and is the copy in Sent Items.
+        """
+        state = self._state()
+        if state is DraftState.SENT:
+            return self._found_sent(result)
+        if state is DraftState.OPEN:
             self._remove()
         return result
 
-    def _was_sent(self) -> bool:
+    @staticmethod
+    def _found_sent(result: Result) -> Result:
+        text = "Graph did not say that it sent the draft, but the draft does."
+        return replace(result, outcome=Outcome.SENT, blame=Blame.NOBODY, sentence=text, advice="")
+
+    def _state(self) -> DraftState | None:
         try:
-            state, _ = drafts.state(self._caller(), self.draft_id)
+            return drafts.state(self._caller(), self.draft_id)[0]
         except _Ended:  # no token: asked again before anything is sent again
-            return False
-        return state is DraftState.SENT
+            return None
 
     def _sent(self) -> tuple[Response, Verdict]:
         """Send the draft; again where Graph has certainly not and asks for a rest or another token."""

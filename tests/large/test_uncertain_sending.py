@@ -4,11 +4,13 @@ import pytest
 from prometheus_client import REGISTRY
 
 from mailrelay.models import SenderConfig, SendLog
-from mailrelay.outbox import counters
+from mailrelay.outbox import counters, leases
+from mailrelay.sandbox import world
 from mailrelay.vocabulary import Outcome, State, UncertainPolicy
 from tests.delivery.office import count, fresh, log
 from tests.large.mails import MEBIBYTE, with_files
 from tests.large.test_faults import open_drafts
+from tests.sandbox.graph_client import Graph
 
 LATER = 601
 
@@ -133,3 +135,28 @@ def test_drafts_left_behind_are_removed_and_sent_mail_never_is(writer, queued):
     assert orphans.sweep() == 1
     asked = writer.requests("messages")[before:]
     assert [line["method"] for line in asked] == ["GET"]
+
+
+def test_a_draft_that_an_earlier_request_sent_late_is_sent_and_its_copy_stays(writer, queued, monkeypatch):
+    """Graph was at it all the time: the draft lay there when it was looked for, and left right after."""
+    writer.sandbox.fault("send", "status", status=504)
+    delivery = queued(large())
+    writer.work()
+    assert fresh(delivery).state == State.UNCERTAIN
+    (attempt,) = log(delivery)
+    graph = Graph(writer.sandbox, world.SECOND_CLIENT, "sandbox-secret-2")
+    begin = leases.begin
+
+    def overtaken(*args, **options):
+        assert (
+            graph.call("POST", f"/users/gateway@contoso.test/messages/{attempt.draft_id}/send").status_code
+            == 202
+        )
+        return begin(*args, **options)
+
+    monkeypatch.setattr(leases, "begin", overtaken)
+    writer.later(LATER)
+
+    assert fresh(delivery).state == State.SENT
+    assert len(writer.sandbox.deliveries()) == 1
+    assert [line for line in writer.requests("messages") if line["method"] == "DELETE"] == []
