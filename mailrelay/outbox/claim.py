@@ -193,8 +193,11 @@ class Turn:
         return row
 
     def _first(self, small: "Candidate | None", large: "Candidate | None") -> "Candidate | None":
+        """Choose between them as between any two: by urgency, by whose turn it is, then by age."""
+        served = self._mailbox.served_client
         both = (row for row in (small, large) if row is not None)
-        return min(both, key=lambda row: (row.urgency, row.pk), default=None)
+        turns = (((row.urgency, row.client_key <= served, row.client_key, row.pk), row) for row in both)
+        return min(turns, key=lambda turn: turn[0], default=(None, None))[1]
 
     def _next_of(self, route: Route) -> "Candidate | None":
         """Look it up in the index, one line or two, however long the queue is."""

@@ -8,7 +8,7 @@ from django.db import connection
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.outbox import capacity, claim, clock, leases, scheduler, settle
 from mailrelay.outbox.settle import Result
-from mailrelay.vocabulary import Outcome, State, Urgency
+from mailrelay.vocabulary import Outcome, Route, State, Urgency
 from tests.outbox import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -162,6 +162,33 @@ def test_clients_take_turns_whatever_one_of_them_has_queued():
         order.append(Delivery.objects.get(state=State.RESERVED).client_key)
 
     assert order == ["a", "b", "a", "b", "a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("many", "one"), [(Route.MIME, Route.LARGE), (Route.LARGE, Route.MIME), (Route.LARGE, Route.LARGE)]
+)
+def test_clients_take_turns_also_where_one_of_them_sends_large_mail(many, one):
+    box = rows.mailbox(concurrency=1)
+    rows.queue(box, 6, client="b", route=many)
+    rows.queue(box, 1, client="a", route=one)
+    rows.queue(box, 1, client="c", route=one)
+
+    order = []
+    for _ in range(8):
+        (delivery,) = claimed(box)
+        order.append(delivery.client_key)
+        Delivery.objects.filter(pk=delivery.pk).update(state=State.SENT)
+
+    assert order == ["a", "b", "c", "b", "b", "b", "b", "b"]
+
+
+def test_large_mail_of_a_client_keeps_its_place_among_its_small_mail():
+    box = rows.mailbox(concurrency=0)
+    first = rows.queue(box, 1)
+    large = rows.queue(box, 1, route=Route.LARGE)
+    last = rows.queue(box, 1)
+
+    assert [row.pk for row in claimed(box)] == [row.pk for row in first + large + last]
 
 
 def test_the_urgent_goes_before_the_bulk_and_first_in_first_out_within_a_client():
