@@ -82,15 +82,26 @@ def refill(mailbox: Mailbox, now: datetime) -> None:
     """Put into the bucket what the time since its last look has earned; time run backwards earns nothing.
 
     A mailbox without the limit keeps no count, so that one that is given it starts with a full bucket.
+    Processes that read the clock a little differently take turns here: the latest of their looks stays, or
+    each turn would earn what lies between. One that lies further ahead than a bucket takes to fill is undone.
     """
-    capacity = float(mailbox.messages_per_minute)
-    if mailbox.tokens_at is None:
-        mailbox.tokens = capacity
+    capacity, last = float(mailbox.messages_per_minute), mailbox.tokens_at
+    elapsed = (now - last).total_seconds() if last is not None else 0.0
+    earned = max(0.0, elapsed) * capacity / MINUTE
+    mailbox.tokens = capacity if last is None else min(capacity, mailbox.tokens + earned)
+    if capacity:
+        mailbox.tokens_at = last if -MINUTE <= elapsed < 0 else now
     else:
-        elapsed = max(0.0, (now - mailbox.tokens_at).total_seconds())
-        mailbox.tokens = min(capacity, mailbox.tokens + elapsed * capacity / MINUTE)
-    mailbox.tokens_at = now if capacity else None
-    mailbox.cooling = [until for until in mailbox.cooling if until > now.timestamp()]
+        mailbox.tokens_at = None
+    _forget_the_future(mailbox, now)
+
+
+def _forget_the_future(mailbox: Mailbox, now: datetime) -> None:
+    """Let what a clock that was ahead has written count from now on, and end slots that cooled meanwhile."""
+    for limit in SLIDING:
+        setattr(mailbox, limit.entries, limit.window.righted(getattr(mailbox, limit.entries), now))
+    longest = int(now.timestamp() + COOLING)
+    mailbox.cooling = [min(until, longest) for until in mailbox.cooling if until > now.timestamp()]
 
 
 def free_slots(mailbox: Mailbox, in_flight: int) -> int | None:
@@ -134,4 +145,6 @@ def _next_token_at(mailbox: Mailbox, now: datetime) -> datetime:
     missing = 1.0 - mailbox.tokens
     if not mailbox.messages_per_minute or missing <= 0:
         return now
-    return now + timedelta(seconds=missing * MINUTE / mailbox.messages_per_minute)
+    return max(now, mailbox.tokens_at or now) + timedelta(
+        seconds=missing * MINUTE / mailbox.messages_per_minute
+    )

@@ -1,7 +1,8 @@
 """Sliding windows as short lists of buckets: what a mailbox used lately, kept in its own row.
 
 An entry is [start of the bucket in unix seconds, amount]. A bucket counts until all of it lies outside the
-window, so that a limit is kept to the letter, at the price of one bucket's length.
+window, so that a limit is kept to the letter, at the price of one bucket's length. What a clock that was
+ahead put into the future counts from now on: left there, later use would be added to it and stay as long.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,17 @@ class Window:
     span: int
     grain: int
 
+    def righted(self, entries: Entries, now: datetime) -> Entries:
+        """Return the entries with what lies in the future put into the present bucket.
+
+        The next bucket may be there already where clocks differ by moments: that one stays.
+        """
+        start = self._start(now)
+        if not entries or entries[-1][0] <= start + self.grain:
+            return entries
+        past = [entry for entry in entries if entry[0] < start]
+        return [*past, [start, sum(amount for at, amount in entries if at >= start)]]
+
     def used(self, entries: Entries, now: datetime) -> int:
         """Return what still counts."""
         return sum(amount for _, amount in self._current(entries, now))
@@ -26,7 +38,7 @@ class Window:
 
         A negative amount gives back; no bucket falls below nothing.
         """
-        start = int(now.timestamp()) // self.grain * self.grain
+        start = self._start(now)
         current = [list(entry) for entry in self._current(entries, now)]
         if current and current[-1][0] >= start:
             current[-1][1] = max(0, current[-1][1] + amount)
@@ -47,3 +59,6 @@ class Window:
     def _current(self, entries: Entries, now: datetime) -> Entries:
         oldest = now.timestamp() - self.span - self.grain
         return [entry for entry in entries if entry[0] > oldest]
+
+    def _start(self, now: datetime) -> int:
+        return int(now.timestamp()) // self.grain * self.grain
