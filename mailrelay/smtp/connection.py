@@ -173,6 +173,8 @@ class Connection(SMTP):
         if self.errors >= self._patience() and not reply.positive:
             self.dismiss(replies.TOO_MANY_ERRORS)
         else:
+            # A commit or a login had no deadline of the client's; to read the reply it has one.
+            self._deadline.set_if_none(self._command_seconds())
             await self._writer.drain()
 
     def _patience(self) -> int:
@@ -352,7 +354,7 @@ class Connection(SMTP):
 
     def stop(self) -> None:
         """End at once, at the deadline of a drain."""
-        if self.phase is Phase.DATA:
+        if self.phase is Phase.DATA or (self.phase is Phase.COMMAND and self._in_chunks()):
             self._abort_data(replies.SHUTTING_DOWN, "drain")
         elif self.transport is not None:
             self.transport.abort()

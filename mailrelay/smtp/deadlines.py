@@ -21,6 +21,11 @@ class Deadline:
         if self._handle is None or self._handle.when() > self._at:
             self._arm(self._at)
 
+    def set_if_none(self, seconds: float) -> None:
+        """Expire `seconds` from now, unless a time is set."""
+        if self._at is None:
+            self.set(seconds)
+
     def clear(self) -> None:
         """Never expire, until set again."""
         self._at = None

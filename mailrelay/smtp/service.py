@@ -101,10 +101,10 @@ class SmtpService:
 
     def _look_at_certificate(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._context.certificates is not None:
-            self._context.certificates.refresh()
             self._looking = loop.call_later(
                 self._context.options.tls_reload_seconds, self._look_at_certificate, loop
             )
+            self._context.certificates.refresh()
 
     async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> asyncio.Server:
         context = self._context

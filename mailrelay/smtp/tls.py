@@ -5,6 +5,7 @@ import os
 import ssl
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from mailrelay import metrics
@@ -60,7 +61,14 @@ class Certificates:
         # Here, since cryptography costs 7 MiB, and a listener without TLS never needs it.
         from cryptography import x509
 
-        found = x509.load_pem_x509_certificate(self._files[0].read_bytes())
+        try:
+            found = x509.load_pem_x509_certificate(self._files[0].read_bytes())
+        except (OSError, ValueError) as error:
+            # OpenSSL takes more than cryptography does, such as a TRUSTED CERTIFICATE.
+            with suppress(KeyError):
+                metrics.TLS_EXPIRY_SECONDS.remove(str(self._files[0]))
+            logger.warning("certificate loaded from %s; when it ends is not known: %s", self._files[0], error)
+            return
         end = found.not_valid_after_utc
         metrics.TLS_EXPIRY_SECONDS.labels(file=str(self._files[0])).set_function(
             lambda: end.timestamp() - time.time()

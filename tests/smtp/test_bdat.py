@@ -125,6 +125,16 @@ def test_a_drain_lets_a_message_in_chunks_finish(open_door):
     assert door.queue.content == MAIL
 
 
+def test_a_client_between_two_chunks_is_told_421_at_the_end_of_a_drain(door):
+    with door.connect() as talk:
+        begin(talk)
+        assert talk.say(b"BDAT 10\r\n" + MAIL[:10]).startswith("250 ")
+        stopping = threading.Thread(target=door.thread.stop, args=(0.1,))
+        stopping.start()
+        assert talk.reply().startswith("421 4.3.2 ")
+    stopping.join(30)
+
+
 def test_a_connection_cut_in_a_chunk_stores_nothing_and_gives_its_bytes_back(door):
     with door.connect() as talk:
         begin(talk)

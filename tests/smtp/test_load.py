@@ -229,6 +229,22 @@ def test_under_stress_patience_is_short(open_door):
         talk.close()
 
 
+def test_a_client_that_does_not_read_its_receipt_is_let_go(open_door, monkeypatch):
+    monkeypatch.setattr("mailrelay.smtp.connection.LINGER_SECONDS", 0.1)
+    door = open_door(command_seconds=0.5)
+    door.queue.hold = True
+    with door.connect() as talk:
+        talk.begin()
+        talk.send(MAIL + b".\r\n")
+        eventually(lambda: len(door.queue.waiting) == 1)
+        (session,) = door.service.connections.open
+        # More than the buffers of both ends take.
+        session.loop.call_soon_threadsafe(session.transport.write, b"250-x\r\n" * 4_000_000)
+        eventually(lambda: session._paused)
+        door.queue.waiting[0].set_result(None)
+        eventually(lambda: not door.service.connections.open)
+
+
 def test_a_disk_that_stands_still_is_not_the_clients_silence(open_door, monkeypatch):
     stalled, watched, looks = threading.Event(), threading.Event(), itertools.count(1)
     write_out, excuse = Spool._write_out, Transfer.excuse

@@ -157,6 +157,26 @@ def unverified():
     return context
 
 
+def test_a_certificate_whose_end_cannot_be_read_does_not_stop_the_look_for_the_next(
+    secure_door, files, tmp_path, caplog
+):
+    door = secure_door(implicit_tls=True, tls_reload_seconds=0.05)
+    write_certificate(tmp_path)
+    files[0].write_bytes(files[0].read_bytes().replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"))
+    eventually(lambda: any("when it ends is not known" in r.getMessage() for r in caplog.records))
+    write_certificate(tmp_path)
+
+    def is_used():
+        try:
+            with socket.create_connection(("127.0.0.1", door.port), 30) as plain:
+                trusting(files[0]).wrap_socket(plain, server_hostname="localhost").close()
+        except ssl.SSLError:
+            return False
+        return True
+
+    eventually(is_used)
+
+
 def test_files_that_do_not_fit_leave_the_certificate_before_in_use(secure_door, files, tmp_path, caplog):
     door = secure_door(implicit_tls=True, tls_reload_seconds=0.05)
     other = tmp_path / "other"
