@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef
 
 from mailrelay.models import Delivery, Mailbox
 from mailrelay.models.messages import AGED_FROM, WAITS
-from mailrelay.outbox import blame, clock, counters, follow, rollups, statements, stoppage
+from mailrelay.outbox import blame, clock, counters, follow, hand, rollups, statements, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Reason, State
@@ -52,16 +52,25 @@ def _wake_the_forgotten() -> None:
 
 
 def _age_batch() -> int:
-    """Fail what has waited longer than mail may."""
+    """Fail what has waited longer than mail may; what may have been sent ends as the sender's policy says."""
     now = clock.now()
     rows = Delivery.objects.filter(WAITS).alias(aged_since=AGED_FROM).filter(aged_since__lt=_oldest(now))
-    rows = rows.order_by("aged_since").select_for_update(skip_locked=True, no_key=True)
-    batch = list(rows[:BATCH])
+    rows = rows.select_related("sender").order_by("aged_since")
+    batch = list(rows.select_for_update(of=("self",), skip_locked=True, no_key=True)[:BATCH])
     for row in batch:
-        text = f"Too old: not delivered within {settings.DELIVERY_MAX_AGE // 3600} hours. {row.last_error}"
-        blame.fail(row, Reason.TOO_OLD, text.strip(), now)
-        follow.note(row, text.strip(), now)
+        _end(row, now)
     return len(batch)
+
+
+def _end(row: Delivery, now: datetime) -> None:
+    hours = settings.DELIVERY_MAX_AGE // 3600
+    if hand.may_have_been_sent(row):
+        text = f"Too old: within {hours} hours it was not found out whether it was sent. {row.last_error}"
+        blame.given_up(row, text.strip(), now)
+    else:
+        text = f"Too old: not delivered within {hours} hours. {row.last_error}"
+        blame.fail(row, Reason.TOO_OLD, text.strip(), now)
+    follow.note(row, text.strip(), now)
 
 
 def _oldest(now: datetime) -> datetime:

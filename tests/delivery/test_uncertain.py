@@ -3,7 +3,7 @@
 import pytest
 
 from mailrelay.delivery import pipeline
-from mailrelay.models import Delivery, SenderConfig
+from mailrelay.models import Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import clock, counters, leases, settle
 from mailrelay.outbox.settle import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason, State, UncertainPolicy
@@ -220,6 +220,27 @@ def test_a_connection_without_answer_keeps_its_slot_for_a_while(office):
     office.work()
 
     assert len(fresh(office.mailbox).cooling) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [(UncertainPolicy.RESEND, State.HELD), (UncertainPolicy.FAIL, State.FAILED)]
+)
+def test_what_may_have_been_sent_is_not_said_to_be_undelivered_when_it_is_too_old(
+    office, settings, word, state
+):
+    office.sandbox.fault("sendMail", "accept_then_status")
+    delivery = office.one()
+    office.work()
+    policy(office, word)
+    Mailbox.objects.update(paused_until=clock.now() + clock.seconds(10 * settings.DELIVERY_MAX_AGE))
+
+    office.later(LATER)
+    assert fresh(delivery).state == State.QUEUED
+    office.later(settings.DELIVERY_MAX_AGE)
+
+    assert (fresh(delivery).state, delivery.reason) == (state, Reason.UNCERTAIN)
+    assert "not found out whether it was sent" in delivery.last_error
+    assert len(office.delivered()) == 1
 
 
 def test_a_gateway_on_a_cluster_resends_once_and_then_holds(on_redis):
