@@ -28,6 +28,8 @@ OPEN_STATES = (
 )
 #: States that count against the slots of a mailbox.
 IN_FLIGHT_STATES = (State.RESERVED, State.SENDING)
+#: States that a message as a whole shows; what is in flight counts as queued.
+MESSAGE_STATES = tuple(state for state in State if state not in IN_FLIGHT_STATES)
 #: States that nothing but a person leaves.
 FINAL_STATES = (State.SENT, State.FAILED, State.CANCELLED)
 

@@ -69,7 +69,7 @@ def _body(kind: str, schema: dict[str, Any], *, required: bool = True) -> dict[s
 
 _ID = _parameter("id", "path", schemas.QUEUE_ID, "The queue id")
 _LIST = (
-    _parameter("state", "query", schemas.STATE),
+    _parameter("state", "query", schemas.MESSAGE_STATE, "What is in flight counts as queued"),
     _parameter("sender", "query", _TEXT, "A sender's name"),
     _parameter("recipient", "query", _TEXT, "An address, exactly"),
     _parameter("from", "query", _TEXT, "The From address, exactly"),

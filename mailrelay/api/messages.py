@@ -15,7 +15,7 @@ from mailrelay.mime.headers import storable
 from mailrelay.models import ApiToken, Delivery, Message, Recipient, SendLog, TimelineEntry
 from mailrelay.outbox import again, hand, scheduler
 from mailrelay.outbox.errors import ContentRemovedError
-from mailrelay.vocabulary import Scope, State
+from mailrelay.vocabulary import MESSAGE_STATES, Scope, State
 
 MOST, USUAL = 200, "50"
 #: Attempts, moves and recipients that one answer has at most, the newest of the former.
@@ -30,9 +30,22 @@ def listed(request: HttpRequest, _token: ApiToken) -> JsonResponse:
     given = reading.query(request, (*FILTERS, "cursor", "limit"))
     limit = reading.number("limit", given.get("limit", USUAL), MOST)
     rows = _after(_filtered(given), given)
-    page = list(dict.fromkeys(rows.select_related("sender").prefetch_related("recipients")[: limit + 1]))
+    page = _first(rows.select_related("sender").prefetch_related("recipients"), limit + 1)
     more = reading.cursor(page[limit - 1]) if len(page) > limit else None
     return JsonResponse({"messages": [_shown(row) for row in page[:limit]], "next_cursor": more})
+
+
+def _first(rows: QuerySet[Message], most: int) -> list[Message]:
+    """Read the first messages, `most` of them: one whose envelope names a recipient twice comes twice."""
+    found: dict[Message, None] = {}
+    read = 0
+    while len(found) < most:
+        part = rows[read : read + most]
+        found.update(dict.fromkeys(part))
+        read += most
+        if len(part) < most:
+            break
+    return list(found)[:most]
 
 
 def one(_request: HttpRequest, _token: ApiToken, pk: str) -> JsonResponse:
@@ -71,8 +84,8 @@ ACTIONS = (*hand.ACTIONS, "resend")
 def _filtered(given: dict[str, str]) -> QuerySet[Message]:
     rows = Message.objects.all()
     if (state := given.get("state")) is not None:
-        if state not in set(State):
-            raise bad_request("state is none of the states of a message.")
+        if state not in MESSAGE_STATES:
+            raise bad_request(f"state is one of {', '.join(MESSAGE_STATES)}.")
         rows = rows.filter(state=state)
     columns = {"sender": "sender__name", "client_address": "client_address"}
     keys = {"from": "from_key", "message_id": "message_id_key", "recipient": "recipients__address_key"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mailrelay.outbox import counters
-from mailrelay.vocabulary import OPEN_STATES, FromPolicy, Outcome, Reason, Route, State
+from mailrelay.vocabulary import MESSAGE_STATES, OPEN_STATES, FromPolicy, Outcome, Reason, Route, State
 
 TEXT = {"type": "string"}
 TIME = {"type": "string", "format": "date-time"}
@@ -12,6 +12,7 @@ COUNT = {"type": "integer", "minimum": 0}
 MAYBE_COUNT = {"type": ["integer", "null"], "minimum": 0}
 QUEUE_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 STATE = {"type": "string", "enum": [state.value for state in State]}
+MESSAGE_STATE = {"type": "string", "enum": [state.value for state in MESSAGE_STATES]}
 TEXTS = {"type": "array", "items": TEXT}
 
 

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from mailrelay.console import message_search
 from mailrelay.console.message_search import Criteria
 from mailrelay.console.message_times import Stretch, TimeFilter
-from mailrelay.console.words import SHOWN_STATES, state_words
+from mailrelay.console.words import state_words
 from mailrelay.models import Message, SenderConfig, SmtpClient
-from mailrelay.vocabulary import State
+from mailrelay.vocabulary import MESSAGE_STATES, State
 
 #: States that want somebody to look.
 ATTENTION = (State.FAILED, State.HELD, State.UNCERTAIN)
@@ -40,7 +40,7 @@ class StateFilter(_Filter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
         return [
             ("attention", "Wants attention"),
-            *((state.value, state_words(state).title) for state in SHOWN_STATES),
+            *((state.value, state_words(state).title) for state in MESSAGE_STATES),
             (BOUNCED, "Sent, bounced later"),
         ]
 

@@ -27,9 +27,6 @@ STATES = {
     State.UNCERTAIN: Words("Perhaps sent", "waiting"),
     State.CANCELLED: Words("Cancelled", "quiet"),
 }
-#: States that a message shows; what is in flight counts as queued.
-SHOWN_STATES = tuple(state for state in State if state not in {State.RESERVED, State.SENDING})
-
 OUTCOMES = {
     Outcome.SENT: Words("Microsoft accepted it", "good"),
     Outcome.TRANSIENT: Words("Not sent, may work later", "waiting"),

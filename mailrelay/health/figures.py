@@ -56,6 +56,7 @@ def _credential_expiry(now: datetime) -> dict[tuple[str, str], float]:
     columns = (
         "name",
         "kind",
+        "secret_in_use",
         "secret_expires_on",
         "next_secret_expires_on",
         "certificate_expires_at",
@@ -65,6 +66,8 @@ def _credential_expiry(now: datetime) -> dict[tuple[str, str], float]:
         (row.name, proof): (end - now).total_seconds()
         for row in AppRegistration.objects.filter(active=True).only(*columns)
         for proof, end in row.endings().items()
+        # What was kept beside its successor may end: no mail depends on it any more.
+        if proof.startswith("next_") or not row.secret_in_use.startswith("next_")
     }
 
 

@@ -71,3 +71,14 @@ def test_a_secret_that_ends_is_and_the_more_the_nearer(worker, sender, now, days
 def test_nobody_who_delivers_is(sender, worker, now):
     Worker.objects.update(seen_at=now - timedelta(minutes=1))
     assert set(found(now)) == {"no-worker"}
+
+
+def test_a_secret_that_is_kept_beside_its_successor_is_not(worker, sender, now):
+    ends = {"secret_expires_on": 3, "next_secret_expires_on": 700}
+    columns = {name: (now + timedelta(days=days)).date() for name, days in ends.items()}
+    AppRegistration.objects.update(next_secret="newer", secret_in_use="next_secret", **columns)
+    assert found(now) == {}
+
+    # Entra ID refuses the newer one: the older is what mail depends on.
+    AppRegistration.objects.update(secret_in_use="secret")
+    assert [one.level for one in found(now).values()] == [3]

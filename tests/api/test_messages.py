@@ -65,6 +65,29 @@ def test_the_messages_of_a_recipient_are_paged_too(reads, sender):
     assert ids(first) + ids(second) == [row.queue_id for row in reversed(rows)]
 
 
+def test_no_message_is_dropped_where_an_envelope_names_a_recipient_twice(reads, sender):
+    rows = [
+        make_message(sender, recipients=("Bob@example.org", "bob@example.org", "bob@EXAMPLE.org"))
+        for _ in "1234"
+    ]
+    found, cursor = [], {}
+    for _ in rows:
+        page = ask(reads, "messages", recipient="bob@example.org", limit=1, **cursor)
+        found += ids(page)
+        cursor = {"cursor": page.json()["next_cursor"]}
+    assert found == [row.queue_id for row in reversed(rows)]
+    assert cursor == {"cursor": None}
+
+
+def test_the_states_that_it_filters_by_are_those_that_messages_show(reads, sender):
+    make_message(sender, state=State.SENDING)
+    parameters = ask(reads, "openapi.json").json()["paths"]["/messages"]["get"]["parameters"]
+    (state,) = [one for one in parameters if one["name"] == "state"]
+    for value in state["schema"]["enum"]:
+        assert len(ids(ask(reads, "messages", state=value))) == (value == "queued")
+    assert ask(reads, "messages", state="sending").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("filters", "found"),
     [
