@@ -59,11 +59,17 @@ class Acceptor:
             self._commit(submission, data, partial(self._finish, submission, outcome))
         return outcome
 
-    def disown(self, queue_id: UUID) -> None:
-        """Give up a submission whose outcome is not known: the client was told to try again."""
+    def disown(self, queue_id: UUID, outcome: "Future[None]") -> bool:
+        """Give up a submission whose `outcome` is not known, so that its client can be told to try again.
+
+        Returns False where the outcome has come by now, and holds.
+        """
         with self._lock:
+            if outcome.done():
+                return False
             self._disowned.add(queue_id)
         self._outage.begin()
+        return True
 
     def close(self) -> None:
         self._copiers.shutdown(wait=True)
@@ -106,23 +112,25 @@ class Acceptor:
         with self._lock:
             late = submission.id in self._disowned
             self._disowned.discard(submission.id)
+            if not late:
+                # Before anybody can disown it: from here on its client is told 250.
+                outcome.set_result(None)
         if late:
             # The commit went through after the client was told 451: take it back before anyone claims it.
             self._outage.begin(submission.id)
             outcome.set_exception(DisownedError(TOO_LATE))
         else:
             self._accepted(done.result())
-            outcome.set_result(None)
 
     def _fail(self, submission: Submission, outcome: "Future[None]", error: BaseException) -> None:
-        with self._lock:
-            self._disowned.discard(submission.id)
         if isinstance(error, DatabaseAwayError):
             self._outage.begin(submission.id)
         elif submission.content.size > CHUNK_SIZE:
             # What the database does not remove now is swept later.
             process_writer().submit(Move.WITHDRAW, partial(_remove, submission.id), durable=False)
-        outcome.set_exception(error)
+        with self._lock:
+            self._disowned.discard(submission.id)
+            outcome.set_exception(error)
 
     def _refuse_disowned(self, queue_id: UUID) -> None:
         with self._lock:

@@ -36,8 +36,8 @@ class Acceptor(Protocol):
     def submit(self, submission: Submission) -> "Future[None]":
         """Store `submission`; the future ends when it is committed, or with what stopped it."""
 
-    def disown(self, queue_id: UUID) -> None:
-        """Give up a submission whose outcome is not known: the client was told to try again."""
+    def disown(self, queue_id: UUID, outcome: "Future[None]") -> bool:
+        """Give up a submission whose `outcome` is not known; False where it has come by now, and holds."""
 
 
 @dataclass(slots=True)

@@ -86,23 +86,18 @@ async def _store(context: Context, submission: Submission, spool: Spool, seconds
         known = await context.completions.wait(outcome, max(seconds, 0.1))
     except asyncio.CancelledError:
         # The drain is over: the client never heard a 250 and will come again.
-        context.acceptor.disown(submission.id)
+        context.acceptor.disown(submission.id, outcome)
         raise
-    if not known:
-        return _give_up(context, submission)
+    if not known and context.acceptor.disown(submission.id, outcome):
+        logger.error(
+            "not stored in time, disowned: id=%s client=%s", submission.id.hex, submission.client_address
+        )
+        return replies.TRY_LATER
     failure = CancelledError() if outcome.cancelled() else outcome.exception()
     if failure is not None:
         return _failed(submission, failure)
     failpoints.hit(failpoints.REPLY_BEFORE)
     return replies.queued(submission.id)
-
-
-def _give_up(context: Context, submission: Submission) -> Reply:
-    logger.error(
-        "not stored in time, disowned: id=%s client=%s", submission.id.hex, submission.client_address
-    )
-    context.acceptor.disown(submission.id)
-    return replies.TRY_LATER
 
 
 def _failed(submission: Submission, error: BaseException) -> Reply:

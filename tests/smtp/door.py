@@ -50,8 +50,11 @@ class Queue:
             future.set_result(None)
         return future
 
-    def disown(self, queue_id: UUID) -> None:
+    def disown(self, queue_id: UUID, outcome: "Future[None]") -> bool:
+        if outcome.done():
+            return False
         self.disowned.append(queue_id)
+        return True
 
     @property
     def last(self) -> Submission:

@@ -90,6 +90,20 @@ def test_a_commit_without_an_outcome_is_451_and_disowned(open_door):
     assert door.queue.disowned == [door.queue.last.id]
 
 
+def test_a_commit_that_ends_in_the_very_moment_of_giving_up_is_250(open_door, monkeypatch):
+    door = open_door(accept_seconds=0.2)
+    door.queue.hold = True
+    disown = door.queue.disown
+
+    def too_late(queue_id, outcome):
+        outcome.set_result(None)
+        return disown(queue_id, outcome)
+
+    monkeypatch.setattr(door.queue, "disown", too_late)
+    with door.connect() as talk:
+        assert talk.mail(MAIL).startswith("250 2.0.0 Ok: queued as ")
+
+
 def test_a_stalled_queue_is_451_at_mail_before_anything_is_transferred(door):
     with door.connect() as talk:
         door.queue.stalled = True

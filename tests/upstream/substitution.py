@@ -54,8 +54,8 @@ class Acceptor:
             envelope.content = envelope.content.decode("utf-8", "surrogateescape")
         return asyncio.run_coroutine_threadsafe(hook(None, None, envelope), self.loop)
 
-    def disown(self, queue_id) -> None:
-        pass
+    def disown(self, queue_id, outcome) -> bool:
+        return not outcome.done()
 
 
 class Substitute(Session):

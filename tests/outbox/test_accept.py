@@ -1,0 +1,58 @@
+"""The moment of the receipt: a mail is stored or given up, never both."""
+
+import threading
+
+import pytest
+
+from mailrelay.models import Message
+from mailrelay.outbox import clock
+from mailrelay.outbox.accept import Acceptor
+from mailrelay.outbox.submission import Submission, new_queue_id
+from tests.outbox import rows
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Small:
+    size = 10
+
+    def chunks(self, size):
+        yield b"A: b\r\n\r\nc\r\n"[: self.size]
+
+
+def test_from_the_moment_that_a_mail_is_told_of_it_cannot_be_disowned():
+    box = rows.mailbox()
+    rows.sender(box)
+    submitted, told, kept = threading.Event(), threading.Event(), []
+
+    def tell(_):
+        assert submitted.wait(30)
+        kept.append(not acceptor.disown(mail.id, outcome))
+        told.set()
+
+    acceptor = Acceptor(accepted=tell)
+    mail = Submission(
+        id=new_queue_id(),
+        received_at=clock.now(),
+        client_id=None,
+        client_key="c",
+        client_address="127.0.0.1",
+        client_name="c",
+        mail_from="app@contoso.test",
+        recipients=("ann@example.org",),
+        header_from="app@contoso.test",
+        subject="report",
+        message_id="report@test",
+        sender_id=box.senders.get().pk,
+        registration_id=box.registration_id,
+        mailbox_address=box.address,
+        content=Small(),
+    )
+    try:
+        outcome = acceptor.submit(mail)
+        submitted.set()
+        assert outcome.result(30) is None and told.wait(30)
+        assert kept == [True] and not acceptor.stalled
+        assert Message.objects.filter(pk=mail.id).exists()
+    finally:
+        acceptor.close()
