@@ -16,8 +16,10 @@ HOME = "gateway@contoso.test"
 def written_by(delivery, author: str) -> None:
     """Let the From of a queued mail be `author`."""
     row = ContentChunk.objects.filter(content=delivery.message_id)
-    row.update(data=bytes(row.get().data).replace(b"app@contoso.test", author.encode()))
-    Message.objects.filter(pk=delivery.message_id).update(header_from=author, from_key=author.lower())
+    data = bytes(row.get().data).replace(b"app@contoso.test", author.encode())
+    row.update(data=data)
+    told = {"header_from": author, "from_key": author.lower(), "size": len(data)}
+    Message.objects.filter(pk=delivery.message_id).update(**told)
     delivery.message.refresh_from_db()
 
 
