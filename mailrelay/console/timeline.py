@@ -8,6 +8,7 @@ from itertools import chain
 from mailrelay.console import cells
 from mailrelay.console.words import Words, outcome_words
 from mailrelay.models import Message, SendLog, TimelineEntry
+from mailrelay.outbox import origin
 
 #: Attempts and moves that a page shows at most, the newest ones.
 SHOWN = 200
@@ -38,7 +39,7 @@ class Timeline:
 
 
 def of(message: Message) -> Timeline:
-    """Read the timeline of `message` in two queries."""
+    """Read the timeline of `message`, which brings its client and deliveries, in two queries."""
     attempts = list(message.attempts.order_by("-started_at", "-pk")[: SHOWN + 1])
     entries = list(message.timeline.order_by("-at", "-pk")[: SHOWN + 1])
     cut = max(len(attempts), len(entries)) > SHOWN
@@ -51,11 +52,7 @@ def of(message: Message) -> Timeline:
 
 
 def _accepted(message: Message) -> Event:
-    name = message.client.name if message.client else "SMTP_ALLOWED_NETWORKS"
-    text = (
-        f"From {message.client_address}, which called itself {message.client_name or '–'}; let in by {name}."
-    )
-    return Event(message.created_at, "Accepted", "busy", text)
+    return Event(message.created_at, "Accepted", "busy", origin.told(message))
 
 
 def _attempt(row: SendLog, *, parts: bool) -> Event:

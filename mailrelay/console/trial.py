@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from mailrelay.console.protection import client_address
 from mailrelay.models import SenderConfig
+from mailrelay.outbox.origin import TEST
 from mailrelay.routing.directory import Client
 from mailrelay.smtp import desk, replies
 from mailrelay.smtp.desk import Desk, Parcel
@@ -43,7 +44,7 @@ class Trial:
         """Hand it in, once whatever is pressed; a positive reply ends with its queue id."""
         address = client_address(request) or "unknown"
         peer = Peer(address, name=self.name, secure=request.is_secure(), http=True)
-        client, content = Client(None, self.who[:200], ANYWHERE), self._content()
+        client, content = Client(None, f"{TEST}{self.who}"[:200], ANYWHERE), self._content()
         key = hashlib.sha256(f"test {self.who} {self.sender_id} {self.wish}".encode()).hexdigest()
         return counter.take(
             Parcel(
@@ -76,7 +77,7 @@ def send(request: HttpRequest, sender: SenderConfig, recipient: str, wish: UUID)
     counter = desk.of_process()
     if counter is None:
         return replies.SHUTTING_DOWN
-    who = f"test by {request.user.get_username()}"
+    who = request.user.get_username()
     test = Trial(sender.pk, sender.mailbox.address, recipient, wish, who, "admin", "in the admin")
     return test.hand_in(counter, request)
 

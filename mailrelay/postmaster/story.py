@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from mailrelay.models import Delivery, Message, SendLog, TimelineEntry
-from mailrelay.outbox import clock
+from mailrelay.outbox import clock, origin
 from mailrelay.postmaster.listing import shown_state
 from mailrelay.postmaster.text import printable, span
 from mailrelay.vocabulary import Reason, State
@@ -44,19 +44,11 @@ def _recipients(message: Message, deliveries: list[Delivery]) -> Iterator[str]:
 
 
 def _timeline(message: Message) -> Iterator[str]:
-    events = [(message.created_at, _accepted(message))]
+    events = [(message.created_at, printable(origin.told(message)))]
     events += [(entry.at, _entry(entry)) for entry in message.timeline.all()]
     events += [(attempt.started_at, _attempt(attempt)) for attempt in message.attempts.all()]
     for at, text in sorted(events, key=lambda event: event[0]):
         yield f"{stamp(at)}  {text}"
-
-
-def _accepted(message: Message) -> str:
-    client = f" ({message.client.name})" if message.client else ""
-    name = printable(message.client_name) or "no name"
-    if message.report_of is not None:
-        return f"Made by the gateway itself: the report of a {message.report} of {message.report_of.hex}."
-    return f"Accepted from {message.client_address}{client}, which called itself {name}."
 
 
 def _entry(entry: TimelineEntry) -> str:

@@ -293,7 +293,7 @@ def test_it_tells_the_story_of_a_message(store, attempt, run):
     text = run("mailq", "show", message.id.hex)
 
     order = [
-        "Accepted from 192.0.2.7, which called itself scanner.example.",
+        "Accepted from 192.0.2.7, which called itself scanner.example; let in by SMTP_ALLOWED_NETWORKS.",
         "attempt 1 (mime), 1.25 s, HTTP 401, InvalidAuthenticationToken, request-id abc-123: configuration.",
         "Graph refused the token. Enter a new secret.",
         "Held by ann.",

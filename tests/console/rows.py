@@ -59,8 +59,7 @@ def make_message(sender, *, state=State.QUEUED, recipients=("anna@example.org",)
         mailbox=sender.mailbox,
         created_at=now,
         state=state,
-        client_key="192.0.2.7",
-        **(delivery or {}),
+        **({"client_key": "192.0.2.7"} | (delivery or {})),
     )
     for address in recipients:
         Recipient.objects.create(message=row, delivery=part, address=address, address_key=address.lower())

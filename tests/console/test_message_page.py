@@ -2,15 +2,17 @@
 
 import re
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from mailrelay.models import Mailbox, Message, TimelineEntry, Worker
+from mailrelay.models import Mailbox, Message, SmtpClient, TimelineEntry, Worker
 from mailrelay.outbox import content
-from mailrelay.vocabulary import Outcome, Reason, State
+from mailrelay.postmaster import story
+from mailrelay.vocabulary import Outcome, Reason, Report, State
 from tests.console.rows import make_attempt, make_message
 
 pytestmark = pytest.mark.django_db
@@ -225,3 +227,31 @@ def test_every_page_forbids_scripts_and_frames_of_others(browser, client, sender
         assert " style=" not in text
         assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
         assert "<script>" not in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "key", "told"),
+    [
+        ({}, "192.0.2.7", "which called itself printer.contoso.test; let in by SMTP_ALLOWED_NETWORKS."),
+        ({}, "Printer", "let in as the client Printer, which was deleted since."),
+        ({}, "test by ada", "A test mail, asked for by ada from 192.0.2.7."),
+        ({"report": Report.ALERT}, "reports", "Made by the gateway itself, to tell of an alert."),
+        (
+            {"report": Report.FAILURE, "report_of": UUID(int=7)},
+            "reports",
+            "Made by the gateway itself: the report of a failure of 00000000000000000000000000000007.",
+        ),
+    ],
+)
+def test_the_timeline_begins_with_where_the_mail_came_from(browser, sender, columns, key, told):
+    message = make_message(sender, delivery={"client_key": key}, **columns)
+    assert told in page(browser, message)
+    assert told in "\n".join(story.told(message.pk))
+
+
+def test_the_client_that_let_it_in_is_named_after_it_was_deleted_too(browser, sender):
+    client = SmtpClient.objects.create(name="Printer", networks="192.0.2.7")
+    message = make_message(sender, client=client, delivery={"client_key": "Printer"})
+    assert "let in as the client Printer." in page(browser, message)
+    client.delete()
+    assert "let in as the client Printer, which was deleted since." in page(browser, message)

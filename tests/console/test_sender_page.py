@@ -9,6 +9,7 @@ from django.test import Client
 
 from mailrelay.console import roles
 from mailrelay.models import AppRegistration, AuditEvent, Delivery, Mailbox, Message, SenderConfig
+from mailrelay.outbox import origin
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.routing.loading import Watch
 from mailrelay.smtp import desk
@@ -171,6 +172,7 @@ def test_a_test_mail_goes_into_the_queue_and_its_outcome_stands_on_the_page(offi
     shown = browser.get(answer["Location"]).content.decode()
     assert 'http-equiv="refresh"' in shown
     assert "It waits for" in shown
+    assert origin.told(message) == "A test mail, asked for by root from 127.0.0.1."
 
     make_attempt(message, outcome="sent", http_status=202, sentence="Graph accepted it.", duration_ms=700)
     Message.objects.update(state=State.SENT)
