@@ -1,5 +1,6 @@
 """The content of a part, decoded while it is read, from any offset, in constant memory."""
 
+import re
 from binascii import a2b_base64, a2b_qp
 from collections.abc import Iterator
 from copy import copy
@@ -13,6 +14,7 @@ _BLOCK = 262_144  # bytes of the message at a time: a content row
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 )
+_NOISE = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _IDENTITY = frozenset({"7bit", "8bit", "binary"})
 #: Transfer encodings (RFC 2045 section 6) that are understood.
 DECODABLE = _IDENTITY | {"base64", "quoted-printable"}
@@ -29,23 +31,37 @@ class _Identity:
 
 
 class _Base64:
-    """Lenient, as mail readers are: what is no base64 is skipped, the first padding ends it."""
+    """Lenient, as mail readers are: what is no base64 is skipped (RFC 2045 section 6.8).
+
+    Padding ends a quantum and not the content: there are programs that encode each line, or each block of
+    a file, by itself. Behind padding, though, what is no base64 ends it: the footer of a mailing list.
+    """
 
     def __init__(self) -> None:
         self._held = b""
-        self._ended = False
+        self._padded = self._ended = False
 
     def feed(self, data: bytes, *, last: bool) -> bytes:
         if self._ended:
             return b""
-        text, padding, _ = (self._held + data.translate(None, _NOT_BASE64)).partition(b"=")
-        self._ended = bool(padding) or last
+        padding = 0 if self._padded else data.find(b"=")
+        if padding >= 0:
+            self._padded = True
+            if noise := _NOISE.search(data, padding):
+                data, self._ended = data[: noise.start()], True
+        *closed, text = (self._held + data.translate(None, _NOT_BASE64)).split(b"=")
+        decoded = b"".join(map(_quanta, closed))
+        if last or self._ended:
+            return decoded + _quanta(text)
         whole = len(text) - len(text) % 4
         self._held = text[whole:]
-        decoded = a2b_base64(text[:whole])
-        if self._ended and len(self._held) > 1:  # one character alone is six bits of nothing
-            decoded += a2b_base64(self._held + b"=" * (4 - len(self._held)))
-        return decoded
+        return decoded + a2b_base64(text[:whole])
+
+
+def _quanta(text: bytes) -> bytes:
+    """Decode what padding has ended; one character alone is six bits of nothing."""
+    over = len(text) % 4
+    return a2b_base64(text[:-1] if over == 1 else text + b"=" * (-over % 4))
 
 
 class _QuotedPrintable:

@@ -72,6 +72,19 @@ def test_base64_decodes_in_any_pieces_and_from_any_offset(data, block, offset, s
         assert reader.part(0, 10).read() == data[:10]
 
 
+@given(
+    st.lists(st.binary(max_size=60), max_size=20), st.sampled_from([b"\r\n", b"\n ", b""]), st.integers(1, 60)
+)
+def test_base64_of_which_each_line_is_padded_is_read_to_its_end(pieces, line_end, block):
+    text = line_end.join(map(base64.b64encode, pieces)) + b"\r\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaves, "_BLOCK", block)
+        for footer in (b"", b"\r\n-- \r\nlist footer"):
+            whole = text + (footer if b"=" in text else b"")
+            found = LeafContent(LeafReader(Bytes(whole), 0, len(whole), "base64"))
+            assert b"".join(found) == b"".join(pieces)
+
+
 @given(st.binary(max_size=2000), st.integers(1, 60))
 def test_quoted_printable_decodes_in_any_pieces(data, block):
     text = quopri.encodestring(data)
