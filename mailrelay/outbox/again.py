@@ -46,12 +46,13 @@ def resend(message_id: UUID, actor: str, seen: int, why: str = "") -> int:
 
     def run() -> int:
         now = clock.now()
+        rows = Delivery.objects.filter(message_id=message_id, state=State.SENT).order_by("pk")
+        locked = list(rows.select_for_update(of=("self",), no_key=True))
         hand.refuse_without_content(message_id)
         if attempts_of(message_id) != seen:
             return 0
-        rows = Delivery.objects.filter(message_id=message_id, state=State.SENT).order_by("pk")
         moved = 0
-        for row in rows.select_for_update(of=("self",), no_key=True):
+        for row in locked:
             mine = Delivery.objects.filter(pk=row.pk, state=State.SENT)
             if mine.update(**hand.QUEUED, attempts=0, released_at=now, copies=F("copies") + 1):
                 moved += 1
@@ -74,11 +75,12 @@ def change_sender(message_id: UUID, actor: str, sender: SenderConfig, why: str =
 
     def run() -> int:
         now = clock.now()
+        rows = Delivery.objects.filter(message_id=message_id, state__in=MOVABLE).order_by("pk")
+        locked = list(rows.select_for_update(of=("self",), no_key=True))
         hand.refuse_without_content(message_id)
         mailbox = rehouse.mailbox_for(sender, Message.objects.get(pk=message_id).header_from)
-        rows = Delivery.objects.filter(message_id=message_id, state__in=MOVABLE).order_by("pk")
         moved = 0
-        for row in rows.select_for_update(of=("self",), no_key=True):
+        for row in locked:
             mine = Delivery.objects.filter(pk=row.pk, state=row.state, token=row.token)
             columns = {**hand.QUEUED, "attempts": 0, "released_at": now, "next_attempt_at": None}
             doubtful = hand.may_have_been_sent(row)

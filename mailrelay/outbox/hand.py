@@ -78,7 +78,6 @@ def _move(
     rows = Delivery.objects.filter(message_id=message_id, state__in=states).order_by("pk")
     locked = list(rows.select_for_update(of=("self",), no_key=True))
     if columns["state"] == State.QUEUED:
-        # Retention locks the same rows before it takes the content: who is first is seen by the other.
         refuse_without_content(message_id)
         columns = {**columns, "released_at": now}
     moved = 0
@@ -96,7 +95,10 @@ def _move(
 
 
 def refuse_without_content(message_id: UUID) -> None:
-    """Raise ContentRemovedError where there is nothing left to send."""
+    """Raise ContentRemovedError where there is nothing left to send.
+
+    Retention locks the deliveries before it takes the content: whoever has them then is seen by the other.
+    """
     message = Message.objects.filter(pk=message_id, content_removed_at__isnull=False).first()
     if message is not None:
         at = f"{message.content_removed_at:%Y-%m-%d %H:%M} UTC"

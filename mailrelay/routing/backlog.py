@@ -145,7 +145,7 @@ def _add(shares: Shares, rows: list[tuple[Any, ...]]) -> None:
         shares[client] = shares.get(client, Load()).plus(Load(*map(int, counts)))
 
 
-def _rows(sql: str, *values: object) -> list[tuple[Any, ...]]:
+def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
