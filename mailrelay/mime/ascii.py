@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from mailrelay.mime.addresses import Group, fold_list, format_mailbox, read_list
-from mailrelay.mime.contenttype import parse_parameters
+from mailrelay.mime.contenttype import parameter, parse_parameters
 from mailrelay.mime.envelope import LIST_LIMIT
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
 from mailrelay.mime.mailbox import fold, is_writable
@@ -15,6 +15,8 @@ _ADDRESS_FIELDS = frozenset(
     {"from", "sender", "reply-to", "to", "cc", "bcc", "resent-from", "resent-sender", "resent-reply-to"}
     | {"x-resent-to", "x-resent-cc", "disposition-notification-to", "return-receipt-to", "errors-to"}
 )
+#: What stays in an extended value as it came (RFC 2231 section 7).
+_EXTENDED = "%'!#$&+-.^_`{|}~"
 _PARAMETER_FIELDS = frozenset({"content-type", "content-disposition"})
 
 
@@ -61,12 +63,26 @@ def _addresses(field: Field) -> Field:
 
 def _parameters(name: str, value: str) -> str:
     words = [value.partition(";")[0].encode("ascii", "ignore").decode().strip()]
+    families: dict[str, dict[str, str]] = {}
     for key, text in parse_parameters(value).items():
-        if not key.isascii():
-            continue
-        if text.isascii():
-            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-            words.append(f'{key}="{quoted}"')
-        else:
-            words.append(f"{key}*=utf-8''{quote(text, safe='')}")
+        if key.isascii():
+            families.setdefault(key.partition("*")[0], {})[key] = text
+    for wanted, family in families.items():
+        words += _family(wanted, family)
     return fold(name, [f"{word};" for word in words[:-1]] + words[-1:])
+
+
+def _family(name: str, family: dict[str, str]) -> list[str]:
+    """A parameter in all its forms: a raw one gives way to an extended one, or becomes it."""
+    extended = [text for key, text in family.items() if "*" in key]
+    clean = {key: text for key, text in family.items() if text.isascii()}
+    if clean == family or (extended and all(map(str.isascii, extended))):
+        return [_written(key, text) for key, text in clean.items()]
+    return [f"{name}*=utf-8''{quote(decode_words(parameter(family, name)), safe='')}"]
+
+
+def _written(key: str, text: str) -> str:
+    if key.endswith("*"):  # no quotes: RFC 2231 section 7
+        return f"{key}={quote(text, safe=_EXTENDED)}"
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{quoted}"'

@@ -1,12 +1,21 @@
 """Content-Type as the parts of a message and the rules about them need it (RFC 2045 section 5)."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+from mailrelay.mime.words import decode_bytes
 
 _VALUE_LIMIT = 65_536  # characters; nobody's Content-Type is longer
 _TYPE = re.compile(r"[ \t]*([^\s/;()\"]+)[ \t]*/[ \t]*([^\s/;()\"]+)")
-_PARAMETER = re.compile(r';[ \t\r\n]*([^\s=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^\s;"]*))', re.DOTALL)
+_PARAMETER = re.compile(r';[ \t\r\n]*([^\s=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^;]*))', re.DOTALL)
+_SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?")
+_TOKEN = re.compile(r'[^\s"]*')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+#: Parameters that people's words stand in, though not in quotes: spaces belong to them.
+_NAMES = frozenset({"name", "filename"})
 
 SIGNED_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 SEALED_TYPES = SIGNED_TYPES | {"multipart/signed", "multipart/encrypted"}
@@ -27,7 +36,12 @@ class ContentType:
     @property
     def boundary(self) -> str:
         """The boundary of a multipart; empty if there is none."""
-        return self.parameters.get("boundary", "").rstrip() if self.main == "multipart" else ""
+        return parameter(self.parameters, "boundary").rstrip() if self.main == "multipart" else ""
+
+    @property
+    def charset(self) -> str:
+        """The charset that is declared, in lower case; empty if there is none."""
+        return parameter(self.parameters, "charset").strip().lower()
 
     @property
     def is_signed(self) -> bool:
@@ -53,9 +67,39 @@ def parse_content_type(value: str | None, default: str = "text/plain") -> Conten
 
 
 def parse_parameters(value: str) -> dict[str, str]:
-    """The parameters behind the first semicolon; of two with one name the first counts."""
+    """The parameters behind the first semicolon; of two with one name the first counts.
+
+    A name without quotes, and a value whose quote is never closed, goes to the next semicolon.
+    """
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(value[:_VALUE_LIMIT]):
-        text = match[3] if match[2] is None else _ESCAPED.sub(r"\1", match[2])
-        found.setdefault(match[1].lower(), text)
+        key = match[1].lower()
+        found.setdefault(key, _bare(key, match[3]) if match[2] is None else _ESCAPED.sub(r"\1", match[2]))
     return found
+
+
+def parameter(parameters: Mapping[str, str], wanted: str) -> str:
+    """A parameter's value: continued and extended (RFC 2231 sections 3 and 4) before plain; else empty."""
+    sections: dict[int, tuple[str, bool]] = {}
+    for key, value in parameters.items():
+        match = _SECTION.fullmatch(key)
+        if match and match[1] == wanted and (match[2] or match[3]):
+            sections[int(match[2] or 0)] = (value, bool(match[3]))
+    if 0 not in sections:
+        return parameters.get(wanted, "")
+    charset, data = "utf-8", b""
+    if sections[0][1] and sections[0][0].count("'") >= 2:
+        charset, _, rest = sections[0][0].split("'", 2)
+        sections[0] = (rest, True)
+    for number in range(len(sections)):
+        if number not in sections:
+            break
+        value, encoded = sections[number]
+        data += unquote_to_bytes(value) if encoded else value.encode("utf-8", "replace")
+    return decode_bytes(data, charset or "utf-8")
+
+
+def _bare(key: str, text: str) -> str:
+    if text.startswith('"') or key.partition("*")[0] in _NAMES:
+        return text.strip().strip('"')
+    return (_TOKEN.match(text) or [""])[0]

@@ -129,7 +129,7 @@ class _Translation:
         if part.body_end - part.body_start > TEXT_LIMIT:
             raise NotSeparableError(Inseparable.TEXT)
         reader = LeafReader(self.content, part.body_start, part.body_end, part.encoding)
-        charset = part.content_type.parameters.get("charset", "utf-8")
+        charset = part.content_type.charset or "utf-8"
         text = decode_bytes(b"".join(LeafContent(reader)), charset)
         kind = "html" if part.content_type.name == "text/html" else "text"
         return {"contentType": kind, "content": storable(text)}

@@ -152,6 +152,8 @@ class Dissection:
     def _is_file(self, part: Part, parent: Part | None) -> bool:
         if part.sealed or part.opaque or part.encoding not in DECODABLE:
             return False
+        if part.content_type.main == "multipart":  # without a part that could be told
+            return False
         if not part.is_leaf and part.content_type.name not in EMBEDDED:
             return False
         if parent and parent.content_type.name in _INDIVISIBLE:

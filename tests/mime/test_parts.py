@@ -113,6 +113,16 @@ def test_a_longer_line_is_no_delimiter():
     assert shape(raw)[1] == (1, "text/plain", b"--xx\r\n--x y\r\n--x--z")
 
 
+@pytest.mark.parametrize(
+    "boundary",
+    ['boundary*0="x"; boundary*1="y"', "boundary*=us-ascii'en'xy", "boundary*0*=''%78; boundary*1=y"],
+)
+def test_a_boundary_is_read_in_pieces_and_extended(boundary):
+    raw = f"Content-Type: multipart/a; {boundary}\r\n\r\n--xy\r\n\r\n1\r\n--xy--".encode()
+
+    assert shape(raw)[1:] == [(1, "text/plain", b"1")]
+
+
 def test_a_digest_holds_messages():
     raw = b"Content-Type: multipart/digest; boundary=x\r\n\r\n--x\r\n\r\nSubject: a\r\n\r\nb\r\n--x--"
 

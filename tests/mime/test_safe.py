@@ -233,6 +233,26 @@ def test_it_encodes_raw_file_names():
     assert leaves(made)[0].get_filename() == "Größe (1).pdf"
 
 
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("filename=Ä Rechnung März.pdf", "filename*=utf-8''%C3%84%20Rechnung%20M%C3%A4rz.pdf"),
+        ("filename=\"ä b.pdf\"; filename*=UTF-8''%C3%A4%20b.pdf", "filename*=UTF-8''%C3%A4%20b.pdf"),
+        (
+            'filename="ä.pdf"; filename*0*=UTF-8\'\'%C3%A4; filename*1=".pdf"',
+            "filename*0*=UTF-8''%C3%A4; filename*1=\".pdf\"",
+        ),
+        ('filename*0="ä b"; filename*1=".pdf"', "filename*=utf-8''%C3%A4%20b.pdf"),
+        ("filename=\"a.pdf\"; filename*=UTF-8''ä.pdf", "filename*=utf-8''%C3%A4.pdf"),
+        ('filename="a b.pdf"; x="ä"', "filename=\"a b.pdf\"; x*=utf-8''%C3%A4"),
+    ],
+)
+def test_a_raw_file_name_is_said_once_and_whole(given, written):
+    made, _ = safe(multipart(f"Content-Disposition: attachment; {given}\r\n\r\n%PDF".encode()))
+
+    assert f"\r\nContent-Disposition: attachment; {written}\r\n" in made.decode().replace("\r\n ", " ")
+
+
 def test_a_bare_cr_does_not_become_a_delimiter():
     raw = multipart(
         b"Content-Type: text/plain\r\n\r\nbefore\r--=_b\rContent-Type: text/html\r\rafter", b"\r\nlast"

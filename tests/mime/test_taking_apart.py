@@ -217,6 +217,23 @@ def test_a_picture_keeps_its_content_id_and_stays_inline_where_a_text_shows_it(c
     assert leaf.content_id == ("a@b" if headers else "")
 
 
+def test_a_boundary_in_pieces_is_followed():
+    data = message(TEXT, part(b"application/pdf; name=x.pdf", 4_000_000))
+    data = data.replace(b"boundary=b", b'boundary*0=""; boundary*1="b"')
+
+    found = take_apart(Bytes(data), 3_000_000, as_is)
+
+    assert [leaf.name for leaf in found.leaves] == ["x.pdf"]
+    assert found.mail.parts == (message(TEXT).replace(b"boundary=b", b'boundary*0=""; boundary*1="b"'),)
+
+
+def test_a_multipart_that_cannot_be_followed_is_no_file():
+    data = message(TEXT, part(b"application/pdf", 4_000_000)).replace(b"; boundary=b", b"")
+
+    with pytest.raises(NotSeparableError, match="text alone"):
+        take_apart(Bytes(data), 3_000_000, as_is)
+
+
 @pytest.mark.parametrize(
     ("disposition", "content_type", "name"),
     [
@@ -229,6 +246,14 @@ def test_a_picture_keeps_its_content_id_and_stays_inline_where_a_text_shows_it(c
         ('attachment; filename="a\\"b.txt"', "text/plain", 'a"b.txt'),
         ("attachment", "application/pdf", "attachment.pdf"),
         ("attachment", "message/rfc822", "message.eml"),
+        ('attachment; filename="Quarterly figures"', "message/rfc822", "Quarterly figures.eml"),
+        ('attachment; filename="RE: x.EML"', "message/global", "RE: x.EML"),
+        (f"attachment; filename={'n' * 300}", "message/rfc822", f"{'n' * 251}.eml"),
+        ("attachment; filename=Quarterly figures.pdf ; size=3", "text/plain", "Quarterly figures.pdf"),
+        ('attachment; filename="Report.pdf', "text/plain", "Report.pdf"),
+        ('attachment; filename="Report 1.pdf; size=3', "text/plain", "Report 1.pdf"),
+        ("attachment", "application/pdf; name=Report (2).pdf", "Report (2).pdf"),
+        ("attachment; filename==?utf-8?Q?=C3=A4?= =?utf-8?Q?=C3=B6?=.pdf", "text/plain", "äö.pdf"),
         ("attachment", "application/x-nobody-knows", "attachment.bin"),
         (f"attachment; filename={'n' * 300}.tar", "application/x-tar", f"{'n' * 251}.tar"),
     ],
