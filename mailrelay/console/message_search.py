@@ -17,6 +17,7 @@ from django.db.models import BooleanField, F, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
+from mailrelay.console.pasted import readings
 from mailrelay.models import Message, NonDelivery, Recipient, SendLog
 from mailrelay.models.messages import LARGE
 from mailrelay.outbox import subjects
@@ -30,7 +31,7 @@ LOOKED = 3000
 SLACK = timedelta(seconds=1)
 HELP = (
     "Message-ID, queue id, sender's or recipient's address, client's IP address, Microsoft's request-id: the "
-    "whole of it, with or without angle brackets. Or words of the subject, by how they begin."
+    "whole of it, or what it was copied with. Or words of the subject, by how they begin."
 )
 #: What the filters ask of a row; the leading index has brought the rest.
 _COLUMNS = ("id", "created_at", "state", "sender_id", "client_id", "size")
@@ -41,8 +42,6 @@ _HAS_REQUEST_ID = RawSQL("NOT (mailrelay_sendlog.request_id = '')", (), output_f
 #: What a row of the leading index must have, where something else leads than the code.
 _CODED = "SELECT 1 FROM mailrelay_sendlog s WHERE s.message_id = looked.id AND s.graph_code = %s"
 _BOUNCED = "SELECT 1 FROM mailrelay_nondelivery b WHERE b.message_id = looked.id"
-#: What stands around an id or an address that was copied.
-BRACKETS = "<> \t\r\n"
 _QUEUE_ID = re.compile(r"([0-9a-f]{32})(?:\.\d+)*")
 
 
@@ -157,7 +156,7 @@ def _moment(at: datetime) -> Any:
 
 def _best(asked: Criteria) -> _Lead:
     """Choose what leads: what is named if anything is, else the index that reaches furthest back."""
-    if asked.text.strip(BRACKETS):
+    if readings(asked.text):
         return _joined(_named(asked))
     if asked.graph_code:
         return _with_code(asked)
@@ -220,7 +219,11 @@ def _by_ids(ids: Iterable[UUID], floor: datetime | None = None) -> _Lead:
 
 def _named(asked: Criteria) -> Iterator[_Lead]:
     """Yield what leads to messages that the text names, in one way or another."""
-    folded = asked.text.strip(BRACKETS).lower()
+    for folded in readings(asked.text):
+        yield from _named_by(folded, asked)
+
+
+def _named_by(folded: str, asked: Criteria) -> Iterator[_Lead]:
     if address := _ip_address(folded):
         yield _by_index(_within(asked).filter(client_address=address))
     elif ids := _ids(folded):

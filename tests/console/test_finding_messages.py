@@ -63,6 +63,30 @@ def test_it_finds_a_message_by_any_of_its_names(browser, wanted, term):
     assert listed(browser, q=term) == [wanted.queue_id]
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        *("Message-ID: <ABC.123@printer>", "message-id=<abc.123@printer>", "message-id=abc.123@printer,"),
+        *("to=<anna@example.org>", "Anna <anna@example.org>", '"Anna B" <Anna@example.org>'),
+        *('"anna@example.org"', "'anna@example.org'", "anna@example.org,", "anna@example.org;"),
+        *("anna@example.org.", "mailto:anna@example.org", "RCPT TO:<anna@example.org>"),
+        *("to=bob@example.org,", "to anna@example.org (Graph)", "[2001:db8::7]", "[2001:db8::7]:53211"),
+        *("client=[2001:db8::7]", "250 2.0.0 Ok: queued as {id}", "250 2.0.0 queued as {id}", "id={id}"),
+        *("{id}.", "accepted: id={id} size=3"),
+    ],
+)
+def test_it_finds_what_is_pasted_with_what_stood_around_it(browser, wanted, pasted):
+    assert listed(browser, q=pasted.format(id=wanted.queue_id)) == [wanted.queue_id]
+
+
+def test_an_address_with_a_port_is_found_and_a_subject_with_a_name_in_it_too(browser, sender):
+    subject = f"Build {'a' * 32} of ci@example.org failed"
+    row = make_message(sender, subject=subject)
+    subjects.add([(row.deliveries.get().pk, row.subject)])
+    for pasted in ("192.0.2.7:53211", subject, f"Subject: {subject}", "build failed."):
+        assert listed(browser, q=pasted) == [row.queue_id], pasted
+
+
 def test_it_finds_a_message_by_its_queue_id_its_task_and_graphs_request_id(browser, wanted):
     make_attempt(wanted, request_id="cef03c6b-79be-453c-89d8-7fc13dcebd0f", outcome=Outcome.SENT)
     for term in (
