@@ -60,10 +60,19 @@ class ContentType:
 
 
 def parse_content_type(value: str | None, default: str = "text/plain") -> ContentType:
-    """The media type of an unfolded value; what cannot be read is `default` (RFC 2045 section 5.2)."""
-    if not value or not (match := _TYPE.match(value)):
-        return ContentType(default)
-    return ContentType(f"{match[1]}/{match[2]}".lower(), parse_parameters(value))
+    """The media type of an unfolded value; `default` if it cannot be read (RFC 2045 section 5.2)."""
+    match = _TYPE.match(value or "")
+    if not value or not match:
+        return ContentType(default, parse_parameters(value or ""))
+    rest = value[match.end() :].lstrip()  # a semicolon is forgotten at times
+    return ContentType(
+        f"{match[1]}/{match[2]}".lower(), parse_parameters(rest if rest[:1] == ";" else f";{rest}")
+    )
+
+
+def is_readable(value: str | None) -> bool:
+    """Whether a Content-Type names a type and a subtype."""
+    return bool(value and _TYPE.match(value))
 
 
 def parse_parameters(value: str) -> dict[str, str]:

@@ -23,8 +23,9 @@ class Part:
     Its header block is `header_start:body_start`, with the blank line; its body `body_start:body_end`,
     without the line break that belongs to the delimiter behind it. `parent` is an index into the list
     of parts, -1 for the message itself. `delimiter` is where the line before its delimiter line ends, its
-    `header_start` if it has none. `opaque` is a leaf that would be a container, had the limits of
-    depth (100) or number (10,000) not been reached, so that its body may hold delimiters.
+    `header_start` if it has none. A multipart in which there is no part is a leaf. `opaque` is a leaf that
+    would be a container, had the limits of depth (100) or number (10,000) not been reached, so that its body
+    may hold delimiters.
     """
 
     header_start: int
@@ -55,6 +56,7 @@ def index_source(source: Source, headers: HeaderBlock | None = None) -> list[Par
     index = _Index(source)
     index.add(0, headers or source.top())
     index.scan()
+    index.settle()
     return index.parts
 
 
@@ -101,6 +103,12 @@ class _Index:
                 self._end_within(found, line.newline)
                 self._pop()
         return None
+
+    def settle(self) -> None:
+        """A multipart in which no delimiter was found is a leaf: all its text is in no part of it."""
+        entered = {part.parent for part in self.parts}
+        for number, part in enumerate(self.parts):
+            part.is_leaf = part.is_leaf or number not in entered
 
     def _read(self, start: int, headers: HeaderBlock | None, parent: int) -> Part:
         if headers is None:

@@ -1,11 +1,11 @@
 """A body that Graph reads as it was meant: no 8-bit bytes, no NUL, CRLF at the end of each line."""
 
-import re
 from binascii import a2b_qp, b2a_base64
 from collections.abc import Iterator
 
 from mailrelay.mime.ascii import encode_fields
-from mailrelay.mime.contenttype import ContentType
+from mailrelay.mime.charset import charset_of, is_wide, labelled, says_nothing
+from mailrelay.mime.contenttype import ContentType, is_readable
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.parts import Part, index_parts
 
@@ -19,12 +19,8 @@ _LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
 _BLOCK = 57 * 1024  # bytes that make whole lines
 # Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
 _ARMOURED = frozenset({"base64", "uuencode", "x-uuencode", "x-uue"})
-_WIDE = ("utf-16", "utf16", "utf-32", "utf32", "ucs-2", "ucs-4", "iso-10646-ucs")
-_UNLABELLED = frozenset({"", "us-ascii", "ascii", "unknown-8bit"})
-_CHARSET = re.compile(r';[ \t]*charset\*?[ \t]*=[ \t]*(?:"[^"]*"|[^\s;"]*)', re.IGNORECASE)
 _BEYOND_ASCII = bytes(range(128, 256))
 _QUESTION_MARKS = bytes.maketrans(_BEYOND_ASCII + b"\0", b"?" * 129)
-_C1 = re.compile(rb"[\x80-\x9f]")
 
 
 def is_clean(data: Buffer) -> bool:
@@ -171,8 +167,7 @@ def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock)
         if is_clean(mended):
             return mended
         body = a2b_qp(body)
-    wide = kind.parameters.get("charset", "").strip().lower().startswith(_WIDE)
-    if kind.main in {"text", "message", "multipart"} and not wide:
+    if kind.main in {"text", "message", "multipart"} and not is_wide(kind.charset):
         hidden = _hides_delimiter(body)
         body = _crlf(body)
         if is_clean(body) and not hidden:
@@ -185,15 +180,20 @@ def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock)
 def _label(headers: HeaderBlock, kind: ContentType, text: bytes) -> None:
     """Say the charset: without one the text would be read as US-ASCII (RFC 2045 section 5.2).
 
-    A multipart without a boundary is text: base64 is not for multiparts, and nobody can take it apart.
+    A multipart without a part is text: base64 is not for multiparts, and nobody can take it apart.
     """
-    value = headers.get("Content-Type") or ""
-    if kind.main == "multipart" or kind == ContentType():
-        value = "text/plain"
-    charset = kind.parameters.get("charset", "").strip().lower()
-    if value == "text/plain" or (kind.main == "text" and charset in _UNLABELLED and not text.isascii()):
-        value = f"{_CHARSET.sub('', value).rstrip('; ')}; charset={_guess_charset(text)}"
-        headers.replace("Content-Type", value)
+    if kind.main == "message":
+        return
+    value = headers.get("Content-Type")
+    readable = is_readable(value) and kind.main == "text"
+    unlabelled = kind.main == "multipart" or says_nothing(kind.charset)
+    if unlabelled and not text.isascii():
+        charset = charset_of(kind, text)
+    elif readable:
+        return
+    else:
+        charset = "utf-8" if unlabelled else kind.charset
+    headers.replace("Content-Type", labelled(value if value and readable else "text/plain", charset))
 
 
 def _crlf(text: bytes) -> bytes:
@@ -227,11 +227,3 @@ def _base64_lines(data: bytes) -> Piece:
         lines += b"\r\n" if lines else b""
         lines += b"\r\n".join(text[at : at + _LINE] for at in range(0, len(text), _LINE))
     return memoryview(lines)
-
-
-def _guess_charset(text: bytes) -> str:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return "windows-1252" if _C1.search(text) else "iso-8859-1"
-    return "utf-8"

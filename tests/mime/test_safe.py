@@ -102,6 +102,45 @@ def test_it_names_the_charset_of_unlabelled_text(head, body, charset):
     assert "Gr" in leaf.get_content()
 
 
+CYRILLIC = "Привет".encode("windows-1251")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "charset"),
+    [
+        ("text/html", b'<html><META charset="windows-1251"><p>' + CYRILLIC, "windows-1251"),
+        (
+            "text/html",
+            b'<meta http-equiv="Content-Type" content="text/html; charset=KOI8-R">' + CYRILLIC,
+            "koi8-r",
+        ),
+        ("text/html; charset=us-ascii", b"<meta charset=windows-1251>" + CYRILLIC, "windows-1251"),
+        ("text/html", b'<?xml version="1.0" encoding="windows-1251"?>' + CYRILLIC, "windows-1251"),
+        ("text/xml; name=x.xml", b"<?xml version='1.0' encoding='iso-8859-2'?><a>\xb3</a>", "iso-8859-2"),
+        ("text/html", b"<meta charset=utf-16>\xe4", "iso-8859-1"),
+        ("text/html", "<p>Grüße".encode(), "utf-8"),
+        ("text/plain", b"<meta charset=koi8-r>\xe4", "iso-8859-1"),
+        ("text/plain; charset*=us-ascii'en'iso-8859-2", b"\xb3", "iso-8859-2"),
+        ("text/plain; charset*0=iso; charset*1=-8859-2", b"\xb3", "iso-8859-2"),
+        ("text/plain; charset*=us-ascii", b"\xb3", "iso-8859-1"),
+        ('text; charset="iso-8859-2"', b"\xb3", "iso-8859-2"),
+    ],
+)
+def test_a_charset_that_is_declared_is_not_overwritten_by_a_guess(kind, body, charset):
+    made, _ = safe(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+    [leaf] = leaves(made)
+
+    assert leaf.get_content_charset() == charset
+    assert leaf.get_content_maintype() == "text"
+    assert leaf.get_payload(decode=True) == body
+
+
+def test_a_forgotten_semicolon_before_a_charset_hides_it_not():
+    made, _ = safe(b"Content-Type: text/html charset=iso-8859-2\r\n\r\n\xb3")
+
+    assert made.startswith(b"Content-Type: text/html charset=iso-8859-2\r\n")
+
+
 def test_it_keeps_the_exact_bytes_of_what_is_not_text():
     data = bytes(range(256)) * 3
     raw = multipart(
@@ -123,10 +162,14 @@ def test_it_leaves_clean_parts_byte_for_byte():
     assert plain in made
 
 
-def test_it_does_not_touch_utf16_line_ends():
+@pytest.mark.parametrize("charset", [b"utf-16", b"unicode"])
+def test_it_does_not_touch_utf16_line_ends(charset):
     data = "Zeile\nzwei".encode("utf-16")
     made, _ = safe(
-        b"Content-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: binary\r\n\r\n" + data
+        b"Content-Type: text/plain; charset="
+        + charset
+        + b"\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+        + data
     )
 
     assert leaves(made)[0].get_payload(decode=True) == data
@@ -161,12 +204,17 @@ def test_an_unknown_encoding_is_a_devices_word_for_8bit(encoding):
     assert leaves(made)[0].get_content() == "Größe"
 
 
-def test_a_multipart_without_a_boundary_is_shown_as_text():
-    made, _ = safe("Content-Type: multipart/mixed\r\n\r\n--x\r\n\r\nGröße\r\n--x--\r\n".encode())
+@pytest.mark.parametrize("boundary", ["", "; boundary=other"])
+def test_a_multipart_without_a_part_is_shown_as_text(boundary):
+    raw = f"Content-Type: multipart/mixed{boundary}\r\n\r\n--x\r\n\r\nGröße\r\n--x--\r\n".encode()
+    made, changes = safe(raw)
     [leaf] = leaves(made)
 
     assert leaf.get_content_type() == "text/plain"
     assert "Größe" in leaf.get_content()
+    assert len(changes) == 1
+    [within] = leaves(safe(multipart(raw.rstrip()))[0])
+    assert "Größe" in within.get_content()
 
 
 SIGNED = multipart(

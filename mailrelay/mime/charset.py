@@ -1,0 +1,58 @@
+"""Which charset a text is in: what it declares of itself, else what it looks like."""
+
+import re
+
+from mailrelay.mime.contenttype import ContentType
+
+__all__ = ["charset_of", "is_wide", "labelled", "says_nothing"]
+
+#: Bytes of a text in which a declaration is looked for; https://html.spec.whatwg.org/ asks for 1024.
+_HEAD = 2_048
+_WIDE = ("utf-16", "utf16", "utf-32", "utf32", "ucs-2", "ucs-4", "iso-10646-ucs", "unicode")
+_UNLABELLED = frozenset({"", "us-ascii", "ascii", "unknown-8bit"})
+_PARAMETER = re.compile(r';[ \t]*charset(?:\*[0-9]{1,3})?\*?[ \t]*=[ \t]*(?:"[^"]*"|[^\s;"]*)', re.IGNORECASE)
+_META = re.compile(rb"<meta\s[^>]*?\bcharset\s*=\s*[\"']?\s*([a-z0-9._:-]{1,40})", re.IGNORECASE)
+_XML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([a-z0-9._:-]{1,40})", re.IGNORECASE
+)
+_C1 = re.compile(rb"[\x80-\x9f]")
+
+
+def is_wide(charset: str) -> bool:
+    """Whether a charset, in lower case, has its line ends in more bytes than one."""
+    return charset.startswith(_WIDE)
+
+
+def says_nothing(charset: str) -> bool:
+    """Whether a charset, in lower case, tells nothing about bytes beyond ASCII."""
+    return charset in _UNLABELLED
+
+
+def charset_of(kind: ContentType, text: bytes) -> str:
+    """The charset of a text whose header tells none; UTF-8 if it is valid UTF-8 and says nothing itself.
+
+    A parameter would beat what HTML or XML says within (RFC 2854 section 6, RFC 7303 section 3), so it
+    has to say the same.
+    """
+    within = _declared(kind, text[:_HEAD])
+    return _guessed(text) if says_nothing(within) or is_wide(within) else within
+
+
+def labelled(value: str, charset: str) -> str:
+    """A Content-Type with that charset and no other."""
+    return f"{_PARAMETER.sub('', value).rstrip('; ')}; charset={charset}"
+
+
+def _declared(kind: ContentType, head: bytes) -> str:
+    found = _META.search(head) if kind.name == "text/html" else None
+    if not found and kind.name.endswith(("html", "xml")):
+        found = _XML.match(head)
+    return found[1].decode().lower() if found else ""
+
+
+def _guessed(text: bytes) -> str:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return "windows-1252" if _C1.search(text) else "iso-8859-1"
+    return "utf-8"
