@@ -4,16 +4,18 @@ A change writes the columns that the person changed and no others: the rows of m
 are moved by the queue all the time, and an old form must not undo that.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models, transaction
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from mailrelay.console.generic import ModelForm
 from mailrelay.console.lists import ListAdmin
 from mailrelay.outbox import scheduler
 from mailrelay.outbox.errors import OutboxError
@@ -27,6 +29,35 @@ OWNERS = {
     ManagedBy.FILE: "This comes from a configuration file and cannot be changed here: change the file and "
     "apply it again.",
 }
+
+
+#: The form's field with what the page showed, and what a form says that was opened before somebody's change.
+SEEN = "seen"
+STALE = (
+    "Nothing was stored: {fields} changed since you opened this page. Open it again and enter your change "
+    "anew, so that it does not undo that one."
+)
+
+
+def seen_in(form: Any) -> list[str]:
+    """Return a word for each field of a form that tells its value of today from others."""
+    values = ((name, form.get_initial_for_field(field, name)) for name, field in form.fields.items())
+    return [f"{name}={hashlib.sha256(repr(value).encode()).hexdigest()[:12]}" for name, value in values]
+
+
+def _guarded(form: type[ModelForm[M]], seen: str) -> type[ModelForm[M]]:
+    """Make the form refuse values that were shown before they changed; `seen` came with them."""
+
+    class Guarded(form):  # type: ignore[valid-type, misc]
+        def clean(self) -> Any:
+            cleaned = super().clean()
+            changed = [word.partition("=")[0] for word in seen_in(self) if word not in seen.split()]
+            if changed:
+                names = ", ".join(f"“{self.fields[name].label or name}”" for name in changed)
+                raise ValidationError(STALE.format(fields=names))
+            return cleaned
+
+    return Guarded
 
 
 class ConfigurationAdmin(ListAdmin[M]):
@@ -70,6 +101,13 @@ class ConfigurationAdmin(ListAdmin[M]):
             if (fields := [name for name in options["fields"] if name not in hidden])
         ]
 
+    def get_form(
+        self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm[M]]:
+        form: type[ModelForm[M]] = super().get_form(request, obj, change, **kwargs)
+        seen = request.POST.get(SEEN, "") if obj is not None else ""
+        return _guarded(form, seen) if seen else form
+
     def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:
         if change:
             obj.save(update_fields=self.changed_columns(form))
@@ -96,6 +134,8 @@ class ConfigurationAdmin(ListAdmin[M]):
         obj: M | None = None,
     ) -> HttpResponse:
         context["owner"] = OWNERS.get(self.owner(obj)) if obj is not None else None
+        if change:
+            context[SEEN] = request.POST.get(SEEN) or " ".join(seen_in(context["adminform"].form))
         # One way to save: three buttons that differ by where one lands are two too many.
         if obj is not None:
             context |= {"title": str(obj), "subtitle": None}

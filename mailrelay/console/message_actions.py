@@ -71,8 +71,9 @@ def _change_sender(message: Message, order: Order) -> bool:
 
 
 def _forward(message: Message, order: Order) -> bool:
-    new_id = again.forward_id(order.answers["once"], message.pk)
-    return again.forward(message, order.actor, order.answers["recipient"], new_id, order.why)
+    recipient = order.answers["recipient"]
+    new_id = again.forward_id(order.answers["once"], message.pk, recipient)
+    return again.forward(message, order.actor, recipient, new_id, order.why)
 
 
 ACTIONS = {

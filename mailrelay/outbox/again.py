@@ -30,9 +30,10 @@ def attempts_of(message_id: UUID) -> int:
     return SendLog.objects.filter(message_id=message_id).count()
 
 
-def forward_id(once: UUID, message_id: UUID) -> UUID:
+def forward_id(once: UUID, message_id: UUID, recipient: str) -> UUID:
     """Make the queue id of a forward, which has the time of `once`: the same wish makes the same id."""
-    mixed = hashlib.sha256(once.bytes + message_id.bytes).digest()[:10]
+    wish = once.bytes + message_id.bytes + recipient.lower().encode("utf-8", "replace")
+    mixed = hashlib.sha256(wish).digest()[:10]
     number = (once.int >> 80 << 80) | int.from_bytes(mixed, "big")
     number = number & ~(0xF << 76) | (0x7 << 76)
     return UUID(int=number & ~(0x3 << 62) | (0x2 << 62))

@@ -32,7 +32,7 @@ def boxes_used(office) -> list[str]:
 
 
 def forwarded(office, delivery) -> Delivery:
-    new_id = again.forward_id(uuid4(), delivery.message_id)
+    new_id = again.forward_id(uuid4(), delivery.message_id, "boss@example.org")
     again.forward(Message.objects.get(pk=delivery.message_id), "ann", "carl@example.org", new_id)
     office.work()
     return Delivery.objects.get(message_id=new_id)

@@ -93,7 +93,7 @@ def test_what_a_host_with_a_slow_clock_stores_is_not_swept_meanwhile(acceptor, b
 def test_what_a_form_that_was_open_for_long_forwards_is_not_swept_meanwhile(box, monkeypatch):
     (delivery,) = rows.queue(box, 1, state=State.SENT)
     rows.give(delivery, MAIL)
-    new_id = again.forward_id(id_of(timedelta(hours=2), monkeypatch), delivery.message_id)
+    new_id = again.forward_id(id_of(timedelta(hours=2), monkeypatch), delivery.message_id, "a@example.org")
     stream = content.stream
 
     def interrupted(queue_id):
