@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailrelay.mime.addresses import parse_addresses
+from mailrelay.mime.charset import charset_of, says_nothing
 from mailrelay.mime.headers import HeaderBlock, decode_words, storable
 from mailrelay.mime.leaves import LeafContent, LeafReader
 from mailrelay.mime.parts import EMBEDDED, Part
@@ -62,12 +63,14 @@ class _Translation:
         if any(part.sealed and not part.opaque for part in self.dissection.parts):
             raise NotSeparableError(Inseparable.SEALED)
         numbers = list(self._leaves())
-        texts = self._texts(numbers)
-        chosen = texts.get("text/html", texts.get("text/plain"))
-        left = [number for number in numbers if number not in texts.values()]
-        message = self._message(chosen)
-        if len(texts) > 1:
+        texts = [number for number in numbers if self._is_text(number)]
+        chosen = self._alternatives(texts)
+        left = [number for number in numbers if number not in chosen]
+        message = self._message(chosen[0] if chosen else None)
+        if len(chosen) > 1:
             self.losses.append("its plain text is made anew by Exchange from the other one")
+        if len(texts) > len(chosen):
+            self.losses.append("its further texts arrive as files")
         if any(self._part(number).content_type.name == "text/calendar" for number in left):
             self.losses.append("its invitation arrives as a file")
         return Resource(message, tuple(self.dissection.leaf(number) for number in left), tuple(self.losses))
@@ -86,14 +89,33 @@ class _Translation:
             elif part.is_leaf or part.content_type.name in EMBEDDED:
                 yield number
 
-    def _texts(self, numbers: list[int]) -> dict[str, int]:
-        """The first HTML and the first plain text that is not a file."""
-        found: dict[str, int] = {}
-        for number in numbers:
-            name = self._part(number).content_type.name
-            if name in ("text/html", "text/plain") and not self.dissection.is_file(number):
-                found.setdefault(name, number)
-        return found
+    def _is_text(self, number: int) -> bool:
+        """Whether a leaf is to be read as HTML or plain text; so is a multipart without parts."""
+        part = self._part(number)
+        kind = part.content_type
+        shown = kind.name in ("text/html", "text/plain") or (kind.main == "multipart" and not part.opaque)
+        return shown and not self.dissection.is_file(number)
+
+    def _alternatives(self, texts: list[int]) -> list[int]:
+        """The first text, and the first of the other kind that is an alternative to it; HTML first."""
+        if not texts:
+            return []
+        first, *others = texts
+        around = list(self._above(first))
+        for other in others:
+            common = next((number for number in self._above(other) if number in around), -1)
+            alternative = common >= 0 and self._part(common).content_type.name == "multipart/alternative"
+            if alternative and self._is_html(other) != self._is_html(first):
+                return [other, first] if self._is_html(other) else [first, other]
+        return [first]
+
+    def _above(self, number: int) -> Iterator[int]:
+        """The containers that a part is in, the innermost first."""
+        while (number := self._part(number).parent) >= 0:
+            yield number
+
+    def _is_html(self, number: int) -> bool:
+        return self._part(number).content_type.name == "text/html"
 
     def _message(self, text: int | None) -> dict[str, Any]:
         headers = self.headers
@@ -129,9 +151,10 @@ class _Translation:
         if part.body_end - part.body_start > TEXT_LIMIT:
             raise NotSeparableError(Inseparable.TEXT)
         reader = LeafReader(self.content, part.body_start, part.body_end, part.encoding)
-        charset = part.content_type.charset or "utf-8"
-        text = decode_bytes(b"".join(LeafContent(reader)), charset)
-        kind = "html" if part.content_type.name == "text/html" else "text"
+        data = b"".join(LeafContent(reader))
+        charset = part.content_type.charset
+        text = decode_bytes(data, charset_of(part.content_type, data) if says_nothing(charset) else charset)
+        kind = "html" if self._is_html(number) else "text"
         return {"contentType": kind, "content": storable(text)}
 
     def _custom(self) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mailrelay.mime.compose import Composed
+from mailrelay.mime.contenttype import ContentType
 from mailrelay.mime.filename import content_id, disposition, filename, name_or_default
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.leaves import DECODABLE, decoded_size
@@ -208,7 +209,13 @@ class Dissection:
             name=name_or_default(headers, kind),
             content_type=kind.name,
             content_id=identifier,
-            # A picture that a text refers to; a document that has an identifier all the same stays in sight.
-            inline=bool(identifier) and (related or (shown == "inline" and kind.main == "image")),
+            inline=bool(identifier) and _is_shown(kind, shown, related=related),
             size=decoded_size(self.content, part.body_start, part.body_end, encoding),
         )
+
+
+def _is_shown(kind: ContentType, shown: str, *, related: bool) -> bool:
+    """Whether a part with an identifier is there for a text; a document stays in sight all the same."""
+    if kind.main == "image":
+        return related or shown == "inline"
+    return related and shown != "attachment"

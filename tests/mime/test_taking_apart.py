@@ -217,6 +217,23 @@ def test_a_picture_keeps_its_content_id_and_stays_inline_where_a_text_shows_it(c
     assert leaf.content_id == ("a@b" if headers else "")
 
 
+@pytest.mark.parametrize(
+    ("headers", "inline"),
+    [
+        ([b"Content-ID: <a@b>"], True),
+        ([b"Content-ID: <a@b>", b"Content-Disposition: inline"], True),
+        ([b"Content-ID: <a@b>", b"Content-Disposition: attachment; filename=c.pdf"], False),
+        ([b"Content-Disposition: inline"], False),
+    ],
+)
+def test_a_document_that_is_an_attachment_stays_in_sight_beside_a_related_text(headers, inline):
+    data = message(TEXT, part(b"application/pdf", 4_000_000, *headers), kind=b"related")
+
+    (leaf,) = take_apart(Bytes(data), 3_000_000, as_is).leaves
+
+    assert leaf.inline is inline
+
+
 def test_a_boundary_in_pieces_is_followed():
     data = message(TEXT, part(b"application/pdf; name=x.pdf", 4_000_000))
     data = data.replace(b"boundary=b", b'boundary*0=""; boundary*1="b"')
