@@ -111,9 +111,10 @@ class _Index:
             part.is_leaf = part.is_leaf or number not in entered
 
     def _read(self, start: int, headers: HeaderBlock | None, parent: int) -> Part:
-        if headers is None:
-            headers = self.source.part_headers(start)
         above = self.parts[parent] if parent >= 0 else None
+        if headers is None:
+            embedded = above is not None and above.content_type.name in EMBEDDED
+            headers = self.source.part_headers(start, embedded=embedded)
         digest = above is not None and above.content_type.name == "multipart/digest"
         kind = parse_content_type(headers.get("Content-Type"), "message/rfc822" if digest else "text/plain")
         encoding = (headers.get("Content-Transfer-Encoding") or "7bit").partition(";")[0].strip().lower()

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from mailrelay.mime.headers import Buffer, HeaderBlock, fields_end
+from mailrelay.mime.headers import Buffer, HeaderBlock, fields_end, mbox_end
 
 __all__ = ["Delimiter", "InMemory", "RandomAccess", "Source", "Windowed", "top_headers"]
 
@@ -43,7 +43,7 @@ class Source(Protocol):
 
     def top(self) -> HeaderBlock: ...
 
-    def part_headers(self, start: int) -> HeaderBlock: ...
+    def part_headers(self, start: int, *, embedded: bool = False) -> HeaderBlock: ...
 
     def delimiter(self, start: int) -> Delimiter | None: ...
 
@@ -63,9 +63,9 @@ class InMemory:
         """The message's own header block."""
         return HeaderBlock.parse(self._data)
 
-    def part_headers(self, start: int) -> HeaderBlock:
-        """The header block of the part that begins at `start`."""
-        return _parse_part(self._data, start)
+    def part_headers(self, start: int, *, embedded: bool = False) -> HeaderBlock:
+        """The header block of the part that begins at `start`; before an embedded one may be an mbox line."""
+        return _parse_part(self._data, start, embedded=embedded)
 
     def delimiter(self, start: int) -> Delimiter | None:
         """The first line from `start` on that may be a delimiter (RFC 2046 section 5.1.1)."""
@@ -92,14 +92,16 @@ class Windowed:
     def top(self) -> HeaderBlock:
         return top_headers(self._content)
 
-    def part_headers(self, start: int) -> HeaderBlock:
+    def part_headers(self, start: int, *, embedded: bool = False) -> HeaderBlock:
         length = FIRST_HEADER
         while True:
             data = self._at(start, length)
-            headers = _parse_part(data, 0)
-            # A header that ends within the last line read may go on behind it.
+            headers = _parse_part(data, 0, embedded=embedded)
+            # A header that ends within the last line read may go on behind it; an mbox line is none without
+            # the field that follows it.
+            behind = 2 if embedded and not headers.body_offset else 1
             if (
-                b"\n" in data[headers.body_offset :]
+                data.count(b"\n", headers.body_offset) >= behind
                 or start + len(data) >= self._size
                 or length >= LONGEST_HEADER
             ):
@@ -153,8 +155,8 @@ def top_headers(content: RandomAccess) -> HeaderBlock:
         length = LONGEST_HEADER
 
 
-def _parse_part(data: Buffer, start: int) -> HeaderBlock:
-    first, end = fields_end(data, start, in_part=True)
+def _parse_part(data: Buffer, start: int, *, embedded: bool) -> HeaderBlock:
+    first, end = fields_end(data, mbox_end(data, start) if embedded else start, in_part=True)
     blank = _BLANK.match(data, end)
     headers = HeaderBlock.parse(bytes(data[first:end]))
     headers.body_offset = blank.end() if blank else end

@@ -133,6 +133,16 @@ def test_a_digest_holds_messages():
     ]
 
 
+@pytest.mark.parametrize("mark", [b"", b">"])
+def test_the_mbox_line_of_an_embedded_message_is_before_its_header(mark):
+    mbox = mark + b"From ann@example.org Mon Jan  1 00:00:00 2026\r\n"
+    inner = b"Subject: a\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\n1\r\n--y--\r\n"
+    raw = b"Content-Type: message/rfc822\r\n\r\n" + mbox + inner
+
+    assert shape(raw)[1:] == [(1, "multipart/mixed", None), (2, "text/plain", b"1")]
+    assert shape(b"Content-Type: message/rfc822\r\n\r\nFrom here on: text\r\n" + inner)[1][1] == "text/plain"
+
+
 def test_an_encoded_message_is_a_leaf():
     raw = b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDo="
 

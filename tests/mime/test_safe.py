@@ -258,6 +258,18 @@ def test_it_encodes_the_leaves_of_an_embedded_message_and_not_the_message():
     assert attached.get_content().get_content() == "bär"
 
 
+def test_an_embedded_message_with_an_mbox_line_keeps_its_structure():
+    inner = multipart("Content-Type: text/plain; charset=utf-8\r\n\r\nGröße".encode(), boundary="in")
+    mbox = b"From ann@example.org Mon Jan  1 00:00:00 2026\r\nSubject: order 17\r\n"
+    made, _ = safe(multipart(b"Content-Type: message/rfc822\r\n\r\n" + mbox + inner))
+    [attached] = email.message_from_bytes(made, policy=email.policy.default).iter_parts()
+    [text] = attached.get_content().iter_parts()
+
+    assert is_clean(made)
+    assert attached.get_content()["Subject"] == "order 17"
+    assert text.get_content() == "Größe"
+
+
 def test_it_relabels_containers():
     raw = multipart(
         b"Content-Type: text/plain; charset=utf-8\r\n\r\n\xc3\xa4",

@@ -42,7 +42,7 @@ def as_is(raw: bytes) -> Composed:
 LINES = st.sampled_from(
     [b"--a", b"--b", b"--a--", b"--b--", b"", b"text", b"x" * 90, b"-", b"--", b"\r",
      b"Content-Type: multipart/mixed; boundary=b", b"Content-Type: multipart/mixed; boundary=a",
-     b"Content-Type: message/rfc822"]
+     b"Content-Type: message/rfc822", b"From a@b Mon Jan  1 00:00:00 2026"]
 )  # fmt: skip
 ENDS = st.sampled_from([b"\r\n", b"\n", b"\r\r\n"])
 
@@ -55,7 +55,8 @@ def test_windows_of_any_size_find_what_the_whole_message_has(lines, window):
         patch.setattr(source, "FIRST_HEADER", 8)
         found = index_source(Windowed(Bytes(data)))
     whole = index_parts(data)
-    if window > 2 + max((len(line) + 3 for line, _ in lines), default=0):  # a longer line is no delimiter
+    # A longer line is no delimiter.
+    if window > 2 + max((len(line) + 3 for line, _ in lines), default=0):
         assert found == whole
 
 
