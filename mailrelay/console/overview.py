@@ -153,7 +153,8 @@ def _daily(points: Iterable[tuple[datetime, int]]) -> list[tuple[datetime, int]]
     for at, value in points:
         day = at.replace(hour=0)
         days[day] = days.get(day, 0) + value
-    return list(days.items())
+    # The first is a part of a day, unless it is the last hour of one.
+    return list(days.items())[-DAYS:]
 
 
 # --- Senders -------------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ def _error(box: Mailbox, page: str) -> Linked:
 
 def _endings(now: datetime) -> list[Fact]:
     rows = AppRegistration.objects.filter(active=True).defer(*WITHOUT_SECRETS)
-    ends = [(end, row, proof) for row in rows for proof, end in row.endings().items()]
+    ends = [(end, row, proof) for row in rows for proof, end in row.endings_of_use().items()]
     return [
         Fact(
             row.name,

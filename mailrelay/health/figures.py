@@ -65,9 +65,7 @@ def _credential_expiry(now: datetime) -> dict[tuple[str, str], float]:
     return {
         (row.name, proof): (end - now).total_seconds()
         for row in AppRegistration.objects.filter(active=True).only(*columns)
-        for proof, end in row.endings().items()
-        # What was kept beside its successor may end: no mail depends on it any more.
-        if proof.startswith("next_") or not row.secret_in_use.startswith("next_")
+        for proof, end in row.endings_of_use().items()
     }
 
 

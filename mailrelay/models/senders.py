@@ -118,6 +118,11 @@ class AppRegistration(models.Model):
             known["next_certificate"] = self.next_certificate_expires_at
         return known
 
+    def endings_of_use(self) -> dict[str, datetime]:
+        """`endings` without those of what is kept beside its successor, while mail goes by that."""
+        replaced = self.secret_in_use.startswith("next_")
+        return {name: end for name, end in self.endings().items() if name.startswith("next_") or not replaced}
+
 
 class Mailbox(models.Model):
     """What Microsoft limits: one mailbox through one app registration, and its present use."""

@@ -1,7 +1,7 @@
 """The first page: its numbers are those of SQL, and each leads to the list behind it."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -9,6 +9,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
 
+from mailrelay.console import overview
 from mailrelay.models import AppRegistration, HourlyTotal, Mailbox, Message, Worker
 from mailrelay.outbox import clock, counters, rollups
 from mailrelay.outbox.failpoints import Move
@@ -206,3 +207,20 @@ def test_each_figure_of_a_sender_leads_to_what_is_behind_it(browser, sender, now
         (f"/admin/mailrelay/{box}", "Too many requests."),
     ):
         assert f'<a href="{link}">{text}' in shown, (link, text)
+
+
+@pytest.mark.parametrize("hour", [0, 12, 23])
+def test_thirty_days_are_thirty_bars(hour):
+    last = datetime(2027, 3, 31, hour, tzinfo=UTC)
+    days = overview._daily([(last - timedelta(hours=number), 1) for number in reversed(range(720))])
+    assert [day.day for day, _ in days[-2:]] == [30, 31]
+    assert len(days) == 30
+    assert [value for _, value in days] == [24] * 29 + [hour + 1]
+
+
+def test_a_secret_that_its_successor_replaced_is_not_among_what_ends(browser, sender, now):
+    soon, late = (now + timedelta(days=days) for days in (3, 700))
+    columns = {"secret_expires_on": soon.date(), "next_secret_expires_on": late.date()}
+    AppRegistration.objects.update(next_secret="newer", secret_in_use="next_secret", **columns)
+    shown = browser.get("/admin/").content.decode()
+    assert f"until {late:%d %b %Y}" in shown and f"until {soon:%d %b %Y}" not in shown
