@@ -1,12 +1,14 @@
 """Header fields with bytes beyond ASCII, written as standards older than SMTPUTF8 ask for."""
 
+import re
+from itertools import groupby
 from urllib.parse import quote
 
-from mailrelay.mime.addresses import Group, fold_list, format_mailbox, read_list
+from mailrelay.mime.addresses import Group, Mailbox, fold_list, format_mailbox, read_list
 from mailrelay.mime.contenttype import parameter, parse_parameters
 from mailrelay.mime.envelope import LIST_LIMIT
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
-from mailrelay.mime.mailbox import fold, is_writable
+from mailrelay.mime.mailbox import fold, format_group, is_writable
 from mailrelay.mime.words import decode_words, encode_words
 
 __all__ = ["encode_fields"]
@@ -15,6 +17,16 @@ _ADDRESS_FIELDS = frozenset(
     {"from", "sender", "reply-to", "to", "cc", "bcc", "resent-from", "resent-sender", "resent-reply-to"}
     | {"x-resent-to", "x-resent-cc", "disposition-notification-to", "return-receipt-to", "errors-to"}
 )
+#: Identifiers in angle brackets (RFC 5322 section 3.6.4), words beside them.
+_IDENTIFIER_FIELDS = frozenset(
+    {"message-id", "resent-message-id", "in-reply-to", "references", "content-id", "list-id"}
+)
+#: Addresses of pages (RFC 2369).
+_PAGE_FIELDS = frozenset(
+    {"list-help", "list-unsubscribe", "list-subscribe", "list-post", "list-owner", "list-archive"}
+)
+_IDENTIFIER = re.compile("[<>@]")
+_PRINTABLE = "".join(map(chr, range(33, 127)))
 #: What stays in an extended value as it came (RFC 2231 section 7).
 _EXTENDED = "%'!#$&+-.^_`{|}~"
 _PARAMETER_FIELDS = frozenset({"content-type", "content-disposition"})
@@ -24,7 +36,8 @@ def encode_fields(headers: HeaderBlock) -> int:
     """Encode every field with raw 8-bit text; how many there were.
 
     Text is taken for UTF-8, else Latin-1, and becomes encoded words (RFC 2047), parameters become
-    extended parameters (RFC 2231). Addresses themselves stay UTF-8 (RFC 6532): nothing else says them.
+    extended parameters (RFC 2231), addresses of pages percent-encoded (RFC 3986). Addresses of people and
+    identifiers stay, as UTF-8 (RFC 6532): no encoded word may stand in them (RFC 2047 section 5).
     """
     count = 0
     for number, field in enumerate(headers.fields):
@@ -35,11 +48,20 @@ def encode_fields(headers: HeaderBlock) -> int:
 
 
 def _encoded(field: Field) -> Field:
+    made = make_field(field.name, _value(field))
+    return field if made.raw == field.raw else made
+
+
+def _value(field: Field) -> str:
     if field.key in _PARAMETER_FIELDS:
-        return make_field(field.name, _parameters(field.name, field.value))
+        return _parameters(field.name, field.value)
     if field.key in _ADDRESS_FIELDS and len(field.raw) <= LIST_LIMIT:
-        return _addresses(field)
-    return make_field(field.name, _text(field.name, field.value))
+        return _addresses(field.name, field.value)
+    if field.key in _IDENTIFIER_FIELDS:
+        return _identifiers(field.name, field.value)
+    if field.key in _PAGE_FIELDS:
+        return fold(field.name, quote(field.value, safe=_PRINTABLE + " ").split(" "))
+    return _text(field.name, field.value)
 
 
 def _text(name: str, value: str) -> str:
@@ -52,13 +74,27 @@ def _text(name: str, value: str) -> str:
     return fold(name, [*words[:first], *encode_words(" ".join(words[first:last])), *words[last:]])
 
 
-def _addresses(field: Field) -> Field:
-    listed = read_list(field.value)
-    entries = [format_mailbox(m.display, m.address) for m in listed.mailboxes if is_writable(m.address)]
-    if not entries or any(isinstance(item, Group) for item in listed.items):
-        return make_field(field.name, _text(field.name, field.value))
-    made = make_field(field.name, fold_list(field.name, entries))
-    return field if made.raw == field.raw else made
+def _identifiers(name: str, value: str) -> str:
+    """Encode what stands between identifiers: `Your mail <1@example.org>` was a reference once."""
+    words: list[str] = []
+    for kept, run in groupby(value.split(" "), _is_kept):
+        words += run if kept else encode_words(" ".join(run))  # noqa: B031 -- once, either way
+    return fold(name, words)
+
+
+def _is_kept(word: str) -> bool:
+    return word.isascii() or bool(_IDENTIFIER.search(word))
+
+
+def _addresses(name: str, value: str) -> str:
+    entries = [entry for item in read_list(value).items for entry in _entries(item)]
+    return fold_list(name, entries) if entries else _text(name, value)
+
+
+def _entries(item: Mailbox | Group) -> list[str]:
+    if isinstance(item, Group):
+        return format_group(item.name, [entry for member in item.members for entry in _entries(member)])
+    return [format_mailbox(item.display, item.address)] if is_writable(item.address) else []
 
 
 def _parameters(name: str, value: str) -> str:

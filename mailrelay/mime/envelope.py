@@ -12,7 +12,7 @@ from mailrelay.mime.addresses import (
     read_list,
 )
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
-from mailrelay.mime.mailbox import is_writable
+from mailrelay.mime.mailbox import format_group, is_writable
 from mailrelay.spelling import normalise
 
 __all__ = ["LIST_LIMIT", "named_recipients", "read_fields", "reconcile"]
@@ -113,14 +113,7 @@ def _rewrite(headers: HeaderBlock, name: str, entries: list[str]) -> None:
 def _entries(item: Mailbox | Group, wanted: dict[str, str]) -> list[str]:
     if isinstance(item, Mailbox):
         return _kept(item, wanted)
-    entries = [entry for member in item.members for entry in _kept(member, wanted)] or [""]
-    entries[0] = f"{_group_name(item.name)}:{' ' if entries[0] else ''}{entries[0]}"
-    entries[-1] += ";"
-    return entries
-
-
-def _group_name(name: str) -> str:
-    return format_mailbox(name, "x").removesuffix(" <x>") if name.strip() else '""'
+    return format_group(item.name, [entry for member in item.members for entry in _kept(member, wanted)])
 
 
 def _kept(mailbox: Mailbox, wanted: dict[str, str]) -> list[str]:

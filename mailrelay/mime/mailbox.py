@@ -12,6 +12,7 @@ __all__ = [
     "fold",
     "fold_list",
     "format_address",
+    "format_group",
     "format_mailbox",
     "is_address",
     "is_writable",
@@ -93,6 +94,14 @@ def format_phrase(display: str) -> str:
     if _ATOMS.fullmatch(display):
         return display
     return '"' + _SPECIAL.sub(r"\\\1", display) + '"'
+
+
+def format_group(name: str, members: list[str]) -> list[str]:
+    """A group (RFC 5322 section 3.4) of members that are written already, as entries of a list."""
+    entries = members or [""]
+    phrase = format_phrase(" ".join(_CONTROL.sub(" ", name).split())) if name.strip() else '""'
+    entries = [f"{phrase}:{' ' if entries[0] else ''}{entries[0]}", *entries[1:]]
+    return [*entries[:-1], f"{entries[-1]};"]
 
 
 def is_writable(address: str) -> bool:
