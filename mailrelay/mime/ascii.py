@@ -26,7 +26,7 @@ _PAGE_FIELDS = frozenset(
     {"list-help", "list-unsubscribe", "list-subscribe", "list-post", "list-owner", "list-archive"}
 )
 _IDENTIFIER = re.compile("[<>@]")
-_PRINTABLE = "".join(map(chr, range(33, 127)))
+_PRINTABLE = "\t " + "".join(map(chr, range(33, 127)))
 #: What stays in an extended value as it came (RFC 2231 section 7).
 _EXTENDED = "%'!#$&+-.^_`{|}~"
 _PARAMETER_FIELDS = frozenset({"content-type", "content-disposition"})
@@ -36,8 +36,9 @@ def encode_fields(headers: HeaderBlock) -> int:
     """Encode every field with raw 8-bit text; how many there were.
 
     Text is taken for UTF-8, else Latin-1, and becomes encoded words (RFC 2047), parameters become
-    extended parameters (RFC 2231), addresses of pages percent-encoded (RFC 3986). Addresses of people and
-    identifiers stay, as UTF-8 (RFC 6532): no encoded word may stand in them (RFC 2047 section 5).
+    extended parameters (RFC 2231). No encoded word may stand in an identifier or a page's address: these are
+    percent-encoded (RFC 3986), as `cid:` URLs are. Addresses of people stay UTF-8 (RFC 6532): nothing else
+    says them.
     """
     count = 0
     for number, field in enumerate(headers.fields):
@@ -60,7 +61,7 @@ def _value(field: Field) -> str:
     if field.key in _IDENTIFIER_FIELDS:
         return _identifiers(field.name, field.value)
     if field.key in _PAGE_FIELDS:
-        return fold(field.name, quote(field.value, safe=_PRINTABLE + " ").split(" "))
+        return fold(field.name, quote(field.value, safe=_PRINTABLE).split(" "))
     return _text(field.name, field.value)
 
 
@@ -78,7 +79,8 @@ def _identifiers(name: str, value: str) -> str:
     """Encode what stands between identifiers: `Your mail <1@example.org>` was a reference once."""
     words: list[str] = []
     for kept, run in groupby(value.split(" "), _is_kept):
-        words += run if kept else encode_words(" ".join(run))  # noqa: B031 -- once, either way
+        text = " ".join(run)
+        words += quote(text, safe=_PRINTABLE).split(" ") if kept else encode_words(text)
     return fold(name, words)
 
 
