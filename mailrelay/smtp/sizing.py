@@ -15,8 +15,9 @@ from mailrelay.vocabulary import LargeMail, Route
 
 #: Room for what composing adds to any message: Message-ID, Date, MIME-Version, From, Reply-To.
 MARGIN = 8 * 1024
-#: What base64 in lines of 76 makes of a byte, rounded up, and what relabelling many parts may add.
-BASE64_GROWTH = 1.4
+#: What a raw byte of a file name becomes at most, %XX of each byte of its UTF-8; base64 makes less of it.
+RAW_GROWTH = 6
+#: What relabelling many parts may add.
 PARTS_MARGIN = 640 * 1024
 #: The rule of a refusal that may be another in a moment.
 UNKNOWN_YET = "large-unknown"
@@ -64,7 +65,8 @@ def _surely_fits(spool: Spool, submission: Submission, limit: int) -> bool:
     most = spool.size + 2 * spool.header_size + added
     if spool.clean and most <= limit and 3 * spool.header_size + added <= HEADER_LIMIT:
         return True
-    return most * BASE64_GROWTH + PARTS_MARGIN <= limit and most < HEADER_LIMIT
+    header = RAW_GROWTH * spool.header_size + added
+    return header <= HEADER_LIMIT and most * RAW_GROWTH + PARTS_MARGIN <= limit
 
 
 def _by_large_route(

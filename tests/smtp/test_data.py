@@ -369,3 +369,13 @@ def test_a_mail_of_35_mb_does_not_stand_in_memory():
     kibibytes, reply = done.stdout.split(maxsplit=1)
     assert reply.strip() == "552 5.3.4"  # too large for Graph's direct route, found without holding it
     assert int(kibibytes) < 8 * 1024
+
+
+def test_a_header_that_outgrows_exchange_when_it_is_encoded_is_refused_before_the_250(door):
+    raw = b"X-Note: " + b"\xe4" * 900 + b"\r\n"
+    with door.connect() as talk:
+        reply = talk.mail(raw * 89 + HEADER + b"hello\r\n")
+        again = talk.mail(raw * 20 + HEADER + b"hello\r\n")
+
+    assert reply.startswith("552 5.3.4 The header of the message would have ")
+    assert again.startswith("250 ")
