@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import F
 
-from mailrelay.models import Delivery, Mailbox, Message, SenderConfig, SendLog, TimelineEntry
+from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, SenderConfig, SendLog, TimelineEntry
 from mailrelay.outbox import clock, content, follow, hand, rehouse
 from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.outbox.failpoints import Move
@@ -135,11 +135,13 @@ def forward(message: Message, actor: str, recipient: str, new_id: UUID, why: str
     if Message.objects.filter(pk=new_id).exists():
         return False
     hand.refuse_without_content(message.pk)
+    # What an earlier press left that was cut short is the same content under the same numbers.
+    stored = set(ContentChunk.objects.filter(content=new_id).values_list("number", flat=True))
     count = 0
     for count, data in enumerate(content.stream(message.pk), start=1):
-        write(
-            Move.STORE_CHUNK, partial(store_chunks, new_id, [(count - 1, data)], clock.now()), durable=False
-        )
+        if count - 1 not in stored:
+            piece = partial(store_chunks, new_id, [(count - 1, data)], clock.now())
+            write(Move.STORE_CHUNK, piece, durable=False)
     if not count:
         raise ContentRemovedError(f"{message.queue_id} cannot be forwarded: its content was removed.")
     write(Move.ACCEPT, partial(_accept, message, (actor, why), recipient, new_id))

@@ -16,7 +16,7 @@ from mailrelay.models import (
     Worker,
 )
 from mailrelay.outbox import capacity, clock
-from mailrelay.outbox.submission import CHUNK_SIZE
+from mailrelay.outbox.submission import CHUNK_SIZE, Submission, new_queue_id
 from mailrelay.vocabulary import State, Urgency
 
 
@@ -117,3 +117,24 @@ def copy(row: Delivery, times: int) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, [times, row.pk, times])
+
+
+def submission(box: Mailbox, mail, **more) -> Submission:
+    """Give what the listener submits for a mail to one recipient; `mail` is its content."""
+    columns = {
+        "id": new_queue_id(),
+        "received_at": clock.now(),
+        "client_id": None,
+        "client_key": "c",
+        "client_address": "127.0.0.1",
+        "client_name": "c",
+        "mail_from": "app@contoso.test",
+        "recipients": ("ann@example.org",),
+        "header_from": "app@contoso.test",
+        "subject": "report",
+        "message_id": "report@test",
+        "sender_id": box.senders.get().pk,
+        "registration_id": box.registration_id,
+        "mailbox_address": box.address,
+    }
+    return Submission(content=mail, **columns | more)

@@ -5,9 +5,7 @@ import threading
 import pytest
 
 from mailrelay.models import Message
-from mailrelay.outbox import clock
 from mailrelay.outbox.accept import Acceptor
-from mailrelay.outbox.submission import Submission, new_queue_id
 from tests.outbox import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,23 +29,7 @@ def test_from_the_moment_that_a_mail_is_told_of_it_cannot_be_disowned():
         told.set()
 
     acceptor = Acceptor(accepted=tell)
-    mail = Submission(
-        id=new_queue_id(),
-        received_at=clock.now(),
-        client_id=None,
-        client_key="c",
-        client_address="127.0.0.1",
-        client_name="c",
-        mail_from="app@contoso.test",
-        recipients=("ann@example.org",),
-        header_from="app@contoso.test",
-        subject="report",
-        message_id="report@test",
-        sender_id=box.senders.get().pk,
-        registration_id=box.registration_id,
-        mailbox_address=box.address,
-        content=Small(),
-    )
+    mail = rows.submission(box, Small())
     try:
         outcome = acceptor.submit(mail)
         submitted.set()

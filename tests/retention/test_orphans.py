@@ -10,7 +10,7 @@ from mailrelay.models import ContentChunk, Message
 from mailrelay.outbox import again, clock, content, retention, submission
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.outbox.errors import ContentNotWholeError
-from mailrelay.outbox.submission import CHUNK_SIZE, Submission, new_queue_id
+from mailrelay.outbox.submission import CHUNK_SIZE, new_queue_id
 from mailrelay.vocabulary import State
 from tests.outbox import rows
 
@@ -52,25 +52,7 @@ def box():
 def submitted(acceptor, box, mail, queue_id=None):
     """Accept `mail`; return its queue id."""
     queue_id = queue_id or new_queue_id()
-    acceptor.submit(
-        Submission(
-            id=queue_id,
-            received_at=clock.now(),
-            client_id=None,
-            client_key="c",
-            client_address="127.0.0.1",
-            client_name="c",
-            mail_from="app@contoso.test",
-            recipients=("ann@example.org",),
-            header_from="app@contoso.test",
-            subject="report",
-            message_id="report@test",
-            sender_id=box.senders.get().pk,
-            registration_id=box.registration_id,
-            mailbox_address=box.address,
-            content=mail,
-        )
-    ).result(60)
+    acceptor.submit(rows.submission(box, mail, id=queue_id)).result(60)
     return queue_id
 
 
@@ -106,6 +88,20 @@ def test_what_a_form_that_was_open_for_long_forwards_is_not_swept_meanwhile(box,
     message = Message.objects.get(pk=delivery.message_id)
 
     assert again.forward(message, "ann", "carl@example.org", new_id)
+    assert content.read(new_id) == MAIL
+
+
+def test_a_forward_that_was_cut_short_is_finished_by_the_next_press(box):
+    (delivery,) = rows.queue(box, 1, state=State.SENT)
+    rows.give(delivery, MAIL)
+    new_id = again.forward_id(new_queue_id(), delivery.message_id, "a@example.org")
+    pieces = ContentChunk.objects.filter(content=delivery.message_id).order_by("number")
+    for piece in pieces[: PIECES - 2]:
+        ContentChunk.objects.create(
+            content=new_id, number=piece.number, data=piece.data, created_at=clock.now()
+        )
+
+    assert again.forward(Message.objects.get(pk=delivery.message_id), "ann", "a@example.org", new_id)
     assert content.read(new_id) == MAIL
 
 
