@@ -17,6 +17,8 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 #: Parameters that people's words stand in, though not in quotes: spaces belong to them.
 _NAMES = frozenset({"name", "filename"})
 
+#: Messages that travel as parts of others.
+EMBEDDED = frozenset({"message/rfc822", "message/global"})
 SIGNED_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 SEALED_TYPES = SIGNED_TYPES | {"multipart/signed", "multipart/encrypted"}
 

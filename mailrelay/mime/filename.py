@@ -3,9 +3,8 @@
 import mimetypes
 import re
 
-from mailrelay.mime.contenttype import ContentType, parameter, parse_parameters
+from mailrelay.mime.contenttype import EMBEDDED, ContentType, parameter, parse_parameters
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.parts import EMBEDDED
 from mailrelay.mime.words import decode_words, storable
 
 __all__ = ["content_id", "disposition", "filename", "name_or_default"]

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from mailrelay.mime.contenttype import ContentType, parse_content_type
+from mailrelay.mime.contenttype import EMBEDDED, ContentType, parse_content_type
+from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.source import InMemory, Source
 
-__all__ = ["EMBEDDED", "Part", "index_parts", "index_source"]
+__all__ = ["Part", "index_parts", "index_source"]
 
 DEPTH_LIMIT = 100
 PART_LIMIT = 10_000
 
 _BOUNDARY_LIMIT = 1000  # bytes; RFC 2046 section 5.1.1 allows 70
-EMBEDDED = frozenset({"message/rfc822", "message/global"})
 _IDENTITY = frozenset({"7bit", "8bit", "binary"})
 
 
@@ -126,7 +126,7 @@ class _Index:
             encoding=encoding,
             depth=above.depth + 1 if above else 0,
             parent=parent,
-            sealed=kind.is_sealed or bool(above and above.sealed),
+            sealed=kind.is_sealed or (above.sealed if above else _is_smime(headers, kind)),
         )
 
     def _enter(self, part: Part) -> bool:
@@ -169,3 +169,8 @@ class _Index:
     def _give_up(self) -> None:
         last = self.parts[-1]
         last.is_leaf = last.opaque = True
+
+
+def _is_smime(headers: HeaderBlock, kind: ContentType) -> bool:
+    """Whether a whole message is S/MIME that tells so by its name alone (RFC 8551 section 3.9)."""
+    return kind.name == "application/octet-stream" and filename(headers, kind).lower().endswith(".p7m")

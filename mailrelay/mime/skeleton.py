@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mailrelay.mime.compose import Composed
-from mailrelay.mime.contenttype import ContentType
+from mailrelay.mime.contenttype import EMBEDDED, ContentType
 from mailrelay.mime.filename import content_id, disposition, filename, name_or_default
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.leaves import DECODABLE, decoded_size
-from mailrelay.mime.parts import EMBEDDED, Part, index_source
+from mailrelay.mime.parts import Part, index_source
 from mailrelay.mime.source import RandomAccess, Windowed
 
 __all__ = ["Dissection", "Inseparable", "Leaf", "NotSeparableError", "Skeleton", "take_apart"]

@@ -171,11 +171,12 @@ def test_a_forwarded_message_goes_as_one_with_its_own_structure():
         (message(part(b"image/png", 4_000_000), kind=b"signed"), Inseparable.SEALED),
         (message(TEXT, message(part(b"image/png", 4_000_000), kind=b"signed")), Inseparable.SEALED),
         (b"From: a\r\n" + part(b"application/pkcs7-mime", 4_000_000), Inseparable.SEALED),
+        (b"From: a\r\n" + part(b"application/octet-stream; name=smime.P7M", 4_000_000), Inseparable.SEALED),
         (message(part(b"text/html", 4_000_000), TEXT, kind=b"alternative"), Inseparable.TEXT),
         (b"From: a\r\n\r\n" + b"line\r\n" * 800_000, Inseparable.TEXT),
         (message(TEXT, *[part(b"image/png", 20_000)] * 400), Inseparable.MANY),
     ],
-    ids=["signed", "signed within", "encrypted", "alternative", "text", "many"],
+    ids=["signed", "signed within", "encrypted", "by name", "alternative", "text", "many"],
 )  # fmt: skip
 def test_what_cannot_go_in_parts_says_why(data, why):
     content = Bytes(data)
@@ -185,6 +186,14 @@ def test_what_cannot_go_in_parts_says_why(data, why):
 
     assert refused.value.why is why
     assert content.longest <= max(source.LONGEST_HEADER, 6_000_000)
+
+
+def test_a_signed_document_beside_a_text_is_a_file():
+    data = message(TEXT, part(b"application/octet-stream; name=invoice.xml.p7m", 4_000_000))
+
+    (leaf,) = take_apart(Bytes(data), 3_000_000, as_is).leaves
+
+    assert leaf.name == "invoice.xml.p7m"
 
 
 def test_more_is_taken_out_when_composing_makes_the_rest_grow():
