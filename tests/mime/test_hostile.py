@@ -8,7 +8,9 @@ from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.compose import compose
 from mailrelay.mime.headers import HeaderBlock, decode_words
 from mailrelay.mime.identity import FromPolicy, Identity
+from mailrelay.mime.leaves import decoded_size
 from tests.harness.linear import assert_linear
+from tests.mime.test_taking_apart import Bytes
 
 MULTIPART = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 
@@ -45,6 +47,25 @@ MESSAGES = {
         b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"\xe4=\n" * (n * 20_000)
     ),
     "CRs": lambda n: b"\r\n" + b"\r" * (n * 50_000),
+    "parameters of one family": lambda n: (
+        b"Content-Type: multipart/mixed"
+        + b"".join(b"; a*%d=\xe4" % i for i in range(n * 500))
+        + b"\r\n\r\n\xe4"
+    ),
+    "many parameters": lambda n: (
+        b"Content-Type: multipart/mixed"
+        + b"".join(b"; a%d=\xe4" % i for i in range(n * 500))
+        + b"\r\n\r\n\xe4"
+    ),
+    "open quotes of parameters": lambda n: (
+        b"Content-Disposition: a\xe4" + b'; name="\\"' * (n * 1000) + b"\r\n\r\nx"
+    ),
+    "identifiers": lambda n: b"References:" + b" <\xe4@x> \xe4" * (n * 1000) + b"\r\n\r\nx",
+    "groups": lambda n: b"Reply-To:" + b" \xe4: a@b;" * (n * 300) + b"\r\n\r\nx",
+    "what HTML declares": lambda n: b"Content-Type: text/html\r\n\r\n\xe4" + b"<meta " * (n * 5000),
+    "mbox lines": lambda n: (
+        b"Content-Type: message/rfc822\r\n\r\nFrom x Mon Jan 1\r\n" * (n * 1000) + b"\xe4"
+    ),
     "parameters": lambda n: b"Content-Type: multipart/mixed" + b"; a=\xe4" * (n * 2000) + b"\r\n\r\n\xe4",
 }
 
@@ -82,6 +103,14 @@ def compose_to_two(raw):
 @pytest.mark.parametrize("name", MESSAGES)
 def test_composing_is_linear(name):
     assert_linear(compose_to_two, MESSAGES[name])
+
+
+@pytest.mark.parametrize("text", [b"AA=", b"=", b"A=", b"QUJD\r\n", b"A!"])
+def test_decoding_base64_is_linear(text):
+    def decoded(data):
+        return decoded_size(Bytes(data), 0, len(data), "base64")
+
+    assert_linear(decoded, lambda n: text * (n * 30_000))
 
 
 @pytest.mark.parametrize("name", LISTS)
