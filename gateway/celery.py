@@ -13,6 +13,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 from kombu import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
@@ -23,6 +24,9 @@ DELIVER_ENVIRONMENT = "deliver-environment"
 #: Large mail, of which a worker runs one at a time.
 DELIVER_LARGE, DELIVER_LARGE_ENVIRONMENT = "deliver-large", "deliver-large-environment"
 QUEUES = (DELIVER, DELIVER_ENVIRONMENT, DELIVER_LARGE, DELIVER_LARGE_ENVIRONMENT)
+
+#: kombu's table of transports, by the scheme of CELERY_BROKER_URL.
+TRANSPORT_ALIASES["memory"] = "mailrelay.processes.in_memory:Transport"
 
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -45,9 +49,6 @@ def _configure() -> None:
     app.conf.CELERY_DB_REUSE_MAX = 1_000_000_000
     app.conf.task_default_queue = DELIVER
     app.conf.task_create_missing_queues = False
-    if scheme == "memory":
-        app.conf.broker_transport = "mailrelay.processes.in_memory:Transport"
-        return
     app.conf.broker_transport_options = {
         "redis": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},
         "rediss": {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 300},

@@ -67,6 +67,6 @@ def test_the_one_process_uses_it(tmp_path):
     said = manage(
         base_environment(tmp_path),
         *("shell", "--no-imports", "-c"),
-        "from celery import current_app as app; print(app.connection().transport_cls)",
+        "from celery import current_app as app; print(app.connection().get_transport_cls())",
     )
-    assert said.stdout.strip() == PATH
+    assert said.stdout.strip() == str(Transport)
