@@ -22,7 +22,7 @@ from mailrelay.graph.drafts import DraftState
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.verdict import Verdict
 from mailrelay.models import Delivery, SendLog
-from mailrelay.outbox import leases, settle
+from mailrelay.outbox import clock, leases, settle
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.settle import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason
@@ -111,7 +111,7 @@ class Inquiry:
         copy, response = self._ask(lambda caller: traces.found(caller, self.delivery, self.last))
         if copy:
             return Finding.SENT
-        if traces.age(self.last) < IN_FLIGHT:
+        if self._age() < IN_FLIGHT:
             return Finding.ON_ITS_WAY
         return self._silence(response, Finding.LOST) if copy is None else Finding.LOST
 
@@ -122,10 +122,13 @@ class Inquiry:
             return self._silence(response, Finding.UNKNOWN)
         return Finding.SENT if copy else Finding.UNKNOWN
 
+    def _age(self) -> timedelta:
+        return clock.now() - self.last.started_at
+
     def _silence(self, response: Response, in_the_end: Finding) -> Finding:
         """What no answer means: that it is asked again, unless it may not be asked or was for hours."""
         refused = response.status == 403 and response.answer.is_json_error
-        return in_the_end if refused or traces.age(self.last) >= PATIENCE else Finding.UNANSWERED
+        return in_the_end if refused or self._age() >= PATIENCE else Finding.UNANSWERED
 
     def _ask(self, question: Callable[[Caller], tuple[T, Response]]) -> tuple[T, Response]:
         """Ask once, and once more with a fresh token where only that was refused."""

@@ -14,7 +14,6 @@ from mailrelay.delivery.plan import recipients_of
 from mailrelay.graph import folders
 from mailrelay.graph.calls import Caller, Response
 from mailrelay.models import Delivery, SendLog
-from mailrelay.outbox import clock
 from mailrelay.spelling import normalise
 from mailrelay.vocabulary import Outcome
 
@@ -77,8 +76,3 @@ def _sharing(attempt: SendLog) -> QuerySet[SendLog]:
     """The other attempts with the same Message-ID."""
     key = attempt.message.message_id_key
     return SendLog.objects.filter(message__message_id_key=key).exclude(pk=attempt.pk)
-
-
-def age(attempt: SendLog) -> timedelta:
-    """Return how long ago `attempt` began."""
-    return clock.now() - attempt.started_at

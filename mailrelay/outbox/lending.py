@@ -12,11 +12,10 @@ from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from mailrelay.models import Delivery, Mailbox, SenderConfig, SendLog
-from mailrelay.outbox import clock, follow, stoppage
+from mailrelay.outbox import clock, follow, rehouse, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.spelling import normalise
-from mailrelay.vocabulary import FromPolicy, Outcome, Reason, State
+from mailrelay.vocabulary import Outcome, Reason, State
 
 #: Deliveries behind one mailbox that one look deals with, and mailboxes.
 BATCH = 200
@@ -75,13 +74,11 @@ def home_of(delivery: Delivery) -> Way:
     if delivery.lent_by is None:
         return Way(delivery.sender, delivery.mailbox)
     owner = delivery.lent_by
-    if owner.from_policy == FromPolicy.OWN_MAILBOX:
-        of_owner = Mailbox.objects.filter(registration=owner.mailbox.registration).select_related(
-            "registration"
-        )
-        own = of_owner.filter(address=normalise(delivery.message.header_from)).first()
-        return Way(owner, own or owner.mailbox)
-    return Way(owner, owner.mailbox)
+    address = rehouse.address_for(owner, delivery.message.header_from)
+    if address == owner.mailbox.address:
+        return Way(owner, owner.mailbox)
+    boxes = Mailbox.objects.filter(registration=owner.mailbox.registration).select_related("registration")
+    return Way(owner, boxes.filter(address=address).first() or owner.mailbox)
 
 
 def wants_probe(mailbox: Mailbox) -> bool:

@@ -8,6 +8,7 @@ which anything may still be sent.
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from time import monotonic
 from uuid import UUID
 
@@ -179,7 +180,7 @@ def _orphans(rest: Callable[[float], bool]) -> int:
     chunks = ContentChunk.objects.filter(content__gte=_first_id(now - ORPHAN_WINDOW), number=0)
     alone = chunks.filter(~Exists(Message.objects.filter(pk=OuterRef("content"))))
     found = alone.order_by("content").values_list("content", flat=True)
-    orphans = [content for content in found if _is_left(content, now)][:BATCH]
+    orphans = list(islice((content for content in found if _is_left(content, now)), BATCH))
     _remove_all(orphans, rest, _remove_orphans)
     if orphans:
         write(Move.RETAIN, lambda: counters.add(counters.ORPHANS_SWEPT, len(orphans)), durable=False)
