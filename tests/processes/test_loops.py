@@ -9,7 +9,10 @@ import pytest
 from kombu.asynchronous import Hub
 
 from mailrelay.health import pulse, serving
+from mailrelay.models import Worker
+from mailrelay.outbox import capacity
 from mailrelay.processes import loops
+from mailrelay.processes.delivering import DeliveryServices
 from tests.harness.ports import eventually
 
 
@@ -75,3 +78,23 @@ def test_the_listeners_loop_is_missed_likewise():
     loop.call_soon_threadsafe(loop.stop)
     turning.join()
     loop.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_whose_loop_stands_still_does_not_say_that_it_takes_work(monkeypatch):
+    monkeypatch.setattr(capacity, "HEARTBEAT", 0.05)
+    looked = []
+    fault = pulse.fault
+    monkeypatch.setattr(pulse, "fault", lambda: looked.append(fault()) or looked[-1])
+    pulse.celery_loop.beat()
+    eventually(fault)
+    services = DeliveryServices(2, ("deliver",))
+    services._beating.start()
+    try:
+        eventually(lambda: len(looked) > 2)
+        assert all(looked[:2]) and not Worker.objects.exists()
+        pulse.celery_loop.rest()
+        eventually(Worker.objects.exists)
+    finally:
+        services._ended.set()
+        services._beating.join()
