@@ -13,7 +13,12 @@ LINE_LIMITS = {"MAIL": 2048, "RCPT": 2048, "AUTH": 12_288}
 LINE_LIMIT = 1024
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_PATH = re.compile(r'[ \t]*(?:<[ \t]*((?:"(?:[^"\\]|\\.)*"|[^<>"\s])*)[ \t]*>|([^<>\s]+))(.*)')
+_WORD = r'"(?:[^"\\]|\\.)*"'
+#: A bracket and the name that may stand before it; then the address in the innermost ones.
+_OPENING = re.compile(rf'(?>(?:{_WORD}|[^<>"])*)<')
+_ADDRESS = re.compile(rf'[ \t]*((?>(?:{_WORD}|[^<>"\s])*))')
+_CLOSING = re.compile(r"[ \t]*>")
+_BARE = re.compile(r"[ \t]*([^<>\s]+)")
 _HOP = r"@(?:[^:@,\s\[\]]+|\[[^\s\[\]]*\])"
 _SOURCE_ROUTE = re.compile(rf"{_HOP}(?:,{_HOP})*:")
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=(\S*))?")
@@ -50,18 +55,43 @@ def parse_command(line: bytes) -> Command | Reply:
 def parse_path(keyword: str, argument: str) -> Path | None:
     """Parse `FROM:<address> NAME=value …` for `keyword` "FROM:" or "TO:"; None if it is not that.
 
-    Spaces behind the colon and missing brackets are taken, since devices send both; a source route before
-    the address is dropped (RFC 5321 appendix C).
+    Spaces behind the colon and missing brackets are taken, since devices send both, and so is an address as
+    a header has it, with or without brackets around all of it (`<Name <a@b>>`): the one in the innermost
+    brackets counts, as for Postfix. A source route before it is dropped (RFC 5321 appendix C).
     """
     if argument[: len(keyword)].upper() != keyword:
         return None
-    match = _PATH.fullmatch(argument[len(keyword) :])
-    if match is None:
+    text = argument[len(keyword) :]
+    return _bare_path(text) or _bracketed_path(text)
+
+
+def _bare_path(text: str) -> Path | None:
+    match = _BARE.match(text)
+    parameters = _parameters(text[match.end() :]) if match else None
+    return None if match is None or parameters is None else Path(match[1], parameters)
+
+
+def _bracketed_path(text: str) -> Path | None:
+    at, depth = 0, 0
+    while opening := _OPENING.match(text, at):
+        at, depth = opening.end(), depth + 1
+    match = _ADDRESS.match(text, at)
+    if match is None or (end := _closed(text, match.end(), depth)) < 0:
         return None
-    bracketed, bare, rest = match.groups()
-    address = bare if bracketed is None else _without_route(bracketed.strip())
-    parameters = _parameters(rest)
-    return None if parameters is None else Path(address, parameters)
+    address, parameters = _without_route(match[1]), _parameters(text[end:])
+    # Brackets around nothing are the null reverse-path; a name without an address is neither.
+    lacking = not address and text[:at].strip("< \t") != ""
+    return None if lacking or not depth or parameters is None else Path(address, parameters)
+
+
+def _closed(text: str, at: int, depth: int) -> int:
+    """Find where `depth` closing brackets end that begin at `at`; -1 if they are not there."""
+    for _ in range(depth):
+        closing = _CLOSING.match(text, at)
+        if closing is None:
+            return -1
+        at = closing.end()
+    return at
 
 
 def _without_route(path: str) -> str:

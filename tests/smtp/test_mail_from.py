@@ -130,3 +130,63 @@ def test_no_room_on_the_disk_is_said_before_the_content_is_sent(open_door):
         assert talk.say("EHLO x", f"MAIL FROM:<a@example.org> SIZE={1 << 59}").startswith("452 4.3.1 ")
     with door.connect() as talk:
         assert talk.say("EHLO x", "MAIL FROM:<a@example.org> SIZE=1000").startswith("250 ")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<Name <a@example.org>>",
+        "<<a@example.org>>",
+        "< < a@example.org > >",
+        "Name <a@example.org>",
+        '"Doe, <Jane>" <a@example.org>',
+        '<"Doe, Jane <x@example.net>" <a@example.org>>',
+        "<=?utf-8?q?J=C3=B6rg?= <a@example.org>>",
+        "<x@example.net <a@example.org>>",
+        "a@example.org <a@example.org>",
+        "<@hop.example:a@example.org>",
+        "<Name <@hop.example:a@example.org>>",
+    ],
+)
+def test_the_address_in_the_innermost_brackets_counts(door, written):
+    with door.connect() as talk:
+        talk.say("EHLO x")
+        assert talk.say(f"MAIL FROM:{written} SIZE=100") == "250 2.1.0 Ok\r\n"
+        talk.say("RCPT TO:<b@example.net>", "DATA")
+        talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n")
+    assert door.queue.last.mail_from == "a@example.org"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<Name <a@example.org>",
+        "<<a@example.org>>>",
+        "<Name <>>",
+        "<a@example.org> <b@example.org>",
+        "<Name <a@example.org> <b@example.org>>",
+        '<"Name <a@example.org>>',
+        "<" * 2000,
+        '<"' * 1000,
+    ],
+)
+def test_brackets_around_no_address_or_around_two_are_refused(door, written):
+    with door.connect() as talk:
+        assert talk.say("EHLO x", f"MAIL FROM:{written}")[:9] in {"501 5.5.4", "500 5.5.2"}
+
+
+@pytest.mark.parametrize("written", ["<<>>", "<>", "< >", "< <> >"])
+def test_brackets_around_nothing_are_the_null_reverse_path(door, written):
+    with door.connect() as talk:
+        talk.say("EHLO x", f"MAIL FROM:{written}", "RCPT TO:<b@example.net>", "DATA")
+        assert talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n").startswith("250 ")
+    assert door.queue.last.mail_from == ""
+
+
+def test_brackets_within_a_parameter_hold_no_address(door):
+    with door.connect() as talk:
+        talk.say(
+            "EHLO x", "MAIL FROM:a@example.org AUTH=<>", "RCPT TO:b@example.net ORCPT=rfc822;<c>", "DATA"
+        )
+        talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n")
+    assert (door.queue.last.mail_from, door.queue.last.recipients) == ("a@example.org", ("b@example.net",))

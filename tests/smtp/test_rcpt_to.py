@@ -104,3 +104,27 @@ def test_a_refused_recipient_does_not_spoil_the_others(door):
         talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<>", "RCPT TO:<b@example.net>", "DATA")
         assert talk.say(b"From: a@example.org\r\n\r\nx\r\n.\r\n").startswith("250 ")
     assert door.queue.last.recipients == ("b@example.net",)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<Name <b@example.net>>",
+        "<<b@example.net>>",
+        "< < b@example.net > >",
+        "Name <b@example.net>",
+        '"Doe, <Jane>" <b@example.net>',
+        '<"Doe, Jane <x@example.org>" <b@example.net>>',
+        "<=?utf-8?q?J=C3=B6rg?= <b@example.net>>",
+        "<x@example.org <b@example.net>>",
+        "b@example.net <b@example.net>",
+        "<@hop.example:b@example.net>",
+        "<Name <@hop.example:b@example.net>>",
+    ],
+)
+def test_the_address_in_the_innermost_brackets_counts(door, written):
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>")
+        assert talk.say(f"RCPT TO:{written} NOTIFY=NEVER") == "250 2.1.5 Ok\r\n"
+        talk.say("DATA", b"From: a@example.org\r\n\r\nx\r\n.\r\n")
+    assert door.queue.last.recipients == ("b@example.net",)
