@@ -3,7 +3,7 @@
 import re
 import string
 
-QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*+"')
+QUOTED_LOCAL = re.compile(r'"(?>[^"\\]*(?:\\.[^"\\]*)*)"')
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 

@@ -28,9 +28,11 @@ __all__ = [
 ]
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
-_ADDR = rf"{_ATOM}++(?:\.{_ATOM}++)*+@[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9]))*+"
-_WORD = rf'(?:{_ATOM}|\.)++|"(?:[^"\\<>\x00-\x08\x0a-\x1f\x7f-\U0010ffff]|\\[ -~])*+"'
-_PHRASE = rf"(?:(?:{_WORD})[ \t]*+)*+"
+_LABELS = r"[A-Za-z0-9][A-Za-z0-9_-]*+(?>(?:\.[A-Za-z0-9][A-Za-z0-9_-]*+)*)"
+_ADDR = rf"{_ATOM}++(?>(?:\.{_ATOM}++)*)@{_LABELS}"
+_PLAIN = r'[^"\\<>\x00-\x08\x0a-\x1f\x7f-\U0010ffff]*+'
+_WORD = rf'[A-Za-z0-9!#$%&\'*+/=?^_`{{|}}~.-]++|"(?>{_PLAIN}(?:\\[ -~]{_PLAIN})*)"'
+_PHRASE = rf"(?>(?:(?:{_WORD})[ \t]*+)*)"
 _COMMENT = r'[^()\\<>@,;:"\x00-\x08\x0a-\x1f\x7f-\U0010ffff]*+'
 #: Characters of a field that is remembered together with what was read from it.
 REMEMBERED_LENGTH = 500
@@ -40,15 +42,15 @@ def _entry(group: str) -> str:
     """The form that every parser reads alike; a comment only as in `a@example.org (A. Person)`."""
     return (
         rf"[ \t]*+(?:{group}{_PHRASE})<{group}{_ADDR})>"
-        rf"|{group}{_ADDR})(?:[ \t]*+\({group}{_COMMENT})\))?+)[ \t]*+"
+        rf"|{group}{_ADDR})(?>(?:[ \t]*+\({group}{_COMMENT})\))?))[ \t]*+"
     )
 
 
 _STRICT = re.compile(_entry("(") + r"(?=,|\Z)")
 _MEMBER = re.compile(_entry("(") + r"(?:,|\Z)")
 _GROUP = re.compile(
-    r"[ \t]*+([A-Za-z0-9_-](?:[A-Za-z0-9 _-])*+):"
-    rf"((?:{_entry('(?:')}(?:,{_entry('(?:')})*+)?+[ \t]*+);[ \t]*+(?=,|\Z)"
+    r"[ \t]*+([A-Za-z0-9_-][A-Za-z0-9 _-]*+):"
+    rf"((?>(?:{_entry('(?:')}(?:,{_entry('(?:')})*)?)[ \t]*+);[ \t]*+(?=,|\Z)"
 )
 _KINDS = r"""
   (?P<space>[ \t\r\n]++)
@@ -56,13 +58,13 @@ _KINDS = r"""
 | (?P<literal>\[[^\[\]<>,;]*+\])
 | (?P<text>[^ \t\r\n"\[(),:;<>=\\]++)
 """
-_QUOTED = r'| (?P<quoted>"(?:[^"\\]|\\.)*+")'
+_QUOTED = r'| (?P<quoted>"(?>[^"\\]*(?:\\.[^"\\]*)*)")'
 _MARK = r"| (?P<mark>.)"
 _TOKEN = re.compile(_KINDS + _QUOTED + _MARK, re.VERBOSE | re.DOTALL)
 _TOKEN_UNQUOTED = re.compile(_KINDS + _MARK, re.VERBOSE | re.DOTALL)
 _COMMENT_MARK = re.compile(r"[()]|\\.", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_NOT_IN_ADDRESS = re.compile(r'("(?:[^"\\]|\\.)*+")|[\s\x00-\x1f\x7f]', re.DOTALL)
+_NOT_IN_ADDRESS = re.compile(r'("(?>[^"\\]*(?:\\.[^"\\]*)*)")|[\s\x00-\x1f\x7f]', re.DOTALL)
 
 
 @dataclass(slots=True, frozen=True)

@@ -9,7 +9,9 @@ from mailrelay.mime.words import decode_bytes
 
 _VALUE_LIMIT = 65_536  # characters; nobody's Content-Type is longer
 _TYPE = re.compile(r"[ \t]*([^\s/;()\"]+)[ \t]*/[ \t]*([^\s/;()\"]+)")
-_PARAMETER = re.compile(r';[ \t\r\n]*([^\s=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^;]*))', re.DOTALL)
+_PARAMETER = re.compile(
+    r';[ \t\r\n]*([^\s=;"]+)[ \t]*=[ \t]*(?:"((?>[^"\\]*(?:\\.[^"\\]*)*))"|([^;]*))', re.DOTALL
+)
 _SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?")
 _TOKEN = re.compile(r'[^\s"]*')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

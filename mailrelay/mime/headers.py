@@ -23,9 +23,12 @@ __all__ = [
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 _NAME = rb"[!-9;-~]++"
-_FIELDS = re.compile(rb"(?:" + _NAME + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))*+")
-_PART_FIELDS = re.compile(rb"(?:(?!--)" + _NAME + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))*+")
-_FIELD = re.compile(rb"(" + _NAME + rb")[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)")
+_FIRST = re.compile(_NAME + rb"[ \t]*+:")
+# Lines that begin a field or go on with one. A repeated group takes memory for each round, hence the limit.
+_LINES = rb"(?>(?:(?:%b" + _NAME + rb"[ \t]*+:|[ \t])[^\n]*+(?:\n|\Z)){1,500})"
+_FIELD_LINES = re.compile(_LINES % b"")
+_PART_FIELD_LINES = re.compile(_LINES % b"(?!--)")
+_FIELD_BREAK = re.compile(rb"\n(?![ \t])")
 _BLANK = re.compile(rb"\r*+\n")
 # With the date of the C library's asctime, as all of https://www.rfc-editor.org/rfc/rfc4155 dialects have it.
 _MBOX = re.compile(
@@ -142,9 +145,12 @@ def fields_end(raw: Buffer, start: int = 0, *, in_part: bool = False) -> tuple[i
 
     Inside a multipart (`in_part`) a line that begins with two hyphens is no field.
     """
-    first = start if in_part else mbox_end(raw, start)
-    match = (_PART_FIELDS if in_part else _FIELDS).match(raw, first)
-    return first, match.end() if match else first
+    first = end = start if in_part else mbox_end(raw, start)
+    lines = _PART_FIELD_LINES if in_part else _FIELD_LINES
+    match = _FIRST.match(raw, first)  # a fold has a field before it
+    while match and (match := lines.match(raw, end)):
+        end = match.end()
+    return first, end
 
 
 def mbox_end(raw: Buffer, start: int = 0) -> int:
@@ -162,11 +168,14 @@ def _split(block: bytes) -> list[Field]:
     lines = block.count(b"\n")
     if lines != block.count(b"\r\n") or lines != block.count(b"\r") or b"\0" in block:
         block = _tidy(block)
-    block = _EMPTY_FOLD.sub(b"", block)
-    return [
-        Field(match[1].decode("ascii"), b"%b:%b\r\n" % (match[1], match[2][:-1]))
-        for match in _FIELD.finditer(block)
-    ]
+    return [_field(line) for line in _FIELD_BREAK.split(_EMPTY_FOLD.sub(b"", block)) if b":" in line]
+
+
+def _field(line: bytes) -> Field:
+    """A field from its lines, of which the last has no LF behind its CR."""
+    name, _, value = line.partition(b":")
+    name = name.rstrip(b" \t")
+    return Field(name.decode("ascii"), b"%b:%b\n" % (name, value))
 
 
 def _tidy(block: bytes) -> bytes:

@@ -23,9 +23,9 @@ _LINE_AIM = 76  # characters, RFC 5322 section 2.1.1 asks for 78
 
 _ATOM_TEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 _ATOM_RUN = rf"[\x80-\U0010ffff{_ATOM_TEXT}]+"
-_PLAIN_LOCAL = re.compile(rf"{_ATOM_RUN}(?:\.{_ATOM_RUN})*+")
+_PLAIN_LOCAL = re.compile(rf"{_ATOM_RUN}(?>(?:\.{_ATOM_RUN})*)")
 _LABEL = r"[A-Za-z0-9_\x80-\U0010ffff-]+"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+|\[[0-9A-Za-z:.-]+\]")
+_DOMAIN = re.compile(rf"{_LABEL}(?>(?:\.{_LABEL})*)|\[[0-9A-Za-z:.-]+\]")
 _ATOMS = re.compile(rf"[{_ATOM_TEXT}]+(?: [{_ATOM_TEXT}]+)*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SPECIAL = re.compile(r'(["\\])')

@@ -1,9 +1,11 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailrelay.mime.ascii import encode_fields
-from mailrelay.mime.headers import HeaderBlock, decode_words, make_field, storable
+from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, make_field, storable
 from mailrelay.mime.words import encode_words
 
 
@@ -43,6 +45,12 @@ def test_it_takes_any_line_end(end):
         ),
         (b"A : b\r\nC\t: d\r\n\r\n", ["A", "C"], b""),
         (b": empty name\r\n\r\n", [], b": empty name\r\n\r\n"),
+        (b"A: b\n**81 C** in rack 4\n\n", ["A"], b"**81 C** in rack 4\n\n"),
+        (b"A: b\r\n<html>hi</html>", ["A"], b"<html>hi</html>"),
+        (b"A: b\r\n c\r\nVGhlIGJhc2U2NA==\r\n", ["A"], b"VGhlIGJhc2U2NA==\r\n"),
+        (b"A: b\n \t\nword", ["A"], b"word"),
+        (b"A: b\n" + b" c\n" * 2000 + b"B: d\n\nx", ["A", "B"], b"x"),
+        (b"A: b\n" * 500 + b" c\n-- d", ["A"] * 500, b"-- d"),
     ],
 )
 def test_it_finds_where_the_headers_end(raw, names, body):
@@ -50,6 +58,17 @@ def test_it_finds_where_the_headers_end(raw, names, body):
 
     assert [field.name for field in headers.fields] == names
     assert raw[headers.body_offset :] == body
+
+
+def test_lines_without_number_take_no_memory_of_their_own():
+    raw = b"A: b\n" * 100_000 + b" c\n" * 100_000 + b"\nbody"
+
+    tracemalloc.start()
+    try:
+        assert fields_end(raw) == (0, len(raw) - 5)
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_bare_cr_or_nul_hides_no_field():

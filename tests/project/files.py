@@ -25,7 +25,9 @@ def files(*suffixes: str, under: tuple[str, ...] = FOLDERS) -> list[Path]:
         path for name in under for path in sorted((ROOT / name).rglob("*")) if "__pycache__" not in path.parts
     ]
     if under is FOLDERS:
-        found += sorted(path for path in ROOT.iterdir() if not path.name.startswith(".env"))
+        found += sorted(
+            path for path in ROOT.iterdir() if path.name != ".git" and not path.name.startswith(".env")
+        )
     return [path for path in found if path.is_file() and (not suffixes or path.suffix in suffixes)]
 
 
