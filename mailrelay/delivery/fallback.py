@@ -6,7 +6,7 @@ back when its own mailbox is mended, and one by one while that has to be tried a
 
 from mailrelay.delivery.plan import identity_of
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.identity import refusal
+from mailrelay.mime.identity import refusal, shown_agents
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.outbox import content, lending, stoppage
 from mailrelay.outbox.lending import Way
@@ -67,5 +67,16 @@ def _able(other: SenderConfig, delivery: Delivery, owner: SenderConfig) -> bool:
     head = next(content.stream(delivery.message_id), None)
     if head is None:
         return False
-    header_from = delivery.message.header_from
-    return refusal(HeaderBlock.parse(head), identity_of(other, box.address), header_from) is None
+    return _takes(other, owner, HeaderBlock.parse(head), delivery.message.header_from)
+
+
+def _takes(other: SenderConfig, owner: SenderConfig, headers: HeaderBlock, header_from: str) -> bool:
+    """Whether the policy of `other` takes the From, and shows no sender beside it that `owner` would not.
+
+    The client's list was held against those whom its own sender shows.
+    """
+    mine, theirs = (identity_of(sender, sender.mailbox.address) for sender in (owner, other))
+    if refusal(headers, theirs, header_from) is not None:
+        return False
+    allowed = shown_agents(headers, mine, header_from)
+    return all(agent in allowed for agent in shown_agents(headers, theirs, header_from))

@@ -9,6 +9,7 @@ from mailrelay.mime.addresses import (
     format_mailbox,
     is_address,
 )
+from mailrelay.mime.agents import agents, tidy_agents
 from mailrelay.mime.contenttype import parse_content_type
 from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
@@ -23,6 +24,7 @@ __all__ = [
     "apply_identity",
     "author",
     "refusal",
+    "shown_agents",
 ]
 
 
@@ -109,8 +111,16 @@ def refusal(headers: HeaderBlock, identity: Identity, header_from: str = "") -> 
     return Refusal.SIGNED if signed else None
 
 
+def shown_agents(headers: HeaderBlock, identity: Identity, header_from: str = "") -> list[tuple[str, str]]:
+    """The field and the address of all besides From whom recipients will see as senders of the message."""
+    dropped = _dropped(identity, identity.choose(author(headers), header_from))
+    return [(name, address) for name, address in agents(headers) if name.lower() not in dropped]
+
+
 def apply_identity(headers: HeaderBlock, identity: Identity, header_from: str = "") -> list[str]:
     """Change From, Reply-To, Sender and DKIM-Signature by the policy; a sentence for each change.
+
+    Whoever else is shown as a sender is one of `shown_agents`, to every reader.
 
     `header_from` is the author that was decided on when the message was taken: no other may be written
     than the one whom the client was allowed. A message that `refusal` names is not refused here. Raises
@@ -118,15 +128,30 @@ def apply_identity(headers: HeaderBlock, identity: Identity, header_from: str = 
     """
     found = author(headers)
     chosen = identity.choose(found, header_from)
+    headers.remove(*_dropped(identity, chosen))
+    changes = tidy_agents(headers)
     if chosen is None:
-        return _add_from(headers, identity, found)
-    keep = identity.policy is not FromPolicy.REWRITE or same_address(chosen.address, identity.mailbox_address)
-    if keep and len(found.mailboxes) == 1:
-        return _tidy_from(headers, found, chosen)
-    target = chosen.address if keep else identity.mailbox_address
+        return [*_add_from(headers, identity, found), *changes]
+    if _keeps(identity, chosen) and len(found.mailboxes) == 1:
+        return [*_tidy_from(headers, found, chosen), *changes]
+    return [*_write_from(headers, identity, found, chosen), *changes]
+
+
+def _keeps(identity: Identity, chosen: Mailbox) -> bool:
+    """Whether the author stays the one whom the message names."""
+    return identity.policy is not FromPolicy.REWRITE or same_address(chosen.address, identity.mailbox_address)
+
+
+def _dropped(identity: Identity, chosen: Mailbox | None) -> tuple[str, ...]:
+    """The fields, in lower case, that say who sent the message for an author who is not in From any more."""
+    return ("sender",) if chosen is not None and not _keeps(identity, chosen) else ()
+
+
+def _write_from(headers: HeaderBlock, identity: Identity, found: Author, chosen: Mailbox) -> list[str]:
+    keep = _keeps(identity, chosen)
     changes = _keep_reply_to(headers, found)
-    headers.replace("From", _entry(chosen.display, target))
-    headers.remove("DKIM-Signature", *(() if keep else ("Sender",)))
+    headers.replace("From", _entry(chosen.display, chosen.address if keep else identity.mailbox_address))
+    headers.remove("DKIM-Signature")
     if keep:
         return ["From names one of its several authors, because Graph sends from one.", *changes]
     return ["From was rewritten to the sender's mailbox.", *changes]

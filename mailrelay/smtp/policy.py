@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from mailrelay.mime.envelope import named_recipients
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.identity import Identity, Refusal, author, refusal
+from mailrelay.mime.identity import Identity, Refusal, author, refusal, shown_agents
 from mailrelay.mime.mailbox import format_address
 from mailrelay.routing.directory import Client, Directory, Sender
 from mailrelay.smtp.replies import Reply
@@ -102,6 +102,8 @@ def resolve(directory: Directory, client: Client, mail_from: str, headers: Heade
     identity = identity_of(sender)
     if reason := refusal(headers, identity, address):
         return _refused_identity(reason, address, sender)
+    if refused := _shown_beside(client, headers, identity, address):
+        return refused
     own = identity.policy is FromPolicy.OWN_MAILBOX and address
     return Resolution(sender, identity, address, normalise(address) if own else sender.mailbox_address)
 
@@ -213,6 +215,15 @@ def _not_its_own(client: Client, sender: Sender, address: str, mail_from: str) -
     if client.may_use(sender.mailbox_address):
         return None
     return _not_allowed("The mail has no From, and its sender's", sender.mailbox_address, client)
+
+
+def _shown_beside(client: Client, headers: HeaderBlock, identity: Identity, address: str) -> Reply | None:
+    """Whether recipients would see another besides From as a sender whom the client may not use."""
+    if not client.allowed_from:
+        return None
+    shown = shown_agents(headers, identity, address)
+    foreign = ((name, agent) for name, agent in shown if not client.may_use(agent))
+    return next((_not_allowed(name, agent, client) for name, agent in foreign), None)
 
 
 def _unreadable(address: str, *, utf8: bool) -> Reply | None:

@@ -159,6 +159,17 @@ def test_signed_mail_stays_where_its_from_would_have_to_be_rewritten(office, pai
     assert fallback.look() == 0
 
 
+@pytest.mark.parametrize(("policy", "moved"), [(FromPolicy.SEND_AS, 0), (FromPolicy.REWRITE, 1)])
+def test_mail_stays_where_the_fallback_would_show_a_sender_that_its_own_drops(office, pair, policy, moved):
+    """The client's list was not held against what nobody would have seen."""
+    sender, other = pair
+    (delivery,) = held(office, sender, 1)
+    SenderConfig.objects.filter(pk=other.pk).update(from_policy=policy)
+    give(delivery, b"From: app@contoso.test\r\nSender: boss@contoso.test\r\n\r\nx\r\n")
+
+    assert fallback.look() == moved
+
+
 def test_large_mail_stays_where_the_fallback_sends_none(office, pair):
     sender, other = pair
     (delivery,) = held(office, sender, 1)

@@ -108,6 +108,37 @@ def test_what_is_sent_is_from_nobody_but_whom_the_client_may_use(open_door, poli
         assert [normalise(mailbox.address) for mailbox in parse_addresses(written)] == ["app@shop.example"]
 
 
+@pytest.mark.parametrize("policy", [FromPolicy.SEND_AS, FromPolicy.REQUIRE, FromPolicy.OWN_MAILBOX])
+@pytest.mark.parametrize(
+    ("field", "reply"),
+    [
+        ("Sender: Boss <boss@shop.example>", "550 5.7.1 Sender <boss@shop.example> "),
+        ('sender: "Boss"@Shop.example.', "550 5.7.1 sender <"),
+        ("Sender: app@shop.example, boss@shop.example", "550 5.7.1 Sender <boss@shop.example> "),
+        ("Sender: app@shop.example\r\nSender: boss@shop.example", "550 5.7.1 Sender <boss@shop.example> "),
+        ("Resent-From: boss@shop.example", "550 5.7.1 Resent-From <boss@shop.example> "),
+        ("Resent-Sender: boss@shop.example", "550 5.7.1 Resent-Sender <boss@shop.example> "),
+        ("Sender: App <app@shop.example>", "250 "),
+        ("Sender: root", "250 "),
+        ("Reply-To: visitor@else.example", "250 "),
+    ],
+)
+def test_a_list_of_addresses_holds_for_every_sender_that_recipients_see(open_door, policy, field, reply):
+    door = open_door(Directory((replace(SALES, from_policy=policy),), (WEBFORM,)))
+    assert send(door, f"From: app@shop.example\r\n{field}", "app@shop.example").startswith(reply)
+
+
+def test_a_sender_that_nobody_sees_is_not_held_against_the_list(open_door):
+    door = open_door(Directory((SALES,), (WEBFORM,)))
+    header = "From: app@shop.example\r\nSender: boss@shop.example"
+    assert send(door, header, "app@shop.example").startswith("250 ")
+
+
+def test_a_client_without_a_list_may_name_any_sender(open_door):
+    door = open_door(Directory((replace(SALES, from_policy=FromPolicy.SEND_AS),), (LOOPBACK,)))
+    assert send(door, "From: app@shop.example\r\nSender: x@else.example").startswith("250 ")
+
+
 @pytest.mark.parametrize(
     ("policy", "mail_from", "reply"),
     [
