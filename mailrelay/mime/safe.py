@@ -1,5 +1,6 @@
 """A body that Graph reads as it was meant: no 8-bit bytes, no NUL, CRLF at the end of each line."""
 
+import re
 from binascii import a2b_qp, b2a_base64
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ _LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
 _BLOCK = 57 * 1024  # bytes that make whole lines
 # Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
 _ARMOURED = frozenset({"base64", "uuencode", "x-uuencode", "x-uue"})
+_CRS_LF = re.compile(rb"(?<!\r)\r{2,}\n")
 _BEYOND_ASCII = bytes(range(128, 256))
 _QUESTION_MARKS = bytes.maketrans(_BEYOND_ASCII + b"\0", b"?" * 129)
 
@@ -197,7 +199,14 @@ def _label(headers: HeaderBlock, kind: ContentType, text: bytes) -> None:
 
 
 def _crlf(text: bytes) -> bytes:
-    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    return _lf(text).replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def _lf(text: bytes) -> bytes:
+    """End each line with LF: all CR before an LF belong to its line end, others stay."""
+    if b"\r\r\n" in text:
+        text = _CRS_LF.sub(b"\n", text)
+    return text.replace(b"\r\n", b"\n")
 
 
 def _hides_delimiter(text: bytes) -> bool:
@@ -208,7 +217,7 @@ def _hides_delimiter(text: bytes) -> bool:
 def _lines(text: bytes) -> bytes:
     """End each line with CRLF where that makes no delimiter line."""
     if _hides_delimiter(text):
-        text = text.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+        text = _lf(text).replace(b"\r", b" ")
     return _crlf(text)
 
 

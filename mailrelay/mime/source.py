@@ -10,7 +10,8 @@ __all__ = ["Delimiter", "InMemory", "RandomAccess", "Source", "Windowed", "top_h
 
 _DELIMITER = re.compile(rb"\n--([^\r\n]*+)\r*+(?=\n|\Z)")
 _BLANK = re.compile(rb"\r*+\n")
-_CR = 13
+#: CR before an LF that belong to the line end; more of them are text.
+MOST_CR = 1024
 #: Bytes that are looked through at a time: a content row.
 WINDOW = 262_144
 #: Bytes of a header read at first, and at most: what is longer goes on as body.
@@ -73,8 +74,9 @@ class InMemory:
         return Delimiter(match.start(), match.end(), match[1]) if match else None
 
     def line_end(self, newline: int) -> int:
-        """Where the line ends that the LF at `newline` breaks: before its CR if it has one."""
-        return newline - 1 if newline and self._data[newline - 1] == _CR else newline
+        """Where the line ends that the LF at `newline` breaks: before its CR, however many there are."""
+        start = max(newline - MOST_CR, 0)
+        return start + len(bytes(self._data[start:newline]).rstrip(b"\r"))
 
 
 class Windowed:
@@ -128,7 +130,8 @@ class Windowed:
         return None
 
     def line_end(self, newline: int) -> int:
-        return newline - 1 if newline and self._at(newline - 1, 1)[0] == _CR else newline
+        start = max(newline - MOST_CR, 0)
+        return start + len(self._at(start, newline - start).rstrip(b"\r"))
 
     def _load(self, start: int) -> None:
         """Have a window that holds `start`."""

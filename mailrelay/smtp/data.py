@@ -9,6 +9,9 @@ END = b"\r\n.\r\n"
 READ_LIMIT = 64 * 1024
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+_CRS_LF = re.compile(rb"(?<!\r)\r{2,}\n")
+#: CR in a row that wait for their LF; more of them are no line end of anybody's.
+MOST_CR = 1024
 #: The same within DATA. Where two dots follow, the client has stuffed one (Python's smtplib does, given bytes
 #: with LF); a single dot is text of a client that stuffs none there.
 _BARE_LF_STUFFED = re.compile(rb"(?<!\r)\n(?:\.(?=\.))?")
@@ -159,7 +162,10 @@ def _undecided(data: bytes) -> int:
 
 
 class LineEnds:
-    """Makes bare LF a CR LF, right across the borders of pieces; leaves dots alone."""
+    r"""Makes each line end a CR LF, right across the borders of pieces; leaves dots alone.
+
+    An LF ends a line together with all CR before it: CR LF written in the text mode of Windows is CR CR LF.
+    """
 
     __slots__ = ("_held", "_last", "bare")
 
@@ -169,13 +175,17 @@ class LineEnds:
         self.bare = False
 
     def feed(self, data: bytes) -> bytes:
-        """Return the text that `data` adds; a CR at its end stays until it is known what follows."""
+        """Return the text that `data` adds; CR at its end stay until it is known what follows."""
         data = self._held + data
-        self._held = data[len(data) - data.endswith(b"\r") :]
-        data = data[: len(data) - len(self._held)]
+        kept = len(data.rstrip(b"\r"))
+        if len(data) - kept > MOST_CR:
+            kept = len(data) - 1
+        data, self._held = data[:kept], data[kept:]
         if _has_bare(data):
             self.bare = True
             data = _BARE_LF.sub(b"\r\n", data)
+        if b"\r\r\n" in data:
+            data = _CRS_LF.sub(b"\r\n", data)
         self._last = (self._last + data)[-2:]
         return data
 

@@ -54,6 +54,15 @@ def test_a_mail_arrives_at_those_whom_its_header_names(place, gateway):
     assert parsed.get_payload(decode=True) == "Grüße\r\n.\r\n.. dots\r\n".encode()
 
 
+@pytest.mark.parametrize("end", [b"\r\r\n", b"\r\r\r\n"])
+def test_several_cr_before_an_lf_are_one_line_end(place, gateway, end):
+    queue_id = submit(gateway, data=MAIL.replace(b"\n", end)).json()["id"]
+    wait_until_sent(gateway, queue_id)
+    parsed = message_from_bytes(place.sandbox.raw(delivered(place, queue_id)["seq"]))
+    assert (parsed["Subject"], parsed["To"]) == ("By HTTP", "Ann <ann@example.org>, bob@example.org")
+    assert parsed.get_payload(decode=True) == "Grüße\r\n.\r\n.. dots\r\n".encode()
+
+
 @pytest.mark.parametrize(
     ("query", "headers"),
     [

@@ -47,6 +47,8 @@ MESSAGES = {
         b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"\xe4=\n" * (n * 20_000)
     ),
     "CRs": lambda n: b"\r\n" + b"\r" * (n * 50_000),
+    "runs of CR": lambda n: b"\r\n" + (b"\r" * 5_000 + b"x\r\r\n") * (n * 20),
+    "CRs before delimiters": lambda n: MULTIPART + (b"\r" * 2_000 + b"\n--b\r\n") * (n * 100),
     "parameters of one family": lambda n: (
         b"Content-Type: multipart/mixed"
         + b"".join(b"; a*%d=\xe4" % i for i in range(n * 500))

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ def safe(raw):
 
 
 def crlf(text):
-    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    return re.sub(rb"\r+\n|\r|\n", b"\r\n", text)
 
 
 def leaves(raw):
@@ -371,6 +372,7 @@ def _render(tree, depth=0):
 def _contents(tree):
     kind, content = tree
     if isinstance(content, bytes):
+        content = content.rstrip(b"\r")  # it belongs to the line end before the delimiter
         return [crlf(content) if kind.startswith("text") else content]
     return [leaf for child in content for leaf in _contents(child)]
 

@@ -42,6 +42,15 @@ def test_bare_line_feeds_are_mended_across_chunks(door):
     assert door.queue.content == b"From: a@example.org\r\n\r\nhello\r\nworld\r\n"
 
 
+def test_line_ends_with_several_cr_are_one_across_chunks(door):
+    with door.connect() as talk:
+        begin(talk)
+        for piece in (b"From: a@example.org\r", b"\r", b"\n\r", b"\r\nhello\r\r\n.\r\r\nworld\r", b"\r\r\n"):
+            assert talk.say(b"BDAT %d\r\n" % len(piece) + piece).startswith("250 ")
+        assert talk.say("BDAT 0 LAST").startswith("250 ")
+    assert door.queue.content == b"From: a@example.org\r\n\r\nhello\r\n.\r\nworld\r\n"
+
+
 def test_all_may_come_in_one_segment(door):
     with door.connect() as talk:
         talk.say("EHLO x")
