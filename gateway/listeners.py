@@ -33,7 +33,7 @@ class Listener:
     cleartext_auth: bool = False
     #: `modern` is TLS 1.2 and newer; `legacy` is what devices of the last decades speak.
     tls: str = "modern"
-    #: What becomes of bare LF in a message: `normalize`, `reject`, or `accept` LF.LF as its end too.
+    #: What becomes of bare LF in a message: `normalize`, `reject`, or `accept`: it may end one.
     barelf: str = "normalize"
     #: Who must begin with a PROXY header; nobody else is served here then.
     proxies: tuple[Network, ...] = ()

@@ -28,6 +28,7 @@ ADVICE = {
     "no-sender": "Add the address or its domain to a sender, or make a sender the default.",
     "token-client": "Choose an active SMTP client at the API token.",
     "loop": "Mend the forwarding that sends the mail back.",
+    "end-of-data": "Nothing: the mail before was taken, and the client connects again for the next.",
     "bare-lf": "Give the listener, or one of its own, barelf=accept or normalize.",
     "proxy": "Let it connect through the proxy, or name its address by proxy= at the listener.",
     "tls": "Choose STARTTLS or no encryption at the client, or the port of an smtps:// listener.",

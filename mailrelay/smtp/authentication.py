@@ -112,6 +112,7 @@ class Authentication(Encryption):
         except asyncio.LimitOverrunError:
             await self._skip_line()
             raise _NotSaidError(replies.LINE_TOO_LONG) from None
+        self.habit.note(line)
         if len(line) > LINE_LIMIT:
             raise _NotSaidError(replies.LINE_TOO_LONG)
         answer = line.strip().decode("ascii", "replace")

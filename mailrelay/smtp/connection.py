@@ -20,6 +20,7 @@ from mailrelay.smtp.commands import parse_command
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.data import READ_LIMIT
 from mailrelay.smtp.deadlines import Deadline
+from mailrelay.smtp.habit import LineHabit
 from mailrelay.smtp.port import Port
 from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer, Transaction
@@ -84,6 +85,10 @@ class Connection(SMTP):
         #: The address of the latest MAIL command.
         self.asked_from = ""
         self.draining = False
+        #: How its lines end, and whether the end of a mail was taken for one by the silence behind it:
+        #: what comes then may be text of that mail, and is no command.
+        self.habit = LineHabit()
+        self.end_guessed = False
         #: What `context.connections` counts it for: an address, and an SmtpClient.
         self.counted_for = ""
         self.counted_as: int | None = None
@@ -268,6 +273,7 @@ class Connection(SMTP):
             return
         if self.phase is not Phase.COMMAND:
             return
+        self.habit.note(line)
         try:
             await self._carry_out(line)
         except asyncio.IncompleteReadError:
@@ -279,6 +285,9 @@ class Connection(SMTP):
 
     async def _carry_out(self, line: bytes) -> None:
         command = parse_command(line)
+        if self.end_guessed and (isinstance(command, Reply) or command.verb not in _IDLING | {"QUIT"}):
+            self.dismiss(replies.NO_MORE_MAIL)
+            return
         if isinstance(command, Reply):
             await self.reply(command)
             return
@@ -311,7 +320,7 @@ class Connection(SMTP):
         """Read a line that is longer than the reader's limit to its end, a piece at a time."""
         while True:
             try:
-                await self._reader.readuntil(b"\n")
+                self.habit.note(await self._reader.readuntil(b"\n"))
             except asyncio.LimitOverrunError as overrun:
                 await self._reader.readexactly(overrun.consumed)
             else:

@@ -4,7 +4,8 @@ from mailrelay import metrics
 from mailrelay.smtp import admission, data, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.connection import Phase
-from mailrelay.smtp.data import LineEnds, receive, receive_chunk, receive_leniently
+from mailrelay.smtp.data import LineEnds, Received, receive, receive_chunk
+from mailrelay.smtp.habit import LineEnd, receive_by_habit
 from mailrelay.smtp.handover import hand_over
 from mailrelay.smtp.intake import Arrival
 from mailrelay.smtp.replies import Reply
@@ -94,18 +95,25 @@ class Content(Authentication):
         return spool if isinstance(spool, Reply) else (transaction, spool)
 
     async def _take_data(self, transaction: Transaction, spool: Spool) -> None:
-        bare = False
         try:
             self._enter_data(spool)
             await self.reply(replies.START_DATA)
-            if self.port.listener.barelf == "accept":
-                await receive_leniently(self._reader, spool)
-            else:
-                bare = await receive(self._reader, spool)
+            received = await self._receive(spool)
         except BaseException:
             spool.close()
             raise
-        await self._finish(transaction, spool, bare=bare)
+        if received.guessed:
+            metrics.SMTP_PROTOCOL_VIOLATIONS.labels(kind="end_of_data").inc()
+            self.end_guessed = True
+        await self._finish(transaction, spool, bare=received.bare)
+
+    async def _receive(self, spool: Spool) -> Received:
+        """Read the content of DATA, whose end may look as all lines of the session have."""
+        own, settle = self.habit.only, self.options.settle_seconds
+        lenient = self.port.listener.barelf == "accept"
+        if own is LineEnd.CR_CR_LF or (own is LineEnd.LF and lenient):
+            return await receive_by_habit(self._reader, spool, settle, self.habit, lenient=lenient)
+        return await receive(self._reader, spool, settle, lenient=lenient)
 
     async def _finish(self, transaction: Transaction, spool: Spool, *, bare: bool) -> None:
         """Hand a mail over and reply, whatever the client's side of the connection does after it."""

@@ -2,22 +2,40 @@
 
 import asyncio
 import re
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 END = b"\r\n.\r\n"
 #: Bytes that the stream reader holds before they are taken from it; twice as many at most.
 READ_LIMIT = 64 * 1024
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_CRS_LF = re.compile(rb"(?<!\r)\r{2,}\n")
-#: CR in a row that wait for their LF; more of them are no line end of anybody's.
-MOST_CR = 1024
 #: The same within DATA. Where two dots follow, the client has stuffed one (Python's smtplib does, given bytes
 #: with LF); a single dot is text of a client that stuffs none there.
 _BARE_LF_STUFFED = re.compile(rb"(?<!\r)\n(?:\.(?=\.))?")
-#: A lone dot between line ends of which at least one is wrong, and perhaps a QUIT that waits behind it.
-#: What may still become the right end does not match.
-_WRONG_END = re.compile(rb"(?:(?<!\r)\n|\r(?!\n)|\r\n(?=\.\n))\.(?:\r\n|\n|\r)(?:QUIT\s*)?\Z", re.IGNORECASE)
+#: The same of a client for which a lone dot between bare LF is an end: it has stuffed every leading dot.
+_BARE_LF_ALL_STUFFED = re.compile(rb"(?<!\r)\n\.?")
+#: CR before the CR LF that ends a line: text mode of Windows, twice. Postfix drops them as well.
+_CR_CR_LF = re.compile(rb"(?<!\r)\r\r+\n")
+#: A lone dot whose line end, or the one before it, is wrong, and perhaps a QUIT that waits behind it.
+#: What may still become an end of DATA does not match.
+_WRONG_END = re.compile(
+    rb"(?:(?:(?<!\r)\n|\r)\.(?:\r*\n|\r+)|\r\n\.\n)(?:QUIT\s*)?\Z|\r\n\.\r\r+\nQUIT\s*\Z", re.IGNORECASE
+)
+#: Ends of DATA as a client writes them whose lines end in CR CR LF, and as one that uses bare LF does.
+_DOUBLED_END, _LENIENT_END = re.compile(rb"\r+\n\.\r\r+\n"), re.compile(rb"\r*\n\.\r*\n")
+#: What waits for the bytes that follow: a line end, a lone dot behind it, or the beginning of either.
+_UNDECIDED = re.compile(rb"(?:\r*\n(?:\.\r*\n?)?|\r+)\Z")
+#: Bytes in which that is looked for: usually, and at most. A longer run of CR is no line end of anybody's.
+_TAIL, MOST_CR = 32, 1024
+
+
+class Received(NamedTuple):
+    """How a content came."""
+
+    #: Whether a bare LF was in it.
+    bare: bool = False
+    #: Whether its end was taken for one by the silence behind it.
+    guessed: bool = False
 
 
 class Sink(Protocol):
@@ -26,56 +44,55 @@ class Sink(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
-async def receive(reader: asyncio.StreamReader, sink: Sink) -> bool:
-    """Read one DATA content from `reader` to its end, <CRLF>.<CRLF> and nothing else, into `sink`.
+async def receive(
+    reader: asyncio.StreamReader, sink: Sink, settle: float, *, before: bytes = b"\r\n", lenient: bool = False
+) -> Received:
+    """Read one DATA content from `reader` to its end, <CRLF>.<CRLF>, into `sink`.
 
-    Returns whether a bare LF was among it; they are CR LF in the sink.
+    Lines end in CR LF in the sink, whether it was a bare LF or CR CR LF. A lone dot before CR CR LF is an
+    end too where nothing has followed for `settle` seconds, and where it is `lenient` so is one between bare
+    LF. What does follow is text: a server that passes such a dot on as text would let a second mail be
+    smuggled in behind it (CVE-2023-51764). `before` is what stands before the content, whose last line end
+    takes part in the end of an empty one.
+
     Raises asyncio.IncompleteReadError or ConnectionError when the connection ends before.
     """
-    lines = Lines()
-    # The text begins at the start of a line (RFC 5321 section 4.5.2), and the end of an empty one is
-    # its first line: the line end that DATA itself had takes part in both.
-    lines.feed(b"\r\n")
+    lines = Lines(before, lenient=lenient)
     rest = None
     while rest is None:
-        data = await reader.read(2 * READ_LIMIT)
-        if not data:
+        data = await _more(reader, settle if lines.at_odd_end else None)
+        if data:
+            text, rest = lines.take(data)
+        elif lines.at_odd_end:
+            await sink.write(lines.finish())
+            return Received(lines.bare, guessed=True)
+        else:
             raise asyncio.IncompleteReadError(b"", None)
-        text, rest = lines.take(data)
         if text:
             await sink.write(text)
-    if rest:
-        reader._buffer[0:0] = rest  # type: ignore[attr-defined]  # noqa: SLF001 - StreamReader has no unread
-    return lines.bare
+    unread(reader, rest)
+    return Received(lines.bare)
 
 
-async def receive_leniently(reader: asyncio.StreamReader, sink: Sink) -> None:
-    """Read like `receive`, but take a lone dot between whatever line ends as the end.
+async def _more(reader: asyncio.StreamReader, seconds: float | None) -> bytes:
+    """Read what has come; nothing at the end of the connection, or when nothing comes within `seconds`."""
+    if seconds is None:
+        return await reader.read(2 * READ_LIMIT)
+    try:
+        async with asyncio.timeout(seconds):
+            return await reader.read(2 * READ_LIMIT)
+    except TimeoutError:
+        return b""
 
-    For devices that end lines with LF alone, on a listener of their own: what one server takes for the end
-    of a message and another for its text is how mail is smuggled (CVE-2023-51764).
-    """
-    gathered, at_start = bytearray(), True
-    while True:
-        try:
-            line = await reader.readuntil(b"\n")
-        except asyncio.LimitOverrunError as overrun:
-            # A CR stays where it is until it is known whether an LF follows it.
-            line = await reader.readexactly(max(1, overrun.consumed - 1))
-        if at_start and line in {b".\n", b".\r\n"}:
-            await sink.write(bytes(gathered))
-            return
-        gathered += line[1:] if at_start and line.startswith(b".") else line
-        at_start = line.endswith(b"\n")
-        if at_start and not gathered.endswith(b"\r\n"):
-            gathered[-1:] = b"\r\n"
-        if len(gathered) >= READ_LIMIT:
-            await sink.write(bytes(gathered))
-            gathered.clear()
+
+def unread(reader: asyncio.StreamReader, data: bytes) -> None:
+    """Put `data` back before what `reader` holds."""
+    if data:
+        reader._buffer[0:0] = data  # type: ignore[attr-defined]  # noqa: SLF001 - StreamReader has no unread
 
 
 async def receive_chunk(reader: asyncio.StreamReader, size: int, sink: Sink, ends: "LineEnds") -> None:
-    """Read the `size` bytes of one BDAT chunk into `sink`, their bare LF made CR LF. Raises as `receive`."""
+    """Read the `size` bytes of one BDAT chunk into `sink`, all its line ends CR LF. Raises as `receive`."""
     while size:
         data = await reader.read(min(size, READ_LIMIT))
         if not data:
@@ -89,8 +106,8 @@ def stopped_at_wrong_end(last: bytes) -> bool:
     return _WRONG_END.search(last) is not None
 
 
-def _has_bare(data: bytes) -> bool:
-    """Whether an LF stands without a CR before it.
+def _odd_ends(data: bytes) -> tuple[bool, bool]:
+    """Whether an LF stands without a CR before it, and whether one stands behind two.
 
     Base64, which is nearly all of every large mail, has lines of one length: there each LF is looked at by
     its place, which takes a third of the time of counting CR LF.
@@ -103,20 +120,31 @@ def _has_bare(data: bytes) -> bool:
         and data[first::step] == b"\n" * number
         and data[first - 1 :: step][:number] == b"\r" * number
     ):
-        return False
-    return number != data.count(b"\r\n")
+        # The first LF may be the second byte of all, before whose CR nothing stands.
+        start = first - 2 if first > 1 else first - 2 + step
+        return False, b"\r" in data[start : first - 2 + step * number : step]
+    return number != data.count(b"\r\n"), b"\r\r\n" in data
 
 
 class Lines:
-    """Takes the stuffed dots away and makes bare LF a CR LF, right across the borders of pieces."""
+    """Takes the stuffed dots away and makes every line end a CR LF, right across the borders of pieces."""
 
-    __slots__ = ("_held", "_started", "bare")
+    __slots__ = ("_bare_lf", "_held", "_odd_end", "_skip", "bare")
 
-    def __init__(self) -> None:
-        self._held = b""
-        self._started = False
+    def __init__(self, before: bytes = b"\r\n", *, lenient: bool = False) -> None:
+        """Begin behind `before`: a line end, which makes the text begin with a line, or nothing."""
+        self._held = before
+        self._odd_end = _LENIENT_END if lenient else _DOUBLED_END
+        self._bare_lf = _BARE_LF_ALL_STUFFED if lenient else _BARE_LF_STUFFED
+        #: Bytes of `before` that are among what comes next, once it is cleaned.
+        self._skip = 2 if before else 0
         #: Whether a bare LF has come.
         self.bare = False
+
+    @property
+    def at_odd_end(self) -> bool:
+        """Whether what came last is a lone dot that ends the text if nothing follows."""
+        return b"." in self._held and self._odd_end.fullmatch(self._held) is not None
 
     def take(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Return the text that `data` adds, and what stands behind the end of the text; None before it."""
@@ -128,44 +156,41 @@ class Lines:
         return self.feed(data), None
 
     def feed(self, data: bytes) -> bytes:
-        """Return the text that `data`, which begins with a CR LF of no meaning, adds."""
+        """Return the text that `data` adds; the bytes at its end that wait for what follows are kept."""
         data = self._held + data
         keep = _undecided(data)
         self._held = data[len(data) - keep :]
         return self._cleaned(data[: len(data) - keep])
 
-    def finish(self, data: bytes) -> bytes:
-        """Return the last of the text."""
-        return self._cleaned(self._held + data)
+    def finish(self) -> bytes:
+        """Return the last of the text, which ends before a lone dot if that is what came last."""
+        held = self._held
+        return self._cleaned(held[: held.index(b".")] if self.at_odd_end else held)
 
     def _cleaned(self, data: bytes) -> bytes:
         if b"." in data:
             data = data.replace(b"\r\n.", b"\r\n")
-        if not self._started and data:
-            self._started = True
-            data = data[2:]
-        if _has_bare(data):
+        bare, doubled = _odd_ends(data)
+        if bare:
             self.bare = True
-            data = _BARE_LF_STUFFED.sub(b"\r\n", data)
+            data = self._bare_lf.sub(b"\r\n", data)
+        if doubled:
+            data = _CR_CR_LF.sub(b"\r\n", data)
+        if self._skip and data:
+            data, self._skip = data[self._skip :], 0
         return data
 
 
 def _undecided(data: bytes) -> int:
-    """How many bytes at the end of `data` wait for what follows: dots, an LF, or the rest of the end."""
-    if data.endswith(b"\r\n.\r"):
-        return 4
-    if data.endswith(b"\r\n."):
-        return 3
-    if data.endswith((b"\r\n", b"\n.")):
-        return 2
-    return 1 if data.endswith((b"\r", b"\n")) else 0
+    """How many bytes at the end of `data` wait for what follows."""
+    match = _UNDECIDED.search(data[-_TAIL:])
+    if match and len(match[0]) == _TAIL:
+        match = _UNDECIDED.search(data[-MOST_CR:])
+    return len(match[0]) if match else 0
 
 
 class LineEnds:
-    r"""Makes each line end a CR LF, right across the borders of pieces; leaves dots alone.
-
-    An LF ends a line together with all CR before it: CR LF written in the text mode of Windows is CR CR LF.
-    """
+    """Makes every line end a CR LF, right across the borders of pieces; leaves dots alone."""
 
     __slots__ = ("_held", "_last", "bare")
 
@@ -177,15 +202,15 @@ class LineEnds:
     def feed(self, data: bytes) -> bytes:
         """Return the text that `data` adds; CR at its end stay until it is known what follows."""
         data = self._held + data
-        kept = len(data.rstrip(b"\r"))
-        if len(data) - kept > MOST_CR:
-            kept = len(data) - 1
-        data, self._held = data[:kept], data[kept:]
-        if _has_bare(data):
+        tail = data[-MOST_CR:]
+        self._held = tail[len(tail.rstrip(b"\r")) :]
+        data = data[: len(data) - len(self._held)]
+        bare, doubled = _odd_ends(data)
+        if bare:
             self.bare = True
             data = _BARE_LF.sub(b"\r\n", data)
-        if b"\r\r\n" in data:
-            data = _CRS_LF.sub(b"\r\n", data)
+        if doubled:
+            data = _CR_CR_LF.sub(b"\r\n", data)
         self._last = (self._last + data)[-2:]
         return data
 

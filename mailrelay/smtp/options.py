@@ -46,6 +46,8 @@ class SmtpOptions:
     data_bytes_per_second: int = 500
     #: Silence after which a DATA that stopped at a lone dot between wrong line ends is refused.
     bare_lf_seconds: float = 10.0
+    #: Silence after which a lone dot before CR CR LF is the end of DATA.
+    settle_seconds: float = 1.0
     #: Before the reply to a failed login; doubled with each in one session.
     login_delay_seconds: float = 1.0
     #: Failed logins in one session before it is closed.

@@ -143,6 +143,9 @@ BARE_LINE_FEEDS = Reply(
     "550 5.5.2 The message does not end with <CR><LF>.<CR><LF>: the client must end lines with CR LF",
     "bare-lf",
 )
+NO_MORE_MAIL = Reply(
+    "421 4.5.0 The last mail did not end with <CR><LF>.<CR><LF>: connect again for another", "end-of-data"
+)
 HEADER_TOO_LARGE = Reply("552 5.3.4 The header of the message is larger than 262144 bytes", "header-size")
 LOOP = Reply("554 5.4.6 The message has 50 Received fields: it goes in a circle", "loop")
 LOOPED_HERE = Reply(

@@ -22,6 +22,11 @@ ENDINGS = [
     b"\r\n.\0\r\n",
     b"\r\n. \r\n",
     b"\r\n.\r\r\n",
+    b"\r\r\n.\r\r\n",
+    b"\r\r\n.\n",
+    b"\n.\r\r\n",
+    b"\r\r\n\0.\r\r\n",
+    b"\r\n\n.\r\n",
     b"\n\r.\r\n",
     b"\r\n\x0b.\r\n",
 ]
