@@ -7,6 +7,7 @@ from mailrelay.diagnosis import (
     certificate,
     credentials,
     exposure,
+    kept,
     mailboxes,
     microsoft,
     records,
@@ -38,6 +39,7 @@ def findings() -> Iterator[Finding]:
     yield from setup.agreement()
     yield from exposure.reach()
     yield from workers.alive()
+    yield from kept.broken()
     yield from _microsoft()
 
 

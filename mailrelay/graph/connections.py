@@ -2,8 +2,10 @@
 
 import contextlib
 import enum
+import http.client
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +14,10 @@ from typing import Any, ClassVar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util.ssltransport import SSLTransport
+from urllib3.util.wait import wait_for_read
+
+from mailrelay.graph.keeping import Keeping, Keepings
 
 #: Exchange closes quiet connections without a word; a send on one of them would have an unknown outcome.
 IDLE_LIMIT = 30.0
@@ -40,6 +46,9 @@ class Trip:
         self.write_stall = write_stall
         self._may_reach = may_reach
         self.aborted = False
+        #: Seconds that its connection had been kept unused; None: it was made for this request.
+        self.idle: float | None = None
+        self.keeping: Keeping | None = None
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
 
@@ -48,10 +57,11 @@ class Trip:
         if self._may_reach is not None and not self._may_reach(sock.getpeername()[0]):
             raise PeerRefusedError("The request may not go to this address.")
 
-    def attach(self, sock: socket.socket | None) -> None:
+    def attach(self, sock: socket.socket | SSLTransport | None) -> None:
         """Make `sock` the one to shut; at once if the deadline has passed meanwhile."""
         with self._lock:
-            self._socket = sock
+            # TLS to a proxy and TLS within it: only the socket under both can be shut.
+            self._socket = sock.socket if isinstance(sock, SSLTransport) else sock
             if self.aborted:
                 self._shut()
 
@@ -91,13 +101,31 @@ def keepalive_options() -> list[tuple[int, int, int]]:
     return options
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """The answer itself: any number of interim ones (1xx, RFC 9110 section 15.2) may come before it.
+
+    http.client passes over 100 alone, and takes a 103 (Early Hints, RFC 8297) for the answer.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
 class _Tracked(HTTPConnection):
     """What both kinds of connection add."""
 
+    response_class = _FinalResponse
     idle_since: float = 0.0
+    keeping: Keeping | None = None
+    _used: bool = False
     _spare: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
+        self._used = False
         sock = super()._new_conn()
         if current.trip is not None:
             try:
@@ -129,7 +157,11 @@ class _Tracked(HTTPConnection):
         if trip is not None:
             trip.attach(self.sock)
             trip.phase = Phase.WRITING
+            trip.keeping, trip.idle = self.keeping, time.monotonic() - self.idle_since if self._used else None
             self.timeout = trip.write_stall  # urllib3 would write under the connect timeout
+        self._used = True
+        if self.keeping is not None and not self.keeping.keeps:
+            kwargs["headers"] = {**(kwargs.get("headers") or {}), "Connection": "close"}
         super().request(*args, **kwargs)
 
     def getresponse(self) -> Any:
@@ -150,20 +182,37 @@ class TrackedHTTPSConnection(_Tracked, HTTPSConnection):
 
 
 class _FreshOnly(HTTPConnectionPool):
-    """A pool that never hands out a connection that has been idle for too long."""
+    """A pool whose connections have not been idle for too long, are open, and have nothing unread."""
 
-    idle_limit: ClassVar[float] = IDLE_LIMIT
+    keepings: ClassVar[Keepings] = Keepings(IDLE_LIMIT)
+
+    @property
+    def keeping(self) -> Keeping:
+        """What is known of connections that are kept on this way."""
+        return self.keepings.of(self.host, self.port, str(self.proxy or ""))
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         conn: Any = super()._get_conn(timeout)
-        if conn.sock is not None and time.monotonic() - conn.idle_since > self.idle_limit:
+        conn.keeping = self.keeping
+        # Here and not later: a new connection through a proxy needs its tunnel before the request.
+        if conn.sock is not None and (self._is_old(conn) or _has_something_to_read(conn.sock)):
             conn.close()
         return conn
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
             conn.idle_since = time.monotonic()
+            if not self.keeping.keeps:
+                conn.close()
         super()._put_conn(conn)
+
+    def _is_old(self, conn: Any) -> bool:
+        return bool(time.monotonic() - conn.idle_since > self.keeping.limit)
+
+
+def _has_something_to_read(sock: Any) -> bool:
+    """Whether an unused connection has ended, or holds bytes that belong to no request."""
+    return bool(isinstance(sock, ssl.SSLSocket) and sock.pending()) or wait_for_read(sock, timeout=0.0)
 
 
 class FreshHTTPConnectionPool(_FreshOnly):
@@ -179,10 +228,11 @@ class FreshHTTPSConnectionPool(_FreshOnly, HTTPSConnectionPool):
 
 
 def pool_classes(idle_limit: float) -> dict[str, type[HTTPConnectionPool]]:
-    """The pools by scheme, with an idle limit in seconds."""
+    """The pools by scheme, with an idle limit in seconds; it is shorter for hosts that do not keep it."""
+    shared = {"keepings": Keepings(idle_limit)}
     return {
-        "http": type("Pool", (FreshHTTPConnectionPool,), {"idle_limit": idle_limit}),
-        "https": type("SecurePool", (FreshHTTPSConnectionPool,), {"idle_limit": idle_limit}),
+        "http": type("Pool", (FreshHTTPConnectionPool,), shared),
+        "https": type("SecurePool", (FreshHTTPSConnectionPool,), shared),
     }
 
 

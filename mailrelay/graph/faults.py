@@ -25,6 +25,7 @@ class Fault(enum.StrEnum):
     PROXY = "proxy"
     STALLED = "stalled"  # the peer took no more bytes
     CLOSED = "closed"  # reset, or closed in the middle
+    KEPT_CLOSED = "kept_connection_closed"  # likewise, of a kept connection as it was used
     SILENT = "silent"  # nothing came within the time for an answer
     DEADLINE = "deadline"  # the total time was over
     GARBLED = "garbled"  # an answer that is not HTTP
@@ -43,6 +44,9 @@ class Failure:
         return cls(Fault.DEADLINE, f"the request was not finished within {total:g} s")
 
 
+#: The other side closed a connection that it had let us keep.
+KEPT_CLOSED = Failure(Fault.KEPT_CLOSED, "the connection, which had been kept, was closed as it was used")
+
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3}[\w .-]{0,60})")
 
 
@@ -57,12 +61,11 @@ def failure_of(error: BaseException, phase: Phase) -> Failure:
     for root in roots:
         if isinstance(root, ssl.SSLCertVerificationError):
             return Failure(Fault.TLS, f"its certificate is not trusted ({root.verify_message})")
-    for root in roots:
-        if isinstance(root, ProxyError):
-            return _proxy_failure(roots)
-    if phase is Phase.CONNECT:
-        return _connect_failure(roots)
-    return _later_failure(roots, phase)
+    if phase is not Phase.CONNECT:  # urllib3 blames the proxy for whatever ends a connection through one
+        return _later_failure(roots, phase)
+    if any(isinstance(root, ProxyError) for root in roots):
+        return _proxy_failure(roots)
+    return _connect_failure(roots)
 
 
 def _roots(error: BaseException) -> Iterator[BaseException]:

@@ -28,7 +28,7 @@ from mailrelay.graph.connections import (
     pool_options,
     process_id,
 )
-from mailrelay.graph.faults import Failure, Fault, failure_of
+from mailrelay.graph.faults import KEPT_CLOSED, Failure, Fault, failure_of
 from mailrelay.graph.watchdog import Watchdog
 
 #: Bytes of a reply that are read; Graph's errors are under 2 KiB, a proxy's page may be anything.
@@ -272,6 +272,7 @@ class GraphSession:
         finally:
             if trip.aborted:  # http.client takes a head that is cut off for a short one, without an error
                 got.whole, got.failure = False, Failure.deadline(timeouts.total)
+            _note_what_broke(trip, got)
             got.put_away(reusable=handed.exhausted)
         return Reply(
             status=got.status,
@@ -310,6 +311,20 @@ class GraphSession:
         if origin not in self._proxies:
             self._proxies[origin] = get_environ_proxies(url, no_proxy=None)
         return self._proxies[origin]
+
+
+def _note_what_broke(trip: Trip, got: _Got) -> None:
+    """Remember a host that closes kept connections as they are used, and give that as the fault.
+
+    Some say 408 before they close; an answer of Graph has a request-id.
+    """
+    closed = got.status is None and got.failure is not None and got.failure.fault is Fault.CLOSED
+    timed_out = got.status == 408 and "request-id" not in got.headers
+    if trip.idle is None or trip.keeping is None or not (closed or timed_out):
+        return
+    trip.keeping.broke(trip.idle)
+    if closed:
+        got.failure = KEPT_CLOSED
 
 
 def _prepared(method: str, url: str, headers: Mapping[str, str], body: _Handed) -> PreparedRequest:

@@ -137,6 +137,38 @@ def test_endless_interim_replies_meet_the_total_deadline(serve, post):
     assert (answer.status, answer.failure.fault) == (None, Fault.DEADLINE)
 
 
+INTERIM = {
+    "103 with hints": b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+    "102": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "an unknown one": b"HTTP/1.1 199 Something\r\nX: y\r\n\r\n",
+    "several": b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50,
+}
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM.keys())
+def test_an_interim_answer_is_not_the_answer(serve, post, interim):
+    peer, session = serve(lambda visit: visit.answer_all(interim + ACCEPTED)), GraphSession()
+
+    answers = [post(peer, session=session) for _ in range(2)]
+
+    assert [verdict_of(answer).outcome for answer in answers] == [Outcome.SENT] * 2
+    assert answers[0].request_id == "r-1"
+    assert peer.visits == 1
+
+
+def test_a_refusal_after_an_interim_answer_is_read_whole(serve, post):
+    error = b'{"error":{"code":"ErrorInvalidRecipients","message":"no"}}'
+    refusal = b"HTTP/1.1 400 Bad\r\nrequest-id: r\r\nContent-Length: %d\r\n\r\n%s" % (len(error), error)
+    answer = post(serve(lambda visit: visit.answer_all(INTERIM["103 with hints"] + refusal)))
+    assert (answer.status, answer.code) == (400, "ErrorInvalidRecipients")
+
+
+def test_an_interim_answer_and_then_nothing_is_uncertain(serve, post):
+    answer = post(serve(lambda visit: (visit.read_request(), visit.sock.sendall(INTERIM["102"]))))
+    assert (answer.status, answer.failure.fault) == (None, Fault.CLOSED)
+    assert verdict_of(answer).outcome is Outcome.UNCERTAIN
+
+
 def test_a_202_whose_body_drips_is_sent_all_the_same(serve, post):
     head = b"HTTP/1.1 202 Accepted\r\nrequest-id: r\r\nContent-Length: 10000\r\n\r\n"
     peer = serve(lambda visit: (visit.read_request(), visit.sock.sendall(head), visit.drip(b" " * 10_000)))
