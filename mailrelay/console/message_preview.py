@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
-from email.parser import BytesHeaderParser, BytesParser
+from email.parser import BytesParser
 from itertools import islice
 from typing import Any, cast
 
@@ -19,6 +19,12 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from mailrelay.console import cells
 from mailrelay.console.protection import CONTENT_SECURITY_POLICY
+from mailrelay.mime.contenttype import parse_content_type
+from mailrelay.mime.filename import filename
+from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.opening import read_top
+from mailrelay.mime.parts import index_source
+from mailrelay.mime.source import InMemory
 from mailrelay.models import Message
 from mailrelay.outbox import content
 from mailrelay.outbox.errors import ContentRemovedError
@@ -76,13 +82,13 @@ def of(message: Message) -> Preview:
 
 
 def _taken_apart(raw: bytes) -> Preview:
-    mail = _parsed(raw)
+    mail, charset = _parsed(raw), _charset_of_names(raw)
     files = [
-        Attachment(number, _name(part), part.get_content_type(), cells.size(len(_bytes(part))))
+        Attachment(number, _name(part, charset), part.get_content_type(), cells.size(len(_bytes(part))))
         for number, part in enumerate(_files(mail))
     ]
     has_html = _body(mail, "html") is not None
-    return Preview(_headers(mail), _text(_body(mail, "plain"))[:SHOWN], has_html, files, _source(raw))
+    return Preview(_headers(raw), _text(_body(mail, "plain"))[:SHOWN], has_html, files, _source(raw))
 
 
 @xframe_options_sameorigin
@@ -107,7 +113,7 @@ def attachment(message: Message, number: int) -> HttpResponse | None:
         part = next(islice(_files(_parsed(raw)), number, None), None) if raw else None
         if part is None:
             return None
-        name, data = _name(part), _bytes(part)
+        name, data = _name(part, _charset_of_names(raw)), _bytes(part)
     except BROKEN:
         return None
     disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
@@ -161,13 +167,18 @@ def _parsed(raw: bytes) -> EmailMessage:
 
 
 def _headers_only(first: bytes, why: str) -> Preview:
-    mail = BytesHeaderParser(policy=policy.default).parsebytes(first)
-    return Preview(_headers(mail), "", False, [], _source(first), f"This mail {why}")
+    return Preview(_headers(first), "", False, [], _source(first), f"This mail {why}")
 
 
-def _headers(mail: EmailMessage) -> list[tuple[str, str]]:
-    # As they were sent: what a header means is the reader's business, and parsing a broken one may fail.
-    return [(name, _readable(str(value))) for name, value in mail.raw_items()]
+def _headers(raw: bytes) -> list[tuple[str, str]]:
+    """List the fields as they were sent, raw 8-bit text in the charset that the mail tells."""
+    return [(field.name, field.value) for field in read_top(raw).fields]
+
+
+def _charset_of_names(raw: bytes) -> str:
+    source = InMemory(raw)
+    index_source(source)
+    return source.charset
 
 
 def _body(mail: EmailMessage, kind: str) -> EmailMessage | None:
@@ -194,9 +205,14 @@ def _is_file(part: EmailMessage) -> bool:
     return part.get_content_disposition() == "attachment" or bool(part.get_filename())
 
 
-def _name(part: EmailMessage) -> str:
-    """Return the name of a file without what would lead elsewhere on somebody's disk."""
-    name = _readable(part.get_filename() or "").replace("\\", "/").rpartition("/")[2]
+def _name(part: EmailMessage, charset: str) -> str:
+    """Return the name of a file without what would lead elsewhere on somebody's disk.
+
+    `charset` is that of raw 8-bit names in its mail.
+    """
+    lines = (f"{name}: {value}\r\n".encode("utf-8", "surrogateescape") for name, value in part.raw_items())
+    headers = HeaderBlock.parse(b"".join(lines), charset)
+    name = filename(headers, parse_content_type(headers.content_type))
     clean = "".join(letter for letter in name if letter.isprintable()).strip(". ")
     return clean[:150] or ("message.eml" if part.get_content_type() == "message/rfc822" else "attachment")
 
@@ -224,8 +240,3 @@ def _text(part: EmailMessage | None) -> str:
 
 def _source(raw: bytes) -> str:
     return raw[:SHOWN].decode("utf-8", errors="replace")
-
-
-def _readable(text: str) -> str:
-    """Replace what UTF-8 cannot carry: the bytes of a header that are none (lone surrogates)."""
-    return text.encode("utf-8", errors="replace").decode()

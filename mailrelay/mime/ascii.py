@@ -5,7 +5,7 @@ from itertools import groupby
 from urllib.parse import quote
 
 from mailrelay.mime.addresses import Group, Mailbox, fold_list, format_mailbox, read_list
-from mailrelay.mime.contenttype import parameter, parse_parameters
+from mailrelay.mime.contenttype import is_readable, parameter, parse_content_type, parse_disposition
 from mailrelay.mime.envelope import LIST_LIMIT
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
 from mailrelay.mime.mailbox import fold, format_group, is_writable
@@ -35,10 +35,9 @@ _PARAMETER_FIELDS = frozenset({"content-type", "content-disposition"})
 def encode_fields(headers: HeaderBlock) -> int:
     """Encode every field with raw 8-bit text; how many there were.
 
-    Text is taken for UTF-8, else Latin-1, and becomes encoded words (RFC 2047), parameters become
-    extended parameters (RFC 2231). No encoded word may stand in an identifier or a page's address: these are
-    percent-encoded (RFC 3986), as `cid:` URLs are. Addresses of people stay UTF-8 (RFC 6532): nothing else
-    says them.
+    Text becomes encoded words (RFC 2047), parameters become extended parameters (RFC 2231). No encoded
+    word may stand in an identifier or a page's address: these are percent-encoded (RFC 3986), as `cid:` URLs
+    are. Addresses of people stay UTF-8 (RFC 6532): nothing else says them.
     """
     count = 0
     for number, field in enumerate(headers.fields):
@@ -100,14 +99,25 @@ def _entries(item: Mailbox | Group) -> list[str]:
 
 
 def _parameters(name: str, value: str) -> str:
-    words = [value.partition(";")[0].encode("ascii", "ignore").decode().strip()]
+    kind, parameters = _kind_and_parameters(name, value)
+    words = [kind.encode("ascii", "ignore").decode().strip()]
     families: dict[str, dict[str, str]] = {}
-    for key, text in parse_parameters(value).items():
+    for key, text in parameters.items():
         if key.isascii():
             families.setdefault(key.partition("*")[0], {})[key] = text
     for wanted, family in families.items():
         words += _family(wanted, family)
     return fold(name, [f"{word};" for word in words[:-1]] + words[-1:])
+
+
+def _kind_and_parameters(name: str, value: str) -> tuple[str, dict[str, str]]:
+    """What stands before the parameters, and they; a word for it where it is missing."""
+    if name.lower() == "content-disposition":
+        kind, parameters = parse_disposition(value)
+        return kind or "attachment", parameters
+    parsed = parse_content_type(value)
+    first = value.partition(";")[0]
+    return parsed.name if is_readable(value) or "=" in first else first, parsed.parameters
 
 
 def _family(name: str, family: dict[str, str]) -> list[str]:

@@ -4,10 +4,18 @@ import re
 
 from mailrelay.mime.contenttype import ContentType
 
-__all__ = ["charset_of", "is_wide", "labelled", "says_nothing"]
+__all__ = [
+    "DECLARED_WITHIN",
+    "charset_of",
+    "declared_within",
+    "is_wide",
+    "labelled",
+    "may_declare",
+    "says_nothing",
+]
 
 #: Bytes of a text in which a declaration is looked for; https://html.spec.whatwg.org/ asks for 1024.
-_HEAD = 2_048
+DECLARED_WITHIN = 2_048
 _WIDE = ("utf-16", "utf16", "utf-32", "utf32", "ucs-2", "ucs-4", "iso-10646-ucs", "unicode")
 _UNLABELLED = frozenset({"", "us-ascii", "ascii", "unknown-8bit"})
 _PARAMETER = re.compile(r';[ \t]*charset(?:\*[0-9]{1,3})?\*?[ \t]*=[ \t]*(?:"[^"]*"|[^\s;"]*)', re.IGNORECASE)
@@ -34,8 +42,13 @@ def charset_of(kind: ContentType, text: bytes) -> str:
     A parameter would beat what HTML or XML says within (RFC 2854 section 6, RFC 7303 section 3), so it
     has to say the same.
     """
-    within = _declared(kind, text[:_HEAD])
+    within = declared_within(kind, text[:DECLARED_WITHIN])
     return _guessed(text) if says_nothing(within) or is_wide(within) else within
+
+
+def may_declare(kind: ContentType) -> bool:
+    """Whether a text of this kind may say its charset within itself."""
+    return kind.name.endswith(("html", "xml"))
 
 
 def labelled(value: str, charset: str) -> str:
@@ -43,9 +56,10 @@ def labelled(value: str, charset: str) -> str:
     return f"{_PARAMETER.sub('', value).rstrip('; ')}; charset={charset}"
 
 
-def _declared(kind: ContentType, head: bytes) -> str:
+def declared_within(kind: ContentType, head: bytes) -> str:
+    """What the first bytes of HTML or XML say of their charset, in lower case; empty if nothing."""
     found = _META.search(head) if kind.name == "text/html" else None
-    if not found and kind.name.endswith(("html", "xml")):
+    if not found and may_declare(kind):
         found = _XML.match(head)
     return found[1].decode().lower() if found else ""
 

@@ -9,6 +9,7 @@ from mailrelay.mime.ascii import encode_fields
 from mailrelay.mime.envelope import reconcile
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import Identity, apply_identity
+from mailrelay.mime.opening import read_top
 from mailrelay.mime.safe import make_safe
 
 __all__ = ["DIRECT_LIMIT", "HEADER_LIMIT", "Composed", "compose", "compose_headers"]
@@ -44,7 +45,7 @@ def compose(
     brackets) and `date` are used where the message has none. Any bytes are taken. Raises ValueError
     for recipients, an identity or a Message-ID that no header can hold.
     """
-    headers = HeaderBlock.parse(raw)
+    headers = read_top(raw)
     changes = compose_headers(
         headers,
         recipients=recipients,
@@ -84,6 +85,11 @@ def compose_headers(
     if not headers.get("Date"):
         headers.replace("Date", format_datetime(date if date.tzinfo else date.replace(tzinfo=UTC)))
         changes.append("Date was added.")
+    if not headers.get("MIME-Version"):
+        headers.replace("MIME-Version", "1.0")
+        changes.append("MIME-Version was added.")
+    if headers.settle_content_type():
+        changes.append("Of several Content-Type fields the first that can be read was kept.")
     if count := encode_fields(headers):
         changes.append(f"{count} header fields with raw 8-bit text were encoded.")
     return changes

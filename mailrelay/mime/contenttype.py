@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from mailrelay.mime.words import decode_bytes
+from mailrelay.mime.decoding import decode_bytes
 
 _VALUE_LIMIT = 65_536  # characters; nobody's Content-Type is longer
 _TYPE = re.compile(r"[ \t]*([^\s/;()\"]+)[ \t]*/[ \t]*([^\s/;()\"]+)")
@@ -15,6 +15,9 @@ _PARAMETER = re.compile(
 _SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?")
 _TOKEN = re.compile(r'[^\s"]*')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+#: In names a backslash before anything else parts folders: programs write Windows' paths as they are.
+_ESCAPED_IN_NAME = re.compile(r'\\(["\\])')
+_DISPOSITION = re.compile(r'[ \t]*([^\s;="]+)(?=[ \t]*(?:;|\Z)|[ \t]+[^\s;="]+[ \t]*=)')
 
 #: Parameters that people's words stand in, though not in quotes: spaces belong to them.
 _NAMES = frozenset({"name", "filename"})
@@ -67,11 +70,30 @@ def parse_content_type(value: str | None, default: str = "text/plain") -> Conten
     """The media type of an unfolded value; `default` if it cannot be read (RFC 2045 section 5.2)."""
     match = _TYPE.match(value or "")
     if not value or not match:
-        return ContentType(default, parse_parameters(value or ""))
-    rest = value[match.end() :].lstrip()  # a semicolon is forgotten at times
-    return ContentType(
-        f"{match[1]}/{match[2]}".lower(), parse_parameters(rest if rest[:1] == ";" else f";{rest}")
-    )
+        return ContentType(default, _parameters_behind(_before_parameters(value or "")))
+    return ContentType(f"{match[1]}/{match[2]}".lower(), _parameters_behind(value[match.end() :]))
+
+
+def parse_disposition(value: str | None) -> tuple[str, dict[str, str]]:
+    """`inline`, `attachment` or whatever a Content-Disposition says, in lower case, and its parameters.
+
+    The type is empty where a value has none: `filename=scan.pdf`.
+    """
+    match = _DISPOSITION.match(value or "")
+    if not value or not match:
+        return "", _parameters_behind(_before_parameters(value or ""))
+    return match[1].lower(), _parameters_behind(value[match.end() :])
+
+
+def _before_parameters(value: str) -> str:
+    """What `value`, whose type cannot be read, has of parameters: all of it, or from its semicolon on."""
+    first, mark, rest = value.partition(";")
+    return value if "=" in first else mark + rest
+
+
+def _parameters_behind(text: str) -> dict[str, str]:
+    text = text.lstrip()  # a semicolon is forgotten at times
+    return parse_parameters(text if text[:1] == ";" else f";{text}")
 
 
 def is_readable(value: str | None) -> bool:
@@ -87,8 +109,13 @@ def parse_parameters(value: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(value[:_VALUE_LIMIT]):
         key = match[1].lower()
-        found.setdefault(key, _bare(key, match[3]) if match[2] is None else _ESCAPED.sub(r"\1", match[2]))
+        found.setdefault(key, _bare(key, match[3]) if match[2] is None else _unescaped(key, match[2]))
     return found
+
+
+def _unescaped(key: str, text: str) -> str:
+    escaped = _ESCAPED_IN_NAME if key.partition("*")[0] in _NAMES else _ESCAPED
+    return escaped.sub(r"\1", text)
 
 
 def parameter(parameters: Mapping[str, str], wanted: str) -> str:

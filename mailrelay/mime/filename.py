@@ -3,7 +3,7 @@
 import mimetypes
 import re
 
-from mailrelay.mime.contenttype import EMBEDDED, ContentType, parameter, parse_parameters
+from mailrelay.mime.contenttype import EMBEDDED, ContentType, parameter, parse_disposition
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.words import decode_words, storable
 
@@ -11,12 +11,13 @@ __all__ = ["content_id", "disposition", "filename", "name_or_default"]
 
 #: Characters of a name; Exchange and every file system take fewer.
 NAME_LIMIT = 255
+_PATH = re.compile(r"(?:[A-Za-z]:|\.{0,2})/")
 _UNUSUAL = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
 
 
 def disposition(headers: HeaderBlock) -> str:
     """`inline`, `attachment` or whatever else it says, in lower case; empty if it says nothing."""
-    return (headers.get("Content-Disposition") or "").partition(";")[0].strip().lower()
+    return parse_disposition(headers.get("Content-Disposition"))[0]
 
 
 def content_id(headers: HeaderBlock) -> str:
@@ -25,10 +26,10 @@ def content_id(headers: HeaderBlock) -> str:
 
 
 def filename(headers: HeaderBlock, kind: ContentType) -> str:
-    """The name of a part, in RFC 2231 or RFC 2047 or plain words; empty if it has none."""
-    given = parameter(parse_parameters(headers.get("Content-Disposition") or ""), "filename")
+    """The name of a part without folders, in RFC 2231 or 2047 or plain words; empty if it has none."""
+    given = parameter(parse_disposition(headers.get("Content-Disposition"))[1], "filename")
     text = decode_words(given or parameter(kind.parameters, "name"))
-    return _shortened(_UNUSUAL.sub("_", storable(text).strip()))
+    return _shortened(_UNUSUAL.sub("_", _without_folders(storable(text).strip())))
 
 
 def name_or_default(headers: HeaderBlock, kind: ContentType) -> str:
@@ -39,6 +40,13 @@ def name_or_default(headers: HeaderBlock, kind: ContentType) -> str:
     if name:
         return name
     return f"attachment{mimetypes.guess_extension(kind.name) or '.bin'}"
+
+
+def _without_folders(name: str) -> str:
+    """The last of a path. A slash alone makes none: `Invoice 11/2026.pdf`."""
+    if "\\" in name:
+        name = name.rstrip("\\").rpartition("\\")[2]
+    return name.rstrip("/").rpartition("/")[2] if _PATH.match(name) else name
 
 
 def _shortened(name: str) -> str:

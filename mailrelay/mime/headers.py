@@ -6,22 +6,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+from mailrelay.mime.contenttype import is_readable, parse_content_type
+from mailrelay.mime.decoding import decode_bytes, read_raw
 from mailrelay.mime.words import decode_words, storable
 
 __all__ = [
+    "PREFACE",
     "Buffer",
     "Field",
     "HeaderBlock",
     "decode_words",
     "fields_end",
+    "header_start",
     "make_field",
-    "mbox_end",
     "storable",
 ]
 
 # What a regular expression reads without a copy.
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
+#: Bytes at the start of a message in which its header begins, or it has none.
+PREFACE = 4096
 _NAME = rb"[!-9;-~]++"
 _FIRST = re.compile(_NAME + rb"[ \t]*+:")
 # Lines that begin a field or go on with one. A repeated group takes memory for each round, hence the limit.
@@ -34,6 +39,12 @@ _BLANK = re.compile(rb"\r*+\n")
 _MBOX = re.compile(
     rb">?From (?>[^\n]*?[ \t](?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?[ \t]+"
     rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[ \t])[^\n]*+\n(?=" + _NAME + rb"[ \t]*+:)"
+)
+_BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?(?P<blank>(?:[ \t\r\n]*+(?<=[\r\n]))?)")
+_EACH_NAME = re.compile(rb"^(" + _NAME + rb")[ \t]*+:", re.MULTILINE)
+#: Fields of which a header that was meant as one has at least two.
+_TOP_FIELDS = frozenset(
+    b"from to cc bcc subject date message-id reply-to sender received return-path mime-version".split()
 )
 _LINE_END = re.compile(rb"(?<!\r)\r*+\n")
 _EMPTY_FOLD = re.compile(rb"\r\n[ \t]++(?=\r\n)")
@@ -55,12 +66,8 @@ class Field:
 
     @property
     def value(self) -> str:
-        """The unfolded value; bytes beyond ASCII are UTF-8, or Latin-1 where that fails."""
-        data = self.raw[len(self.name) + 1 :].replace(b"\r\n", b"").strip(b" \t")
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            return data.decode("latin-1")
+        """The unfolded value."""
+        return decode_bytes(self.raw[len(self.name) + 1 :].replace(b"\r\n", b"").strip(b" \t"))
 
 
 def make_field(name: str, value: str) -> Field:
@@ -76,29 +83,63 @@ def make_field(name: str, value: str) -> Field:
 
 
 class HeaderBlock:
-    """The fields before the first blank line, in order; `body_offset` is where the body begins."""
+    """The fields before the first blank line, in order; `body_offset` is where the body begins.
 
-    __slots__ = ("body_offset", "fields")
+    Raw 8-bit text in them is UTF-8; `guessed` says that nothing tells what some of it was before.
+    """
 
-    def __init__(self, fields: Iterable[Field] = (), body_offset: int = 0) -> None:
+    __slots__ = ("body_offset", "fields", "guessed")
+
+    def __init__(self, fields: Iterable[Field] = (), body_offset: int = 0, *, guessed: bool = False) -> None:
         self.fields = list(fields)
         self.body_offset = body_offset
+        self.guessed = guessed
 
     @classmethod
-    def parse(cls, raw: Buffer) -> Self:
+    def parse(cls, raw: Buffer, charset: str = "") -> Self:
         """Read the header block at the start of `raw`. Any bytes are taken; nothing is raised.
 
         A line that is neither a field nor a fold ends the block and begins the body, as in
         Postfix. Bare LF ends a line, bare CR and NUL become a space, a fold of nothing but spaces
-        is dropped and so is the `From ` line of an mbox.
+        is dropped and so is what stands before a header (`fields_end`). Raw 8-bit text is UTF-8, else
+        in the charset that the block's Content-Type declares, else in `charset`, else Western European.
         """
         start, end = fields_end(raw)
         blank = _BLANK.match(raw, end)
-        return cls(_split(bytes(raw[start:end])), blank.end() if blank else end)
+        block = cls(_split(bytes(raw[start:end])), blank.end() if blank else end)
+        block._make_unicode(charset)
+        return block
+
+    def _make_unicode(self, charset: str) -> None:
+        raw = [number for number, field in enumerate(self.fields) if not field.raw.isascii()]
+        declared = parse_content_type(self.content_type).charset if raw else ""
+        for number in raw:
+            field = self.fields[number]
+            text = read_raw(field.raw, (declared, charset))
+            self.guessed = self.guessed or text is None
+            text = decode_bytes(field.raw) if text is None else text
+            self.fields[number] = Field(field.name, text.encode())
+
+    @property
+    def content_type(self) -> str | None:
+        """The unfolded value of the Content-Type that counts: the first that can be read, else the first."""
+        field = self._content_type()
+        return field.value if field else None
+
+    def settle_content_type(self) -> bool:
+        """Leave of several Content-Type fields the one that counts; whether there were others."""
+        kept = self._content_type()
+        before = len(self.fields)
+        self.fields = [field for field in self.fields if field.key != "content-type" or field is kept]
+        return len(self.fields) != before
+
+    def _content_type(self) -> Field | None:
+        named = self.named("Content-Type")
+        return next((field for field in named if is_readable(field.value)), named[0] if named else None)
 
     def copy(self) -> Self:
         """Another block of the same fields."""
-        return type(self)(self.fields, self.body_offset)
+        return type(self)(self.fields, self.body_offset, guessed=self.guessed)
 
     def get(self, name: str) -> str | None:
         """The unfolded value of the first field of that name."""
@@ -141,11 +182,11 @@ class HeaderBlock:
 
 
 def fields_end(raw: Buffer, start: int = 0, *, in_part: bool = False) -> tuple[int, int]:
-    """Where the fields at `start` begin (behind an mbox line) and end, as offsets in bytes.
+    """Where the fields at `start` begin (behind what `header_start` forgives) and end, as offsets in bytes.
 
     Inside a multipart (`in_part`) a line that begins with two hyphens is no field.
     """
-    first = end = start if in_part else mbox_end(raw, start)
+    first = end = start if in_part else start + header_start(raw[start : start + PREFACE])
     lines = _PART_FIELD_LINES if in_part else _FIELD_LINES
     match = _FIRST.match(raw, first)  # a fold has a field before it
     while match and (match := lines.match(raw, end)):
@@ -153,13 +194,27 @@ def fields_end(raw: Buffer, start: int = 0, *, in_part: bool = False) -> tuple[i
     return first, end
 
 
-def mbox_end(raw: Buffer, start: int = 0) -> int:
-    """Where the `From ` line of an mbox before the fields at `start` ends; `start` where there is none.
+def header_start(raw: Buffer) -> int:
+    """How many bytes stand before the header: a byte order mark, blank lines, the `From ` line of an mbox.
 
-    Text that begins with that word is text: the line has a date, and a field follows it.
+    Text that begins like this is text. The line of an mbox has a date, and a field follows it; behind blank
+    lines two fields of mail follow each other, since a blank line alone ends an empty header. `raw` may be
+    the first `PREFACE` bytes of a message: what is beyond them is not looked at.
     """
+    raw = bytes(raw[:PREFACE])
+    before = _BEFORE.match(raw)
+    start = before.end() if before else 0
     mbox = _MBOX.match(raw, start)
-    return mbox.end() if mbox else start
+    if mbox:
+        return mbox.end()
+    if before and before["blank"] and len(_names(raw, start) & _TOP_FIELDS) < 2:
+        return 0
+    return start if _FIRST.match(raw, start) else 0
+
+
+def _names(raw: bytes, start: int) -> set[bytes]:
+    lines = _FIELD_LINES.match(raw, start) if _FIRST.match(raw, start) else None
+    return {name.lower() for name in _EACH_NAME.findall(lines[0])} if lines else set()
 
 
 def _split(block: bytes) -> list[Field]:

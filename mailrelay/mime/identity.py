@@ -107,7 +107,7 @@ def refusal(headers: HeaderBlock, identity: Identity, header_from: str = "") -> 
         return None
     if same_address(chosen.address, identity.mailbox_address):
         return None
-    signed = parse_content_type(headers.get("Content-Type")).is_signed
+    signed = parse_content_type(headers.content_type).is_signed
     return Refusal.SIGNED if signed else None
 
 

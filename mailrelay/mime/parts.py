@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from mailrelay.mime.contenttype import EMBEDDED, ContentType, parse_content_type
 from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import Buffer, HeaderBlock
+from mailrelay.mime.names import charset_of_names
 from mailrelay.mime.source import InMemory, Source
 
 __all__ = ["Part", "index_parts", "index_source"]
@@ -52,11 +53,13 @@ def index_parts(data: Buffer, headers: HeaderBlock | None = None) -> list[Part]:
 
 
 def index_source(source: Source, headers: HeaderBlock | None = None) -> list[Part]:
-    """The same of a message wherever it lies."""
+    """The same of a message wherever it lies; `source` then knows the charset of its raw 8-bit names."""
     index = _Index(source)
     index.add(0, headers or source.top())
     index.scan()
     index.settle()
+    source.charset = charset_of_names(index.parts, source.read)
+    index.read_names()
     return index.parts
 
 
@@ -110,13 +113,22 @@ class _Index:
         for number, part in enumerate(self.parts):
             part.is_leaf = part.is_leaf or number not in entered
 
+    def read_names(self) -> None:
+        """Read raw 8-bit parameters in the charset that is known now that all parts are."""
+        for part in self.parts:
+            if self.source.charset and not "".join(part.content_type.parameters.values()).isascii():
+                above = self.parts[part.parent] if part.parent >= 0 else None
+                headers = self._headers(part.header_start, above) if above else self.source.top()
+                part.content_type = parse_content_type(headers.content_type, part.content_type.name)
+
+    def _headers(self, start: int, above: Part) -> HeaderBlock:
+        return self.source.part_headers(start, embedded=above.content_type.name in EMBEDDED)
+
     def _read(self, start: int, headers: HeaderBlock | None, parent: int) -> Part:
         above = self.parts[parent] if parent >= 0 else None
-        if headers is None:
-            embedded = above is not None and above.content_type.name in EMBEDDED
-            headers = self.source.part_headers(start, embedded=embedded)
+        headers = headers or (self._headers(start, above) if above else self.source.top())
         digest = above is not None and above.content_type.name == "multipart/digest"
-        kind = parse_content_type(headers.get("Content-Type"), "message/rfc822" if digest else "text/plain")
+        kind = parse_content_type(headers.content_type, "message/rfc822" if digest else "text/plain")
         encoding = (headers.get("Content-Transfer-Encoding") or "7bit").partition(";")[0].strip().lower()
         return Part(
             header_start=start,

@@ -12,12 +12,12 @@ from typing import Any
 from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.charset import charset_of, says_nothing
 from mailrelay.mime.contenttype import EMBEDDED
+from mailrelay.mime.decoding import decode_bytes
 from mailrelay.mime.headers import HeaderBlock, decode_words, storable
 from mailrelay.mime.leaves import LeafContent, LeafReader
 from mailrelay.mime.parts import Part
 from mailrelay.mime.skeleton import Dissection, Inseparable, Leaf, NotSeparableError
 from mailrelay.mime.source import RandomAccess
-from mailrelay.mime.words import decode_bytes
 
 __all__ = ["Resource", "as_resource"]
 

@@ -8,7 +8,8 @@ from mailrelay.mime.ascii import encode_fields
 from mailrelay.mime.charset import charset_of, is_wide, labelled, says_nothing
 from mailrelay.mime.contenttype import ContentType, is_readable
 from mailrelay.mime.headers import Buffer, HeaderBlock
-from mailrelay.mime.parts import Part, index_parts
+from mailrelay.mime.parts import Part, index_source
+from mailrelay.mime.source import InMemory
 
 __all__ = ["LEFT", "CleanCheck", "Piece", "is_clean", "make_safe"]
 
@@ -21,6 +22,10 @@ _BLOCK = 57 * 1024  # bytes that make whole lines
 # Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
 _ARMOURED = frozenset({"base64", "uuencode", "x-uuencode", "x-uue"})
 _CRS_LF = re.compile(rb"(?<!\r)\r{2,}\n")
+#: Content-Type fields of a part, one behind the other: no reader says which of them counts.
+_TWO_TYPES = re.compile(
+    rb"\ncontent-type[ \t]*+:[^\n]*+\n(?>(?:[ \t][^\n]*+\n)*)content-type[ \t]*+:", re.IGNORECASE
+)
 _BEYOND_ASCII = bytes(range(128, 256))
 _QUESTION_MARKS = bytes.maketrans(_BEYOND_ASCII + b"\0", b"?" * 129)
 
@@ -63,7 +68,7 @@ def make_safe(raw: bytes, headers: HeaderBlock) -> tuple[list[Piece], list[str]]
     break it (RFC 1847 section 2.1). Any bytes are taken, in linear time.
     """
     body = memoryview(raw)[headers.body_offset :]
-    if is_clean(body):
+    if is_clean(body) and not _TWO_TYPES.search(body):
         return [body], []
     return _Mender(raw, headers).run()
 
@@ -73,7 +78,8 @@ class _Mender:
         self.raw = raw
         self.view = memoryview(raw)
         self.headers = headers
-        self.parts = index_parts(raw, headers)
+        self.source = InMemory(raw)
+        self.parts = index_source(self.source, headers)
         self.recoded = 0
         self.relabelled = False
         self.untouched = [part for part in self.parts if self._is_untouchable(part)]
@@ -123,8 +129,9 @@ class _Mender:
         if part.sealed:
             return [whole]
         head = self.view[part.header_start : part.body_start]
-        headers = HeaderBlock.parse(bytes(head))
+        headers = HeaderBlock.parse(bytes(head), self.source.charset)
         before = list(headers.fields)
+        headers.settle_content_type()
         encode_fields(headers)
         body: list[Piece] = []
         if part.opaque:
@@ -186,7 +193,7 @@ def _label(headers: HeaderBlock, kind: ContentType, text: bytes) -> None:
     """
     if kind.main == "message":
         return
-    value = headers.get("Content-Type")
+    value = headers.content_type
     readable = is_readable(value) and kind.main == "text"
     unlabelled = kind.main == "multipart" or says_nothing(kind.charset)
     if unlabelled and not text.isascii():

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from mailrelay.mime.headers import Buffer, HeaderBlock, fields_end, mbox_end
+from mailrelay.mime.headers import PREFACE, Buffer, HeaderBlock, fields_end, header_start
 
 __all__ = ["Delimiter", "InMemory", "RandomAccess", "Source", "Windowed", "top_headers"]
 
@@ -38,9 +38,16 @@ class Delimiter:
 
 
 class Source(Protocol):
-    """What the index of parts asks of a message. All offsets are in bytes from its start."""
+    """What the index of parts asks of a message. All offsets are in bytes from its start.
+
+    `charset` is that of raw 8-bit text in its headers where they tell none themselves.
+    """
+
+    charset: str
 
     def __len__(self) -> int: ...
+
+    def read(self, start: int, length: int) -> bytes: ...
 
     def top(self) -> HeaderBlock: ...
 
@@ -56,17 +63,28 @@ class InMemory:
 
     def __init__(self, data: Buffer) -> None:
         self._data = data
+        self.charset = ""
 
     def __len__(self) -> int:
         return len(self._data)
 
+    def read(self, start: int, length: int) -> bytes:
+        """The `length` bytes at `start`; fewer only at the end."""
+        return bytes(self._data[start : start + length])
+
     def top(self) -> HeaderBlock:
         """The message's own header block."""
-        return HeaderBlock.parse(self._data)
+        return HeaderBlock.parse(self._data, self.charset)
 
     def part_headers(self, start: int, *, embedded: bool = False) -> HeaderBlock:
-        """The header block of the part that begins at `start`; before an embedded one may be an mbox line."""
-        return _parse_part(self._data, start, embedded=embedded)
+        """The header block of the part that begins at `start`.
+
+        Before that of an embedded message may be what `header_start` forgives.
+        """
+        first = start
+        if embedded:
+            first += header_start(bytes(self._data[start : start + PREFACE]))
+        return _parse_part(self._data, first, self.charset)
 
     def delimiter(self, start: int) -> Delimiter | None:
         """The first line from `start` on that may be a delimiter (RFC 2046 section 5.1.1)."""
@@ -85,25 +103,32 @@ class Windowed:
     def __init__(self, content: RandomAccess) -> None:
         self._content = content
         self._size = content.size
+        self.charset = ""
         self._start = 0
         self._window = b""
 
     def __len__(self) -> int:
         return self._size
 
+    def read(self, start: int, length: int) -> bytes:
+        inside = start - self._start
+        if inside >= 0 and inside + length <= len(self._window):
+            return self._window[inside : inside + length]
+        return self._content.read(start, length)
+
     def top(self) -> HeaderBlock:
-        return top_headers(self._content)
+        return top_headers(self._content, self.charset)
 
     def part_headers(self, start: int, *, embedded: bool = False) -> HeaderBlock:
+        if embedded:
+            start += header_start(self.read(start, PREFACE))
         length = FIRST_HEADER
         while True:
-            data = self._at(start, length)
-            headers = _parse_part(data, 0, embedded=embedded)
-            # A header that ends within the last line read may go on behind it; an mbox line is none without
-            # the field that follows it.
-            behind = 2 if embedded and not headers.body_offset else 1
+            data = self.read(start, length)
+            headers = _parse_part(data, 0, self.charset)
+            # A header that ends within the last line read may go on behind it.
             if (
-                data.count(b"\n", headers.body_offset) >= behind
+                b"\n" in data[headers.body_offset :]
                 or start + len(data) >= self._size
                 or length >= LONGEST_HEADER
             ):
@@ -131,7 +156,7 @@ class Windowed:
 
     def line_end(self, newline: int) -> int:
         start = max(newline - MOST_CR, 0)
-        return start + len(self._at(start, newline - start).rstrip(b"\r"))
+        return start + len(self.read(start, newline - start).rstrip(b"\r"))
 
     def _load(self, start: int) -> None:
         """Have a window that holds `start`."""
@@ -139,28 +164,22 @@ class Windowed:
             self._start = start
             self._window = self._content.read(start, WINDOW)
 
-    def _at(self, start: int, length: int) -> bytes:
-        inside = start - self._start
-        if inside >= 0 and inside + length <= len(self._window):
-            return self._window[inside : inside + length]
-        return self._content.read(start, length)
 
-
-def top_headers(content: RandomAccess) -> HeaderBlock:
+def top_headers(content: RandomAccess, charset: str = "") -> HeaderBlock:
     """The header block at the start of `content`; what is beyond 1 MiB of it is body."""
     length = 16 * FIRST_HEADER
     while True:
         data = content.read(0, length)
-        headers = HeaderBlock.parse(data)
+        headers = HeaderBlock.parse(data, charset)
         # A header that ends within the last line read may go on behind it.
         if b"\n" in data[headers.body_offset :] or len(data) < length or length >= LONGEST_HEADER:
             return headers
         length = LONGEST_HEADER
 
 
-def _parse_part(data: Buffer, start: int, *, embedded: bool) -> HeaderBlock:
-    first, end = fields_end(data, mbox_end(data, start) if embedded else start, in_part=True)
+def _parse_part(data: Buffer, start: int, charset: str) -> HeaderBlock:
+    first, end = fields_end(data, start, in_part=True)
     blank = _BLANK.match(data, end)
-    headers = HeaderBlock.parse(bytes(data[first:end]))
+    headers = HeaderBlock.parse(bytes(data[first:end]), charset)
     headers.body_offset = blank.end() if blank else end
     return headers

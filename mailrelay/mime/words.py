@@ -2,37 +2,14 @@
 
 import base64
 import binascii
-import encodings.aliases
 import re
 
-# `encodings` remembers every unknown name it is asked for, so only known names may reach it.
-_KNOWN = frozenset(encodings.aliases.aliases) | frozenset(encodings.aliases.aliases.values())
-_NOT_TEXT = frozenset(
-    {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
-)
-_NOT_CHARSETS = _NOT_TEXT | {"mbcs", "oem", "idna", "punycode", "unicode_escape", "raw_unicode_escape"}
+from mailrelay.mime.decoding import decode_bytes
 
 # Real senders put spaces into Q text, so the text may be anything but a question mark.
 _WORD = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*+)\?=")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _WORD_BYTES = 45  # 60 base64 characters and 12 of frame: under the 75 of RFC 2047 section 2
-
-
-def codec_of(charset: str) -> str | None:
-    """The Python codec for a MIME charset name, or None for an unknown or unsuitable one."""
-    name = charset.strip().lower().replace("-", "_").replace(" ", "_")
-    codec = encodings.aliases.aliases.get(name, name)
-    return codec if codec in _KNOWN and codec not in _NOT_CHARSETS else None
-
-
-def decode_bytes(data: bytes, charset: str = "utf-8") -> str:
-    """`data` as text: in `charset` if it fits, else UTF-8, else Latin-1. Never raises."""
-    for codec in (codec_of(charset), "utf-8"):
-        try:
-            return data.decode(codec) if codec else data.decode("utf-8")
-        except (UnicodeDecodeError, LookupError, ValueError):
-            continue
-    return data.decode("latin-1")
 
 
 def decode_words(value: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
+from mailrelay.mime.opening import OPENING, read_top
 from mailrelay.outbox.submission import NO_WISH, Repeat, Submission, new_queue_id
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies
@@ -62,6 +63,8 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     if len(header) > HEADER_LIMIT and fields_end(header)[1] >= HEADER_LIMIT:
         return replies.HEADER_TOO_LARGE
     headers = HeaderBlock.parse(header)
+    if headers.guessed:
+        headers = read_top(arrival.spool.read(0, len(header) + OPENING))
     if arrival.sender_id is not None:
         directory = directory.only(arrival.sender_id)
         if not directory.senders:

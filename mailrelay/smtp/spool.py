@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import IO
 
-from mailrelay.mime.headers import mbox_end
+from mailrelay.mime.headers import PREFACE, header_start
 from mailrelay.smtp.budget import Lease
 
 #: Bytes of one mail in memory before a file takes over, and in all mails together.
@@ -27,6 +27,8 @@ HEADER_LIMIT = 256 * 1024
 #: What tells that there is no room, as opposed to a broken disk.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+#: First bytes of what `header_start` forgives: a byte order mark, a blank line.
+_BEFORE_HEADER = (b"\xef", b"\r", b" ", b"\t")
 _FIELD_OR_BLANK = re.compile(rb"[!-9;-~]+[ \t]*:|\r\n|\Z")
 
 
@@ -40,8 +42,8 @@ class Spool:
 
     __slots__ = (
         "_blocks", "_buffered", "_executor", "_file", "_header_end", "_lease", "_limit", "_prefix", "_skip",
-        "_tail", "_where", "clean", "error", "header_complete", "oversize", "put_off", "received",
-        "writing",
+        "_tail", "_undecided", "_where", "clean", "error", "header_complete", "oversize", "put_off",
+        "received", "writing",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +61,8 @@ class Spool:
         #: Bytes of what was stored that are header as far as is known, and the last of them.
         self._header_end = 0
         self._tail = b""
+        #: Whether it begins as what may stand before a header, and more is needed to tell.
+        self._undecided = False
         self.header_complete = False
         #: 7-bit text whose line ends are all CR LF: it can be sent as it is. Of LOOKED_AT bytes.
         self.clean = True
@@ -112,11 +116,13 @@ class Spool:
     @property
     def header(self) -> bytes:
         """The client's header up to and with its blank line; all of the content if it has none."""
+        self._decide()
         return self._stored(self._skip, self._header_end)
 
     @property
     def header_size(self) -> int:
         """Bytes of `header`, without looking at it."""
+        self._decide()
         return self._header_end - self._skip
 
     @property
@@ -130,8 +136,9 @@ class Spool:
 
     def trace(self, field: bytes) -> None:
         """Put a Received field on top; one that was put there before is replaced."""
+        self._decide()
         head = self._stored(0, self._header_end)
-        self._skip = mbox_end(head)
+        self._skip = header_start(head)
         # Text without any header would become part of ours (Postfix ends the header there as well).
         self._prefix = field if _FIELD_OR_BLANK.match(head, self._skip) else field + b"\r\n"
 
@@ -176,10 +183,25 @@ class Spool:
         # What came last before it, since the blank line may be in both.
         seen = self._tail + data[: HEADER_LIMIT + 1 - self._header_end]
         start = self._header_end - len(self._tail)
-        if not start and seen.startswith(b"\r\n"):
+        self._undecided = not start and seen[:1] in _BEFORE_HEADER and len(seen) < PREFACE
+        if self._undecided:
+            self._header_end, self._tail = len(seen), seen
+        else:
+            self._find_end(seen, start)
+
+    def _decide(self) -> None:
+        """Take what there is for all of it: it is asked for the header now."""
+        if self._undecided:
+            self._undecided = False
+            self._find_end(self._tail, 0)
+
+    def _find_end(self, seen: bytes, start: int) -> None:
+        """Find the blank line that ends the header in `seen`, which is what came from `start` on."""
+        first = 0 if start else header_start(seen)
+        if not start and not first and seen.startswith(b"\r\n"):
             end = 2
         else:
-            blank = seen.find(b"\r\n\r\n")
+            blank = seen.find(b"\r\n\r\n", first)
             end = start + blank + 4 if blank >= 0 else 0
         self.header_complete = end > 0
         self._header_end = end or start + len(seen)

@@ -116,6 +116,7 @@ def test_mail_without_headers_gets_those_that_it_needs():
         b"Bcc",
         b"Date",
         b"From",
+        b"MIME-Version",
         b"Message-ID",
     ]
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mailrelay.mime.headers import header_start
 from mailrelay.smtp.budget import Budget, Lease
 from mailrelay.smtp.spool import MEMORY_LIMIT, Spool, spool_directory
 
@@ -82,14 +83,41 @@ def test_a_header_stands_in_memory_once(make):
     assert spool._file is None and held < 1.5 * spool.received
 
 
-@pytest.mark.parametrize("first", [b"A: b\r\nC: d\r\n\r\nbody\r\n\r\nx", b"\r\nbody\r\n\r\nx", b"A: b\r\n\r"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"A: b\r\nC: d\r\n\r\nbody\r\n\r\nx",
+        b"\r\nbody\r\n\r\nx",
+        b"A: b\r\n\r",
+        b"\xef\xbb\xbfA: b\r\n\r\nx",
+        b"\r\nTo: b\r\nFrom: d\r\n\r\nbody\r\n\r\nx",
+        b"\r\n",
+    ],
+)
 def test_the_header_is_the_same_wherever_the_stream_is_cut(make, first):
     whole = make(first).header
     for cut in range(1, len(first)):
         spool = make(first[:cut], first[cut:])
         spool.trace(b"Received: x\r\n")
-        assert spool.header == whole and spool.header_size == len(whole)
+        assert spool.header == whole[header_start(first) :] and spool.header_size == len(spool.header)
     assert make(*(bytes([byte]) for byte in first)).header == whole
+
+
+@pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+@pytest.mark.parametrize("size", [1, 100, 5000, 100_000])
+def test_what_stands_before_the_header_is_no_part_of_what_is_stored(make, before, size):
+    mail = b"From: a@example.org\r\nTo: b@example.org\r\n\r\n" + b"body\r\n" * 5000
+    content = before + mail
+    spool = make(*(content[at : at + size] for at in range(0, len(content), size)))
+    spool.trace(b"Received: x\r\n")
+    assert joined(spool) == b"Received: x\r\n" + mail
+    assert spool.header.endswith(b"To: b@example.org\r\n\r\n") and spool.header_size == 42
+
+
+def test_text_behind_a_blank_line_stays_text(make):
+    spool = make(b"\r\nTemperature: 81 C\r\n")
+    spool.trace(b"Received: x\r\n")
+    assert joined(spool) == b"Received: x\r\n\r\nTemperature: 81 C\r\n"
 
 
 def test_the_header_is_kept_up_to_its_blank_line(make):
