@@ -237,7 +237,7 @@ DELIVERY_RETRY_MAX = ENV.integer(
     "DELIVERY_RETRY_MAX", 3600, help="Longest wait between two tries, in seconds", at_least=1
 )
 DELIVERY_MAX_AGE = ENV.integer(
-    "DELIVERY_MAX_AGE", 432_000, help="Age at which an undelivered message fails, in seconds", at_least=60
+    "DELIVERY_MAX_AGE", 432_000, help="Age at which mail fails, in seconds with a worker", at_least=60
 )
 UNCERTAIN_DELAY = ENV.integer(
     "UNCERTAIN_DELAY", 600, help="Wait before mail that Graph may have sent is sent again, in seconds"

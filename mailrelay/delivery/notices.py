@@ -20,7 +20,7 @@ from mailrelay.delivery.bounces import Fate, Subject
 from mailrelay.delivery.tokens import edge
 from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
-from mailrelay.outbox import clock, content, reports, scheduler
+from mailrelay.outbox import age, clock, content, reports, scheduler
 from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.reports import Letter
 from mailrelay.routing import loading
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks for what is to be told.
 INTERVAL = 2.0
 #: Seconds after which everything that waits is looked at again, not only what is newly late.
-LOOK_AGAIN = timedelta(hours=1)
+LOOK_AGAIN = 3600.0
 #: Warnings of delays that one address gets within an hour; a backlog must not become a flood.
 MOST_WARNINGS = 20
 WEBHOOK_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
@@ -58,7 +58,7 @@ class Reporter(Chore):
     def __init__(self) -> None:
         super().__init__()
         self._warned_up_to: datetime | None = None
-        self._look_again_at: datetime | None = None
+        self._look_again_at = 0.0
 
     def look(self) -> None:
         while (failed := reports.failed()) and self._told(Report.FAILURE, failed):
@@ -68,15 +68,15 @@ class Reporter(Chore):
 
     def _warn(self) -> None:
         now = clock.now()
-        if self._look_again_at is None or now >= self._look_again_at:
+        if time.monotonic() >= self._look_again_at:
             # What was in a worker's hands, or held, when its time came is found by looking at all of it.
-            self._look_again_at, self._warned_up_to = now + LOOK_AGAIN, None
+            self._look_again_at, self._warned_up_to = time.monotonic() + LOOK_AGAIN, None
         while late := reports.waiting(self._warned_up_to):
             if not self._told(Report.DELAY, late):
                 return
             queued = [row.aged_from for row in late if row.state not in (State.HELD, State.UNCERTAIN)]
             self._warned_up_to = max(queued, default=self._warned_up_to)
-        self._warned_up_to = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
+        self._warned_up_to = age.ago(timedelta(seconds=settings.DELAY_WARNING_SECONDS), now)
 
     def _told(self, kind: Report, deliveries: list[Delivery]) -> bool:
         """Tell of a batch, then rest for as long as that took; whether to go on with the next."""
@@ -191,7 +191,7 @@ def _subject(message: Message, kind: Report) -> Subject:
 
 def _fates(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterator[Fate]:
     """Tell recipient by recipient how they fare; `asked` leaves out what the client does not want to hear."""
-    until = timedelta(seconds=settings.DELIVERY_MAX_AGE)
+    now = clock.now()
     for row in rows:
         attempt = SendLog.objects.filter(delivery=row).order_by("-number").first()
         for recipient in Recipient.objects.filter(delivery=row).order_by("pk"):
@@ -203,7 +203,7 @@ def _fates(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterat
                 sentence=row.last_error or (attempt.sentence if attempt else ""),
                 graph_code=attempt.graph_code if attempt else "",
                 last_attempt=attempt.started_at if attempt else None,
-                retried_until=row.aged_from + until if kind == Report.DELAY else None,
+                retried_until=now + age.most() - age.of(row.aged_from, now) if kind == Report.DELAY else None,
                 maybe_delivered=row.state == State.UNCERTAIN,
                 original=recipient.dsn_orcpt,
             )
@@ -242,7 +242,7 @@ def _call(kind: Report, rows: list[Delivery]) -> bool:
 
 
 def _given_up(row: Delivery) -> bool:
-    return clock.now() - row.aged_from > timedelta(seconds=settings.DELIVERY_MAX_AGE) + timedelta(days=2)
+    return age.of(row.aged_from) > age.most() + timedelta(days=2)
 
 
 def notice(kind: Report, rows: list[Delivery]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 TOKEN_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
 
 _FALLBACK_LIFETIME = 3_599.0  # seconds; Entra's usual value
+#: Seconds by which a clock may be set back without a token being taken for one of the future.
+_CLOCK = 60.0
 #: Refusals of one secret or certificate that say nothing about another.
 _OF_PROOF = (
     Reason.SECRET_WRONG,
@@ -48,6 +50,10 @@ class Token:
     acquired_at: float  # unix seconds
     roles: tuple[str, ...] | None = None
     proof: str = ""  # the field of the credential that it was given for, where there was a choice
+
+    def holds(self, now: float) -> bool:
+        """Whether it has not expired. By a clock that was set back it would seem to hold for days."""
+        return self.acquired_at - _CLOCK <= now < self.expires_at
 
 
 class TokenUnavailable(Exception):  # noqa: N818 - it is a state of affairs rather than a mistake

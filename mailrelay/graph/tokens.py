@@ -82,9 +82,10 @@ class TokenStore:
         """Give a token that has not expired, fetching one if need be. Raises TokenUnavailable."""
         with self._store.lock:
             entry = self._entry(credential)
-            if entry.token is not None and self._clock() < entry.token.expires_at:
+            now = self._clock()
+            if entry.token is not None and entry.token.holds(now):
                 return entry.token
-            if entry.verdict is not None and self._clock() < entry.not_before:
+            if entry.verdict is not None and _is_near(entry.not_before, now, QUIET_LIMIT):
                 raise TokenUnavailable(entry.verdict)
             flight, mine = self._join(entry)
         return self._fly(credential, entry, flight) if mine else _result(flight)
@@ -124,7 +125,7 @@ class TokenStore:
             token = entry.token
             return CredentialStatus(
                 key=credential.key,
-                valid=token is not None and self._clock() < token.expires_at,
+                valid=token is not None and token.holds(self._clock()),
                 expires_at=token.expires_at if token else None,
                 roles=token.roles if token else None,
                 succeeded_at=entry.succeeded_at,
@@ -143,7 +144,9 @@ class TokenStore:
 
     def _is_due(self, entry: _Entry, ahead: float) -> bool:
         now, token = self._clock(), entry.token
-        if token is None or now < max(entry.renewal_not_before, entry.not_before):
+        if token is None or _is_near(entry.renewal_not_before, now, RENEWAL_PAUSE):
+            return False
+        if _is_near(entry.not_before, now, QUIET_LIMIT):
             return False
         lifetime = token.expires_at - token.acquired_at
         return token.expires_at - now <= min(ahead, lifetime / 2)
@@ -184,6 +187,11 @@ class TokenStore:
             entry.flight, entry.failed_at, entry.verdict = None, now, verdict
             entry.not_before = now + min(verdict.retry_after or 0.0, QUIET_LIMIT)
             entry.renewal_not_before = now + RENEWAL_PAUSE
+
+
+def _is_near(moment: float, now: float, most: float) -> bool:
+    """Whether a moment is still to come; one further ahead than `most` was set by a clock that was ahead."""
+    return now < moment <= now + most
 
 
 def _result(flight: "Future[Token]") -> Token:

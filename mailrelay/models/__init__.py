@@ -3,7 +3,7 @@
 from mailrelay.models.alerts import Alert, AlertChannel, AlertTold, Lease
 from mailrelay.models.attempts import SendLog, TimelineEntry
 from mailrelay.models.clients import Refusal, SmtpClient
-from mailrelay.models.counters import Counter, HourlyTotal, Worker
+from mailrelay.models.counters import Counter, HourlyTotal, Worker, WorkingTime
 from mailrelay.models.inboxes import Inbox, NonDelivery
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
 from mailrelay.models.people import AuditEvent, EntraAccount, LoginBucket, SecondFactor
@@ -37,4 +37,5 @@ __all__ = [
     "SubmissionKey",
     "TimelineEntry",
     "Worker",
+    "WorkingTime",
 ]

@@ -1,4 +1,4 @@
-"""Durable totals, and the processes that are alive."""
+"""Durable totals, the processes that are alive, and the time in which one was."""
 
 from django.db import models
 
@@ -48,3 +48,17 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class WorkingTime(models.Model):
+    """One row: until when a worker was alive, and which spans before do not count as time that passed."""
+
+    noted_at = models.DateTimeField()
+    #: [begin, end] of each span in unix seconds, oldest first: nobody delivered, or the clock was set.
+    gaps = models.JSONField(default=list)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"until {self.noted_at:%Y-%m-%d %H:%M:%S}"

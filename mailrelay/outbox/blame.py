@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import F
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SendLog
-from mailrelay.outbox import counters, follow, limits, stoppage
+from mailrelay.outbox import age, counters, follow, limits, stoppage
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
 from mailrelay.vocabulary import Reason, State, UncertainPolicy
 
@@ -42,8 +42,8 @@ def backoff(first: float, longest: float, failures: int) -> float:
 def defer(delivery: Delivery, reason: Reason, text: str, now: datetime, retry_after: float | None) -> None:
     """Let the message wait for its own fault; or fail it when it is too old to try again."""
     wait = backoff(settings.DELIVERY_RETRY_MIN, settings.DELIVERY_RETRY_MAX, delivery.attempts + 1)
-    next_attempt = now + timedelta(seconds=max(wait, min(retry_after or 0.0, LONGEST_PAUSE)))
-    if next_attempt > delivery.aged_from + timedelta(seconds=settings.DELIVERY_MAX_AGE):
+    wait = max(wait, min(retry_after or 0.0, LONGEST_PAUSE))
+    if _ends_before(delivery, timedelta(seconds=wait), now):
         fail(delivery, Reason.TOO_OLD, f"{text} No time is left to try again.", now)
         return
     counters.add(counters.DEFERRED)
@@ -52,10 +52,17 @@ def defer(delivery: Delivery, reason: Reason, text: str, now: datetime, retry_af
         now,
         state=State.DEFERRED,
         reason=reason,
-        next_attempt_at=next_attempt,
+        next_attempt_at=now + timedelta(seconds=wait),
         attempts=F("attempts") + 1,
         last_error=text,
     )
+
+
+def _ends_before(delivery: Delivery, wait: timedelta, now: datetime) -> bool:
+    """Whether a delivery will be too old after `wait`, and has been tried for long enough to end."""
+    if delivery.aged_from >= age.ago(age.most() - wait, now):
+        return False
+    return Delivery.objects.filter(age.tried(now), pk=delivery.pk).exists()
 
 
 def fail(delivery: Delivery, reason: Reason, text: str, now: datetime) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mailrelay.models import Mailbox, Worker
-from mailrelay.outbox import clock, statements
+from mailrelay.outbox import age, clock, statements
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import ManagedBy, Route
@@ -58,13 +58,14 @@ _remembered: dict[str, tuple[float, int, int]] = {}
 
 def beat(name: str, queues: tuple[str, ...], capacity: int) -> None:
     """Note that the worker `name` is alive and runs `capacity` deliveries at once."""
-    now = clock.now()
+    now = clock.ask()
 
     def run() -> None:
         row = {"queues": ",".join(queues), "capacity": capacity, "seen_at": now}
         if not Worker.objects.filter(name=name).update(**row):
             Worker.objects.create(name=name, started_at=now, **row)
         Worker.objects.filter(seen_at__lt=now - timedelta(hours=1)).delete()
+        age.note(now)
 
     write(Move.REGISTER, run, durable=False)
     forget()

@@ -9,7 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from mailrelay.models import SubmissionKey
-from mailrelay.outbox import clock
+from mailrelay.outbox import age, clock
 from mailrelay.outbox.errors import RepeatedError
 from mailrelay.outbox.submission import Repeat, Submission
 
@@ -46,7 +46,7 @@ def note(submissions: Sequence[Submission]) -> None:
     if not keyed:
         return
     now = clock.now()
-    SubmissionKey.objects.filter(created_at__lt=now - KEPT_FOR).delete()
+    SubmissionKey.objects.filter(created_at__lt=age.ago(KEPT_FOR, now)).delete()
     for pk, repeat in keyed:
         columns = {"fingerprint": repeat.fingerprint, "message_id": pk, "created_at": now}
         row, _ = SubmissionKey.objects.get_or_create(pk=repeat.digest, defaults=columns)

@@ -23,7 +23,7 @@ from mailrelay.models import (
     SenderConfig,
 )
 from mailrelay.models.messages import AGED_FROM, HELD, MAYBE_SENT, WAITS
-from mailrelay.outbox import clock, follow
+from mailrelay.outbox import age, clock, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.submission import new_queue_id
 from mailrelay.outbox.writer import write
@@ -74,7 +74,7 @@ def failed() -> list[Delivery]:
     now = clock.now()
     moving = Delivery.objects.filter(message=OuterRef("message"), state__in=MOVING)
     over = Delivery.objects.filter(state=State.FAILED, bounced_at__isnull=True)
-    ripe = over.filter(~Exists(moving) | Q(created_at__lt=now - PATIENCE))
+    ripe = over.filter(~Exists(moving) | Q(created_at__lt=age.ago(PATIENCE, now)))
     return list(_with_all(_due(ripe, now).order_by("pk"))[:BATCH])
 
 
@@ -85,7 +85,7 @@ def waiting(since: datetime | None) -> list[Delivery]:
     known whether they were sent, and those that are held.
     """
     now = clock.now()
-    oldest = now - timedelta(seconds=settings.DELAY_WARNING_SECONDS)
+    oldest = age.ago(timedelta(seconds=settings.DELAY_WARNING_SECONDS), now)
     waiting = Delivery.objects.filter(WAITS, delay_warned_at__isnull=True)
     queued = waiting.alias(aged_since=AGED_FROM).filter(aged_since__lte=oldest).order_by("aged_since")
     if since is not None:

@@ -2,7 +2,8 @@
 
 A message is marked as without content before the first of its bytes goes, so that nothing ever reads a part
 of it for the whole; what a crash leaves of marked content is found at the next start. Nothing is marked of
-which anything may still be sent.
+which anything may still be sent. Time counts as it does for the age of mail: a clock that is ahead for a
+moment removes nothing.
 """
 
 import logging
@@ -17,7 +18,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.models import ContentChunk, Delivery, Message
-from mailrelay.outbox import blame, clock, content, counters, follow, subjects
+from mailrelay.outbox import age, blame, clock, content, counters, follow, subjects
 from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
@@ -96,10 +97,10 @@ def _contents(rest: Callable[[float], bool]) -> int:
 
 def _over(now: datetime) -> QuerySet[Message]:
     """Select messages whose content is past its time; one part that is held does not speak for the others."""
-    sent = Q(state=State.SENT, state_at__lte=now - timedelta(hours=settings.RETENTION_SENT_HOURS))
+    sent = Q(state=State.SENT, state_at__lte=age.ago(timedelta(hours=settings.RETENTION_SENT_HOURS), now))
     unsent = Q(
         state__in=[State.FAILED, State.CANCELLED, State.HELD],
-        state_at__lte=now - timedelta(days=settings.RETENTION_FAILED_DAYS),
+        state_at__lte=age.ago(timedelta(days=settings.RETENTION_FAILED_DAYS), now),
     )
     live = Delivery.objects.filter(message=OuterRef("pk"), state__in=LIVE)
     return Message.objects.filter(sent | unsent, ~Exists(live), content_removed_at__isnull=True)
@@ -151,7 +152,7 @@ def _rows(_: Callable[[float], bool]) -> int:
 
 def _finished() -> QuerySet[Message]:
     """Select messages whose record is past its time."""
-    oldest = clock.now() - timedelta(days=settings.RETENTION_ROWS_DAYS)
+    oldest = age.ago(timedelta(days=settings.RETENTION_ROWS_DAYS))
     return Message.objects.filter(state__in=[State.SENT, State.FAILED, State.CANCELLED], state_at__lte=oldest)
 
 
@@ -191,7 +192,7 @@ def _is_left(queue_id: UUID, now: datetime) -> bool:
     """Whether nothing was added to a content for so long that nobody is still storing it."""
     last = ContentChunk.objects.filter(content=queue_id).order_by("-number")
     stored = last.values_list("created_at", flat=True).first()
-    return stored is not None and stored < now - ORPHAN_AGE
+    return stored is not None and stored < age.ago(ORPHAN_AGE, now)
 
 
 def _remove_orphans(contents: Sequence[UUID]) -> int:

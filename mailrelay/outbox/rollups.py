@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from mailrelay.models import HourlyTotal
-from mailrelay.outbox import clock, counters
+from mailrelay.outbox import age, clock, counters
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 
@@ -69,7 +69,7 @@ def _note(rows: list[HourlyTotal], hour: datetime) -> None:
         )
         if not made and row.total > kept.total:
             HourlyTotal.objects.filter(pk=kept.pk, total__lt=row.total).update(total=row.total)
-        _forget(row.name, hour - KEPT_FOR)
+        _forget(row.name, age.ago(KEPT_FOR, hour))
 
 
 def _forget(name: str, until: datetime) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from mailrelay.models import Refusal, SmtpClient
-from mailrelay.outbox import clock, statements
+from mailrelay.outbox import age, clock, statements
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 
@@ -70,7 +70,7 @@ def _known(refused: list[Refused]) -> set[tuple[str, str]]:
 
 
 def _prune(now: datetime) -> None:
-    Refusal.objects.filter(last_at__lt=now - KEPT).delete()
+    Refusal.objects.filter(last_at__lt=age.ago(KEPT, now)).delete()
     kept = Refusal.objects.order_by("-last_at").values_list("last_at", flat=True)
     oldest = kept[MOST - 1 : MOST].first() if kept.count() > MOST else None
     if oldest is not None:

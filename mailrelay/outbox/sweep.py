@@ -1,13 +1,13 @@
 """The sweep: looks for what no event announces, and for what is past its time."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from mailrelay.models import Delivery, Mailbox
 from mailrelay.models.messages import AGED_FROM, WAITS
-from mailrelay.outbox import blame, clock, counters, follow, hand, rollups, statements, stoppage
+from mailrelay.outbox import age, blame, clock, counters, follow, hand, rollups, statements, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import Reason, State
@@ -25,6 +25,13 @@ PAST_ITS_TIME = """
 """
 
 
+#: Likewise what was accepted while the clock was ahead.
+OF_THE_FUTURE = """
+    SELECT 1 FROM mailrelay_delivery
+    WHERE state IN ('queued', 'deferred') AND COALESCE(released_at, created_at) > %s LIMIT 1
+"""
+
+
 def run() -> bool:
     """Look for what no event announces: lost wake-ups, states out of line, and what is past its time.
 
@@ -32,10 +39,12 @@ def run() -> bool:
     """
     _wake_the_forgotten()
     moved = stoppage.reconcile()
-    aged = statements.found(PAST_ITS_TIME, _oldest(clock.now())) and write(Move.AGE, _age_batch)
+    now = clock.now()
+    early = statements.found(OF_THE_FUTURE, now + age.GAP) and write(Move.AGE, _begin_batch)
+    aged = statements.found(PAST_ITS_TIME, age.ago(age.most(), now)) and write(Move.AGE, _age_batch)
     counters.fold()
     rollups.keep()
-    return bool(moved or aged)
+    return bool(moved or early or aged)
 
 
 def _wake_the_forgotten() -> None:
@@ -51,10 +60,19 @@ def _wake_the_forgotten() -> None:
         write(Move.PROMOTE, lambda: boxes.update(wake_at=now), durable=False)
 
 
-def _age_batch() -> int:
-    """Fail what has waited longer than mail may; what may have been sent ends as the sender's policy says."""
+def _begin_batch() -> int:
+    """Let the age begin now of what a clock that was ahead has entered: it would only begin in days."""
     now = clock.now()
-    rows = Delivery.objects.filter(WAITS).alias(aged_since=AGED_FROM).filter(aged_since__lt=_oldest(now))
+    rows = Delivery.objects.filter(WAITS).alias(aged_since=AGED_FROM).filter(aged_since__gt=now + age.GAP)
+    batch = list(rows.values_list("pk", flat=True)[:BATCH])
+    return Delivery.objects.filter(WAITS, pk__in=batch).update(released_at=now)
+
+
+def _age_batch() -> int:
+    """Fail what has waited longer than mail may and was tried; the sender's policy ends what may be sent."""
+    now = clock.now()
+    rows = Delivery.objects.filter(WAITS).alias(aged_since=AGED_FROM)
+    rows = rows.filter(age.tried(now), aged_since__lt=age.ago(age.most(), now))
     rows = rows.select_related("sender").order_by("aged_since")
     batch = list(rows.select_for_update(of=("self",), skip_locked=True, no_key=True)[:BATCH])
     for row in batch:
@@ -71,7 +89,3 @@ def _end(row: Delivery, now: datetime) -> None:
         text = f"Too old: not delivered within {hours} hours. {row.last_error}"
         blame.fail(row, Reason.TOO_OLD, text.strip(), now)
     follow.note(row, text.strip(), now)
-
-
-def _oldest(now: datetime) -> datetime:
-    return now - timedelta(seconds=settings.DELIVERY_MAX_AGE)

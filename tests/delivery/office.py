@@ -16,7 +16,9 @@ from mailrelay.models import (
     SendLog,
     TimelineEntry,
 )
-from mailrelay.outbox import clock, counters, publish, scheduler
+from mailrelay.outbox import age, clock, counters, publish, scheduler
+from mailrelay.outbox.failpoints import Move
+from mailrelay.outbox.writer import write
 from mailrelay.sandbox.client import SandboxProcess
 from mailrelay.sandbox.world import CLIENT, TENANT
 from tests.outbox import rows
@@ -89,6 +91,11 @@ class Office:
                 reservation = self._published.pop(0)
                 pipeline.deliver(reservation.delivery_id, reservation.token)
         raise AssertionError(f"work goes on after {turns} turns")
+
+    @staticmethod
+    def beat() -> None:
+        """Give a sign of a worker's life: from there on, time counts only between such signs."""
+        write(Move.REGISTER, lambda: age.note(clock.now()))
 
     def reserve(self) -> list[publish.Reservation]:
         """Let the scheduler claim; return what it published, which nobody carries out."""

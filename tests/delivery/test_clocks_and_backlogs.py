@@ -3,6 +3,8 @@
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
+
 from mailrelay.health import figures
 from mailrelay.models import Delivery, Mailbox
 from mailrelay.outbox import clock
@@ -37,6 +39,19 @@ def test_a_clock_that_steps_forward_tries_what_is_deferred_once_and_fails_nothin
     office.later(HOUR)
 
     assert (office.states(), len(office.requests())) == ([State.DEFERRED] * 10, 20)
+
+
+@pytest.mark.parametrize("seconds", [6 * 86_400, 400 * 86_400])
+def test_a_first_attempt_after_the_clock_was_set_puts_its_mail_off_and_ends_nothing(office, seconds):
+    office.sandbox.fault("sendMail", "status", status=500)
+    office.beat()
+    deferred = office.one()
+
+    office.later(seconds)
+    assert (fresh(deferred).state, deferred.attempts) == (State.DEFERRED, 1)
+    office.beat()
+    office.later(120)
+    assert fresh(deferred).state == State.SENT
 
 
 def test_mail_that_nobody_looks_after_shows_by_the_age_of_the_oldest(office):

@@ -196,6 +196,29 @@ def test_a_listener_that_fails_costs_nothing(session, credential, caplog):
     assert "listener" in caplog.text
 
 
+@pytest.mark.parametrize("days", [1, 10, 400])
+def test_a_token_of_a_clock_that_was_ahead_is_not_good_for_days(
+    store, credential, clock, requests_made, days
+):
+    before = store.get(credential)
+    clock.ahead = -86_400 * days
+
+    assert not store.status(credential).valid
+    assert store.get(credential) is not before
+    assert requests_made() == 2
+
+
+def test_a_quiet_that_entra_asked_for_by_a_clock_ahead_does_not_last_for_days(
+    store, credential, clock, sandbox
+):
+    clock.ahead = 10 * 86_400
+    sandbox.fault("token", "throttled", retry_after="200")
+    assert failure(store, credential).retry_after == 200
+    clock.ahead = 0
+
+    assert store.get(credential).value
+
+
 def test_rbac_leaves_the_roles_unknown(store, sandbox):
     sandbox.world(apps={CLIENT: {"roles": [], "rbac": {"Mail.Send": ["*"]}}})
     assert store.get(make_credential(sandbox.base_url)).roles is None

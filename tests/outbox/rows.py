@@ -13,11 +13,12 @@ from mailrelay.models import (
     Message,
     Recipient,
     SenderConfig,
+    SendLog,
     Worker,
 )
 from mailrelay.outbox import capacity, clock
 from mailrelay.outbox.submission import CHUNK_SIZE, Submission, new_queue_id
-from mailrelay.vocabulary import State, Urgency
+from mailrelay.vocabulary import Outcome, State, Urgency
 
 
 def registration(name="app", **more) -> AppRegistration:
@@ -91,6 +92,19 @@ def queue(box: Mailbox, count=1, client="a", urgency=Urgency.NORMAL, size=1000, 
             for d in deliveries
         )
     return deliveries
+
+
+def attempt(delivery: Delivery, at) -> None:
+    """Put an attempt of `delivery` that began at that time and came to nothing on record."""
+    number = SendLog.objects.filter(delivery=delivery).count() + 1
+    SendLog.objects.create(
+        message_id=delivery.message_id,
+        delivery=delivery,
+        number=number,
+        started_at=at,
+        finished_at=at,
+        outcome=Outcome.TRANSIENT,
+    )
 
 
 def give(delivery: Delivery, data: bytes, chunk: int = CHUNK_SIZE) -> None:

@@ -37,6 +37,7 @@ def test_what_is_too_old_fails_and_what_was_released_does_not(settings):
     old, released = rows.queue(rows.mailbox(), 2)
     hand.hold(released.message_id, "ann")
     Delivery.objects.update(created_at=clock.now() - timedelta(seconds=100))
+    rows.attempt(old, clock.now() - timedelta(seconds=90))
     hand.release(released.message_id, "ann")
 
     assert sweep.run()
