@@ -1,4 +1,4 @@
-"""Header fields with bytes beyond ASCII, written as standards older than SMTPUTF8 ask for."""
+"""Header fields with bytes beyond ASCII, or lines too long, written as standards before SMTPUTF8 ask for."""
 
 import re
 from itertools import groupby
@@ -8,6 +8,7 @@ from mailrelay.mime.addresses import Group, Mailbox, fold_list, format_mailbox, 
 from mailrelay.mime.contenttype import is_readable, parameter, parse_content_type, parse_disposition
 from mailrelay.mime.envelope import LIST_LIMIT
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
+from mailrelay.mime.lines import fold_lines, has_long_line
 from mailrelay.mime.mailbox import fold, format_group, is_writable
 from mailrelay.mime.words import decode_words, encode_words
 
@@ -25,15 +26,21 @@ _IDENTIFIER_FIELDS = frozenset(
 _PAGE_FIELDS = frozenset(
     {"list-help", "list-unsubscribe", "list-subscribe", "list-post", "list-owner", "list-archive"}
 )
+_TEXT_FIELDS = frozenset(
+    {"subject", "comments", "keywords", "content-description", "thread-topic", "organization"}
+)
 _IDENTIFIER = re.compile("[<>@]")
 _PRINTABLE = "\t " + "".join(map(chr, range(33, 127)))
 #: What stays in an extended value as it came (RFC 2231 section 7).
 _EXTENDED = "%'!#$&+-.^_`{|}~"
+#: Characters of a parameter's value in one line, and the pieces of a longer one; no escape is torn apart.
+MOST_IN_LINE = 700
+_WHOLE = re.compile(r"(?:%[0-9A-F]{2}|[^%]){1,60}")
 _PARAMETER_FIELDS = frozenset({"content-type", "content-disposition"})
 
 
 def encode_fields(headers: HeaderBlock) -> int:
-    """Encode every field with raw 8-bit text; how many there were.
+    """Encode every field with raw 8-bit text, and fold every one with a line over 998 octets; how many.
 
     Text becomes encoded words (RFC 2047), parameters become extended parameters (RFC 2231). No encoded
     word may stand in an identifier or a page's address: these are percent-encoded (RFC 3986), as `cid:` URLs
@@ -41,15 +48,33 @@ def encode_fields(headers: HeaderBlock) -> int:
     """
     count = 0
     for number, field in enumerate(headers.fields):
-        if not field.raw.isascii():
-            headers.fields[number] = _encoded(field)
-            count += headers.fields[number] is not field
+        made = field if field.raw.isascii() else make_field(field.name, _value(field))
+        made = _folded(made) if has_long_line(made.raw) else made
+        if made.raw != field.raw:
+            headers.fields[number] = made
+            count += 1
     return count
 
 
-def _encoded(field: Field) -> Field:
-    made = make_field(field.name, _value(field))
-    return field if made.raw == field.raw else made
+def _folded(field: Field) -> Field:
+    """Fold a field where it has white space; else write it in shorter words, if its kind can be."""
+    folded = Field(field.name, fold_lines(field.raw))
+    if not has_long_line(folded.raw):
+        return folded
+    value = _shorter(field)
+    return make_field(field.name, value) if value else folded
+
+
+def _shorter(field: Field) -> str:
+    if field.key in _PARAMETER_FIELDS:
+        return _parameters(field.name, field.value)
+    if field.key in _ADDRESS_FIELDS and len(field.raw) <= LIST_LIMIT:
+        return _addresses(field.name, field.value)
+    if field.key in _IDENTIFIER_FIELDS:
+        return fold(field.name, field.value.replace("><", "> <").split(" "))
+    if field.key in _TEXT_FIELDS or field.key.startswith("x-"):
+        return fold(field.name, encode_words(decode_words(field.value)))
+    return ""
 
 
 def _value(field: Field) -> str:
@@ -124,9 +149,19 @@ def _family(name: str, family: dict[str, str]) -> list[str]:
     """A parameter in all its forms: a raw one gives way to an extended one, or becomes it."""
     extended = [text for key, text in family.items() if "*" in key]
     clean = {key: text for key, text in family.items() if text.isascii()}
-    if clean == family or (extended and all(map(str.isascii, extended))):
+    short = all(len(text) <= MOST_IN_LINE for text in family.values())
+    if short and (clean == family or (extended and all(map(str.isascii, extended)))):
         return [_written(key, text) for key, text in clean.items()]
-    return [f"{name}*=utf-8''{quote(decode_words(parameter(family, name)), safe='')}"]
+    return _extended(name, decode_words(parameter(family, name)))
+
+
+def _extended(name: str, text: str) -> list[str]:
+    """A parameter in UTF-8, continued where one line could not have it (RFC 2231 sections 3 and 4)."""
+    value = f"utf-8''{quote(text, safe='')}"
+    if len(value) <= MOST_IN_LINE:
+        return [f"{name}*={value}"]
+    pieces = _WHOLE.findall(value)
+    return [f"{name}*{number}*={piece}" for number, piece in enumerate(pieces)]
 
 
 def _written(key: str, text: str) -> str:

@@ -91,5 +91,7 @@ def compose_headers(
     if headers.settle_content_type():
         changes.append("Of several Content-Type fields the first that can be read was kept.")
     if count := encode_fields(headers):
-        changes.append(f"{count} header fields with raw 8-bit text were encoded.")
+        changes.append(
+            f"{count} header fields with raw 8-bit text or lines over 998 octets were encoded or folded."
+        )
     return changes

@@ -1,4 +1,4 @@
-"""A body that Graph reads as it was meant: no 8-bit bytes, no NUL, CRLF at the end of each line."""
+"""A body that Graph reads as it was meant: no 8-bit bytes, no NUL, no long lines, and CRLF ends each."""
 
 import re
 from binascii import a2b_qp, b2a_base64
@@ -8,6 +8,7 @@ from mailrelay.mime.ascii import encode_fields
 from mailrelay.mime.charset import charset_of, is_wide, labelled, says_nothing
 from mailrelay.mime.contenttype import ContentType, is_readable
 from mailrelay.mime.headers import Buffer, HeaderBlock
+from mailrelay.mime.lines import LONGEST, LineLengths, fold_lines, has_long_line, wrap_encoded
 from mailrelay.mime.parts import Part, index_source
 from mailrelay.mime.source import InMemory
 
@@ -16,11 +17,22 @@ __all__ = ["LEFT", "CleanCheck", "Piece", "is_clean", "make_safe"]
 Piece = bytes | memoryview
 
 #: The change that is none: what Graph may garble, and must not be mended.
-LEFT = "Signed, encrypted or too deeply nested parts were left with 8-bit bytes or bare line ends."
+LEFT = (
+    "Signed, encrypted or too deeply nested parts were left with 8-bit bytes, bare line ends or long lines."
+)
 _LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
 _BLOCK = 57 * 1024  # bytes that make whole lines
 # Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
 _ARMOURED = frozenset({"base64", "uuencode", "x-uuencode", "x-uue"})
+#: What is made of header fields, which may be folded, and must not be encoded (RFC 3464 section 2.1).
+_HEADERS = frozenset(
+    {
+        "message/delivery-status",
+        "message/disposition-notification",
+        "message/feedback-report",
+        "text/rfc822-headers",
+    }
+)
 _CRS_LF = re.compile(rb"(?<!\r)\r{2,}\n")
 #: Content-Type fields of a part, one behind the other: no reader says which of them counts.
 _TWO_TYPES = re.compile(
@@ -31,12 +43,15 @@ _QUESTION_MARKS = bytes.maketrans(_BEYOND_ASCII + b"\0", b"?" * 129)
 
 
 def is_clean(data: Buffer) -> bool:
-    """Whether `data` is ASCII without NUL whose lines all end in CRLF. A memoryview is copied once."""
+    """Whether `data` is ASCII without NUL, its lines all end in CRLF and none has over 998 octets.
+
+    A memoryview is copied once.
+    """
     text = data if isinstance(data, bytes | bytearray) else bytes(data)
     if not text.isascii() or b"\0" in text:
         return False
     pairs = text.count(b"\r\n")
-    return text.count(b"\n") == pairs and text.count(b"\r") == pairs
+    return text.count(b"\n") == pairs and text.count(b"\r") == pairs and not has_long_line(text)
 
 
 class CleanCheck:
@@ -45,18 +60,21 @@ class CleanCheck:
     def __init__(self) -> None:
         self._so_far = True
         self._held = b""
+        self._lengths = LineLengths()
 
     def feed(self, chunk: Buffer) -> None:
         """Take the next chunk, of any length."""
         if self._so_far and len(chunk):
             data = self._held + bytes(chunk)
             self._held = data[-1:] if data.endswith(b"\r") else b""
-            self._so_far = is_clean(data[: len(data) - len(self._held)])
+            data = data[: len(data) - len(self._held)]
+            self._lengths.feed(data)
+            self._so_far = is_clean(data)
 
     @property
     def clean(self) -> bool:
         """Whether all chunks together are clean."""
-        return self._so_far and not self._held
+        return self._so_far and not self._held and not self._lengths.exceeded
 
 
 def make_safe(raw: bytes, headers: HeaderBlock) -> tuple[list[Piece], list[str]]:
@@ -161,7 +179,9 @@ class _Mender:
     def _changes(self) -> list[str]:
         changes = []
         if self.recoded:
-            changes.append(f"{self.recoded} parts with 8-bit bytes or bare line ends were made safe.")
+            changes.append(
+                f"{self.recoded} parts with 8-bit bytes, bare line ends or long lines were made safe."
+            )
         if not all(is_clean(self._slice(part)) for part in self.untouched):
             changes.append(LEFT)
         return changes
@@ -170,16 +190,18 @@ class _Mender:
 def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock) -> Piece:
     """A leaf's body made safe; `headers` are its own, and told of a new transfer encoding."""
     if encoding in _ARMOURED:
-        return _lines(body).translate(_QUESTION_MARKS)
-    if encoding == "quoted-printable":
+        armoured = _lines(body).translate(_QUESTION_MARKS)
+        return wrap_encoded(armoured) if encoding == "base64" else armoured
+    quoted = encoding == "quoted-printable"
+    if quoted:
         mended = _lines(body)
         if is_clean(mended):
             return mended
         body = a2b_qp(body)
     if kind.main in {"text", "message", "multipart"} and not is_wide(kind.charset):
         hidden = _hides_delimiter(body)
-        body = _crlf(body)
-        if is_clean(body) and not hidden:
+        body = fold_lines(_crlf(body)) if kind.name in _HEADERS else _crlf(body)
+        if is_clean(body) and not hidden and not quoted:
             return body
         _label(headers, kind, body)
     headers.replace("Content-Transfer-Encoding", "base64")
@@ -232,7 +254,15 @@ def _between(gap: memoryview) -> Piece:
     """Delimiters, preambles and epilogues: nobody sees their text, so what is not ASCII becomes `?`."""
     if is_clean(gap):
         return gap
-    return _lines(bytes(gap)).translate(_QUESTION_MARKS)
+    text = _lines(bytes(gap)).translate(_QUESTION_MARKS)
+    return b"\r\n".join(map(_shortened, text.split(b"\r\n"))) if has_long_line(text) else text
+
+
+def _shortened(line: bytes) -> bytes:
+    """A line of a preamble or epilogue, cut into some, or a delimiter without the spaces behind it."""
+    if len(line) <= LONGEST or line.startswith(b"--"):
+        return line if len(line) <= LONGEST else line.rstrip(b" \t")
+    return b"\r\n ".join(line[at : at + LONGEST - 1] for at in range(0, len(line), LONGEST - 1))
 
 
 def _base64_lines(data: bytes) -> Piece:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from mailrelay.mime.headers import PREFACE, header_start
+from mailrelay.mime.lines import LineLengths
 from mailrelay.smtp.budget import Lease
 
 #: Bytes of one mail in memory before a file takes over, and in all mails together.
@@ -41,9 +42,9 @@ class Spool:
     """
 
     __slots__ = (
-        "_blocks", "_buffered", "_executor", "_file", "_header_end", "_lease", "_limit", "_prefix", "_skip",
-        "_tail", "_undecided", "_where", "clean", "error", "header_complete", "oversize", "put_off",
-        "received", "writing",
+        "_blocks", "_buffered", "_executor", "_file", "_header_end", "_lease", "_lengths", "_limit",
+        "_prefix", "_skip", "_tail", "_undecided", "_where", "clean", "error", "header_complete", "oversize",
+        "put_off", "received", "writing",
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +65,8 @@ class Spool:
         #: Whether it begins as what may stand before a header, and more is needed to tell.
         self._undecided = False
         self.header_complete = False
-        #: 7-bit text whose line ends are all CR LF: it can be sent as it is. Of LOOKED_AT bytes.
+        self._lengths = LineLengths()
+        #: Of LOOKED_AT bytes: 7-bit text in lines of fair length that end in CR LF, to be sent as it is.
         self.clean = True
         self.received = 0
         self.oversize = False
@@ -175,7 +177,13 @@ class Spool:
     def _look_at(self, data: bytes) -> None:
         if self.clean and self.received <= LOOKED_AT:
             # No LF is bare here, so that one CR more than there are LF is a bare one.
-            self.clean = data.isascii() and b"\0" not in data and data.count(b"\r") == data.count(b"\n")
+            self._lengths.feed(data)
+            self.clean = (
+                data.isascii()
+                and b"\0" not in data
+                and data.count(b"\r") == data.count(b"\n")
+                and not self._lengths.exceeded
+            )
         if not self.header_complete:
             self._look_for_body(data)
 

@@ -151,7 +151,7 @@ def test_it_keeps_the_exact_bytes_of_what_is_not_text():
 
     assert is_clean(made)
     assert leaves(made)[1].get_payload(decode=True) == data
-    assert changes == ["1 parts with 8-bit bytes or bare line ends were made safe."]
+    assert changes == ["1 parts with 8-bit bytes, bare line ends or long lines were made safe."]
 
 
 def test_it_leaves_clean_parts_byte_for_byte():

@@ -134,6 +134,8 @@ def test_the_header_is_kept_up_to_its_blank_line(make):
         ((b"a\0b\r\n",), False),
         ((b"a\rb\r\n",), False),
         ((b"fine\r\n", b"\xff", b"fine\r\n"), False),
+        ((b"x" * 500, b"x" * 498, b"\r\nfine\r\n"), True),
+        ((b"x" * 500, b"x" * 499, b"\r\nfine\r\n"), False),
     ],
 )
 def test_it_knows_whether_the_content_can_go_as_it_is(make, pieces, clean):
