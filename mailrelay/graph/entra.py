@@ -9,6 +9,8 @@ import base64
 import binascii
 import json
 import logging
+import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +21,7 @@ from urllib.parse import urlencode
 import msal
 from requests.structures import CaseInsensitiveDict
 
+from mailrelay.graph.answer import parsed_json
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import GraphSession, Reply, Timeouts
 from mailrelay.graph.token_errors import local_refusal, verdict_of_token_error
@@ -30,6 +33,10 @@ log = logging.getLogger(__name__)
 TOKEN_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
 
 _FALLBACK_LIFETIME = 3_599.0  # seconds; Entra's usual value
+#: Entra's own tokens hold for 28 hours at most (continuous access evaluation).
+_LONGEST_LIFETIME = 172_800.0
+#: What can stand in an Authorization header; a b64token of RFC 6750 is less than that.
+_TOKEN = re.compile(r"[!-~]+")
 #: Seconds by which a clock may be set back without a token being taken for one of the future.
 _CLOCK = 60.0
 #: Refusals of one secret or certificate that say nothing about another.
@@ -69,7 +76,7 @@ class _LocalError(Exception):
 
 
 class _NoAnswerError(Exception):
-    """The token endpoint was not reached; the reply with the failure is in the transport."""
+    """The token endpoint was not reached, or gave no JSON; the reply is in the transport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,8 @@ class Transport:
     def _send(self, method: str, url: str, headers: Mapping[str, Any], body: bytes) -> _Response:
         texts = {name: str(value) for name, value in _present(headers).items()}
         self.last = self._session.request(method, url, headers=texts, body=body, timeouts=TOKEN_TIMEOUTS)
-        if self.last.status is None or not self.last.complete:
+        # msal logs whole what it cannot read, and a token may be part of it.
+        if self.last.status is None or not isinstance(parsed_json(self.last), dict):
             raise _NoAnswerError
         text = self.last.body.decode("utf-8", "replace")
         return _Response(self.last.status, text, CaseInsensitiveDict(self.last.headers))
@@ -159,7 +167,7 @@ def _acquire(credential: Credential, session: GraphSession, claims: str | None) 
         log.info("msal gave up on the app registration %s: %s", credential.client_id, type(error).__name__)
         result = {}
     value = result.get("access_token") if isinstance(result, dict) else None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise TokenUnavailable(_verdict(credential, transport.last)) from None
     return Token(value, before + _lifetime(result), before, roles_of(value))
 
@@ -263,9 +271,10 @@ def _claims_of(token: str) -> dict[str, Any]:
 
 def _lifetime(result: Mapping[str, Any]) -> float:
     try:
-        return max(0.0, float(result.get("expires_in", _FALLBACK_LIFETIME)))
-    except (TypeError, ValueError):
+        seconds = float(result.get("expires_in", _FALLBACK_LIFETIME))
+    except (TypeError, ValueError, OverflowError):
         return _FALLBACK_LIFETIME
+    return min(max(0.0, seconds), _LONGEST_LIFETIME) if math.isfinite(seconds) else _FALLBACK_LIFETIME
 
 
 def _present(items: Any) -> dict[Any, Any]:

@@ -110,6 +110,11 @@ _OTHER = Refusal(
     "Entra refused a token for the app registration {client} in the tenant {tenant}.",
     "Check the app registration's settings against the error.",
 )
+#: Follows "gave no token for the app registration:"; what came as a token may be a secret and is not quoted.
+UNUSABLE = (
+    "its answer holds no token that can be used, which is one line of ASCII letters, digits and signs. If it "
+    "lasts, something on the way changes the answers: check HTTPS_PROXY, NO_PROXY and AZURE_AUTHORITY_HOST."
+)
 _IDENTITY = Refusal(
     Reason.CREDENTIAL_MISSING,
     "This host gives no managed identity for the app registration {client}.",
@@ -178,6 +183,8 @@ def _refused(credential: Credential, refusal: Refusal, code: str, says: str) -> 
 
 def _without_error_object(reply: Reply, credential: Credential) -> Verdict:
     """A page of a proxy (also with status 200), an edge fault, or a discovery that knows no such tenant."""
+    if reply.status == 200 and reply.body.lstrip().startswith(b"{"):
+        return _later(credential, reply, "HTTP 200", UNUSABLE)
     says = f"what answered {reply.status} is not Entra; check HTTPS_PROXY, NO_PROXY and AZURE_AUTHORITY_HOST."
     return _later(credential, reply, f"HTTP {reply.status}", says)
 

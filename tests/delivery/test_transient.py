@@ -286,6 +286,25 @@ def test_what_passes_only_in_name_fails_after_its_third_time(office):
     assert len(office.requests()) == 3
 
 
+@pytest.mark.parametrize("token", ["a\\r\\nb", "caf\u00e9", "\u20ac\u20ac"])
+def test_a_token_that_can_be_none_is_no_fault_of_the_mail(office, token, caplog):
+    reply = f'{{"token_type": "Bearer", "expires_in": 3599, "access_token": "{token}"}}'
+    office.sandbox.fault("token", "proxy_page", body=reply, times=2)
+    delivery, other = office.queue(2)
+
+    office.work()
+
+    assert (fresh(delivery).state, delivery.crashes, delivery.attempts) == (State.QUEUED, 0, 0)
+    registration = fresh(office.registration)
+    assert registration.failing == Reason.SERVER_ERROR
+    assert "holds no token that can be used" in registration.failing_text
+    assert "Traceback" not in caplog.text
+    assert not office.requests()
+    for _ in range(3):
+        office.later(blame.PROBE_INTERVAL)
+    assert (fresh(delivery).state, fresh(other).state) == (State.SENT, State.SENT)
+
+
 def test_it_fails_when_no_time_is_left_for_another_try(office, settings):
     settings.DELIVERY_MAX_AGE = 60
     office.sandbox.fault("sendMail", "status", status=500, times=None)

@@ -132,7 +132,7 @@ def entra(serve):
                 return
             if head.startswith(b"POST"):
                 forms.append(parse_qs(body.decode()))
-                document = {"token_type": "Bearer", "expires_in": 3599, "access_token": f"token {len(forms)}"}
+                document = {"token_type": "Bearer", "expires_in": 3599, "access_token": f"token-{len(forms)}"}
             else:
                 names = ("token_endpoint", "authorization_endpoint")
                 document = dict.fromkeys(names, f"{peer.url}/t/oauth2/v2.0/token")

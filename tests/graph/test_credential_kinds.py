@@ -106,7 +106,7 @@ FORMS = [
 def test_a_certificate_signs_the_assertion(entra, key_pair, tmp_path, form):
     changes = {"kind": CredentialKind.CERTIFICATE, "secret": "", **form(key_pair, tmp_path)}
     credential = make_credential(entra.peer.url, tenant_id="t", **changes)
-    assert TokenStore(GraphSession()).get(credential).value == "token 1"
+    assert TokenStore(GraphSession()).get(credential).value == "token-1"
     (posted,) = entra.forms
     (assertion,) = posted["client_assertion"]
     claims = jwt.decode(

@@ -182,7 +182,7 @@ def test_a_claims_challenge_is_answered_with_the_next_token(entra):
     second = store.get(credential)
     store.invalidate(credential, second.value)
     store.get(credential)
-    assert (first.value, second.value) == ("token 1", "token 2")
+    assert (first.value, second.value) == ("token-1", "token-2")
     assert [form.get("claims") for form in entra.forms] == [None, [claims], None]
     assert entra.forms[0]["scope"] == [f"{entra.peer.url}/.default"]
 
