@@ -136,6 +136,10 @@ class Environment:
             self.problem("gateway.E001", f"{name} {said}: it {reason}.", f"Mend {name}: {help.rstrip('.')}.")
             return cast("T", fallback)
 
+    def optional(self, name: str, parse: Callable[[str], str], *, help: str, kind: str = "text") -> str:  # noqa: A002
+        """Read `name` through `parse`; empty where it is not set."""
+        return self.parsed(name, "", parse, kind=kind, help=help, fallback="")
+
     def problem(self, id: str, message: str, hint: str) -> None:  # noqa: A002 - Django's own word for it
         self.problems.append(Problem(id, message, hint))
 

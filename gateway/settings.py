@@ -18,25 +18,21 @@ ENV = Environment()
 # --- Who sends: the mission's four variables, and their neighbours ------------------------------------
 
 ENV.section("The sender from the environment")
-AZURE_TENANT_ID = ENV.parsed(
-    "AZURE_TENANT_ID",
-    "",
-    texts.identifier,
-    kind="text",
-    help="Directory (tenant) id of the Entra ID application",
-    fallback="",
+AZURE_TENANT_ID = ENV.optional(
+    "AZURE_TENANT_ID", texts.identifier, help="Directory (tenant) id of the Entra ID application"
 )
-AZURE_CLIENT_ID = ENV.parsed(
-    "AZURE_CLIENT_ID", "", texts.identifier, kind="text", help="Application (client) id", fallback=""
-)
+AZURE_CLIENT_ID = ENV.optional("AZURE_CLIENT_ID", texts.identifier, help="Application (client) id")
 AZURE_CLIENT_SECRET = ENV.secret("AZURE_CLIENT_SECRET", help="Client secret of the application")
-SENDER_EMAIL = ENV.parsed(
+SENDER_EMAIL = ENV.optional(
     "SENDER_EMAIL",
-    "",
-    texts.email_address,
+    texts.sender_address,
     kind="address",
     help="Mailbox that the mail is sent from: /users/{SENDER_EMAIL}/sendMail",
-    fallback="",
+)
+SENDER_MAILBOX = ENV.optional(
+    "SENDER_MAILBOX",
+    texts.mailbox_key,
+    help="User principal name or object id of that mailbox, where Graph does not know it by its address",
 )
 AZURE_CLIENT_CERTIFICATE_PATH = ENV.text(
     "AZURE_CLIENT_CERTIFICATE_PATH", help="PEM or PFX file with key and certificate; wins over a secret"

@@ -6,6 +6,8 @@ All raise ValueError with the end of a sentence whose subject is the variable.
 import re
 from urllib.parse import urlsplit
 
+ADDRESS = r"[^\s@<>,;\"]+@[^\s@<>,;\"]+"
+OBJECT_ID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 BROKERS = ("memory", "amqp", "amqps", "pyamqp", "redis", "rediss", "sentinel")
 
 
@@ -17,8 +19,21 @@ def identifier(text: str) -> str:
 
 
 def email_address(text: str) -> str:
-    if text and not re.fullmatch(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+", text):
+    if text and not re.fullmatch(ADDRESS, text):
         raise ValueError("must be one address such as relay@example.org")
+    return text
+
+
+def sender_address(text: str) -> str:
+    if re.fullmatch(OBJECT_ID, text):
+        raise ValueError("must be the mailbox's address; its object id goes into SENDER_MAILBOX beside it")
+    return email_address(text)
+
+
+def mailbox_key(text: str) -> str:
+    """Take what Graph finds a mailbox by: a user principal name or an object id."""
+    if text and ("/" in text or not re.fullmatch(f"{ADDRESS}|{OBJECT_ID}", text)):
+        raise ValueError("must be a user principal name such as relay@example.org, or an object id (a GUID)")
     return text
 
 

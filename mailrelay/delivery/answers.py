@@ -7,9 +7,9 @@ from mailrelay.graph.errors import verdict_of
 from mailrelay.graph.verdict import Verdict
 
 
-def judged(answer: Answer, *, token_is_fresh: bool) -> Verdict:
+def judged(answer: Answer, *, token_is_fresh: bool, about_draft: bool = False) -> Verdict:
     """Give the meaning of `answer` to a request, after counting it."""
-    verdict = verdict_of(answer, token_is_fresh=token_is_fresh)
+    verdict = verdict_of(answer, token_is_fresh=token_is_fresh, about_draft=about_draft)
     counted(answer, verdict.code)
     return verdict
 

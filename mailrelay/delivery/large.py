@@ -245,7 +245,7 @@ class _Attempt:
         fresh, caller = False, self._caller()
         for tried in range(1, TRIES + 1):
             response = drafts.send(caller, self.draft_id)
-            verdict = judged(response.answer, token_is_fresh=fresh)
+            verdict = judged(response.answer, token_is_fresh=fresh, about_draft=True)
             if verdict.retry_token and not fresh:
                 fresh, caller = True, self._caller(verdict)
             elif verdict.outcome is Outcome.TRANSIENT and response.status in (429, 503) and tried < TRIES:

@@ -30,7 +30,7 @@ def is_about_form(answer: Answer) -> bool:
 
 def refused(answer: Answer, what: str, *, fresh: bool = False) -> Result:
     """What a refusal of a step means: the mail was not sent, in no case."""
-    verdict = judged(answer, token_is_fresh=fresh)
+    verdict = judged(answer, token_is_fresh=fresh, about_draft=True)
     result = result_of(verdict, answer)
     if TOO_SMALL in answer.codes:
         return replace(

@@ -57,11 +57,12 @@ def agreement() -> Iterator[Finding]:
         "AZURE_TENANT_ID": registration.tenant_id,
         "AZURE_CLIENT_ID": registration.client_id,
         "SENDER_EMAIL": row.mailbox.address,
+        "SENDER_MAILBOX": row.mailbox.user_id,
     }
     differing = [name for name, value in stored.items() if getattr(settings, name).lower() != value.lower()]
     if differing:
         yield CHECK.warning(
             f"{' and '.join(differing)} of this process differ from those of the gateway that started last "
-            f"({', '.join(stored[name] for name in differing)}); the latter are examined below.",
+            f"({', '.join(stored[name] or 'empty' for name in differing)}); the latter are examined below.",
             "Give every process the same values and restart the relay: the newest start counts.",
         )

@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import quote
 
 from mailrelay.graph.answer import Answer, answer_of, parsed_json
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import Body, GraphSession, Phase, Reply, Timeouts
+from mailrelay.graph.paths import of_user
 from mailrelay.graph.tokens import Token
 
 #: With it an id stays the same when a message moves from Drafts to Sent Items
@@ -74,7 +74,7 @@ class Caller:
             headers["Content-Type"] = content_type
         reply = self.session.request(
             method,
-            f"{self.credential.resource}/v1.0/users/{quote(self.mailbox, safe='@')}{path}",
+            f"{self.credential.resource}/v1.0{of_user(self.mailbox)}{path}",
             headers=headers,
             body=body,
             timeouts=self.timeouts,

@@ -89,6 +89,13 @@ TOKEN_TWICE = _configuration(
     "Graph did not accept a fresh access token for the mailbox {mailbox} either.",
     "Check the app registration, and that authority host and Graph endpoint are of one cloud.",
 )
+POLICY = _configuration(
+    Blame.CREDENTIAL,
+    Reason.CREDENTIAL_REFUSED,
+    "A Conditional Access policy of the tenant does not let the application in from where the gateway is.",
+    "Add the network address from which the gateway reaches Microsoft to the policy's named locations, or "
+    "leave the application out of the policy.",
+)
 NO_PERMISSIONS = _configuration(
     Blame.CREDENTIAL,
     Reason.CONSENT_MISSING,
@@ -113,11 +120,32 @@ BLOCKED = _configuration(
     "The account of the mailbox {mailbox} is blocked.",
     "An administrator must unblock the account or choose another mailbox for this sender.",
 )
+SENDING_BLOCKED = _configuration(
+    Blame.MAILBOX,
+    Reason.MAILBOX_BLOCKED,
+    "Microsoft has blocked the mailbox {mailbox} from sending.",
+    "An administrator finds the cause and unblocks it under Restricted entities in Microsoft Defender; or "
+    "choose another mailbox for this sender.",
+)
 UNKNOWN = _configuration(
     Blame.MAILBOX,
     Reason.MAILBOX_UNKNOWN,
     "There is no mailbox {mailbox} in this tenant.",
-    "Correct the sender's mailbox; use its user principal name or object id rather than an alias.",
+    "Correct the sender's mailbox; where its address is an alias, enter its user principal name or object id "
+    "beside the address (SENDER_MAILBOX).",
+)
+MISSING = _configuration(
+    Blame.MAILBOX,
+    Reason.MAILBOX_UNKNOWN,
+    "Graph found nothing for the mailbox {mailbox}, and did not say what is missing.",
+    "Check the mailbox's user principal name or object id, the tenant, and GRAPH_ENDPOINT.",
+)
+NO_EXCHANGE = _configuration(
+    Blame.MAILBOX,
+    Reason.MAILBOX_UNLICENSED,
+    "The tenant of {mailbox} has no Exchange Online.",
+    "Check that the app registration is in the tenant that has the mailboxes (AZURE_TENANT_ID), and that it "
+    "has an Exchange Online licence.",
 )
 UNLICENSED = _configuration(
     Blame.MAILBOX,
@@ -153,6 +181,14 @@ UNKNOWN_CODE = Row(
     "4.3.0",
 )
 VIRUS = _permanent("Exchange found a virus in the message.", "Clean the sending system.", "5.7.1")
+NOT_FOUND = Row(
+    Outcome.TRANSIENT,
+    Blame.MESSAGE,
+    Reason.SERVER_ERROR,
+    "Exchange did not find something in the mailbox {mailbox} that it needs to send; nothing was sent.",
+    "It is tried again; if it stays, see whether the mailbox has its folders Drafts and Sent Items.",
+    "4.3.0",
+)
 GONE_DRAFT = Row(
     Outcome.UNCERTAIN,
     Blame.MESSAGE,
@@ -199,12 +235,15 @@ CODES: dict[str, Row] = {
     "ErrorAccountDisabled": BLOCKED,
     "ErrorMailboxLogonFailed": BLOCKED,
     "ErrorPasswordExpired": BLOCKED,
+    "ErrorMessageSubmissionBlocked": SENDING_BLOCKED,
+    "ErrorAccountSuspend": SENDING_BLOCKED,
     "ErrorInvalidUser": UNKNOWN,
     "ResourceNotFound": UNKNOWN,
     "Request_ResourceNotFound": UNKNOWN,
     "MailboxNotEnabledForRESTAPI": UNLICENSED,
     "MailboxNotSupportedForRESTAPI": UNLICENSED,
-    "ErrorItemNotFound": GONE_DRAFT,
+    "OrganizationFromTenantGuidNotFound": NO_EXCHANGE,
+    "ErrorItemNotFound": NOT_FOUND,
     "ErrorIrresolvableConflict": FAULT,
     "TooManyRequests": THROTTLED,
     "ApplicationThrottled": THROTTLED,
@@ -232,7 +271,7 @@ BY_LOWER = {code.lower(): row for code, row in CODES.items()}
 STATUSES: dict[int, Row] = {
     401: TOKEN,
     403: DENIED,
-    404: UNKNOWN,
+    404: MISSING,
     413: CEILING,
     429: THROTTLED,
     503: BUSY,

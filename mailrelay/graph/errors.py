@@ -8,11 +8,15 @@ from mailrelay.graph.error_table import (
     BY_LOWER,
     CEILING,
     CODES,
+    GONE_DRAFT,
+    NOT_FOUND,
+    POLICY,
     PROXY,
     RECIPIENTS,
     STATUSES,
     TOKEN,
     TOKEN_TWICE,
+    TOO_BIG,
     UNKNOWN_CODE,
     Row,
 )
@@ -26,14 +30,18 @@ SILENT_CEILING = 2_200_000
 _SIZE_WORDS = re.compile(
     r"maximum request length|request length exceeded|request entity too large", re.IGNORECASE
 )
+#: Exchange's own exception for a message over the mailbox's limit, whatever code stands outside.
+_OVER_THE_LIMIT = "MapiExceptionMaxSubmissionExceeded"
+#: A token of the right kind that a policy refuses at this place, even when it is fresh.
+_BY_POLICY = re.compile(r"continuous access evaluation|LocationCondition", re.IGNORECASE)
 _NAMED_RECIPIENT = re.compile(r'[Rr]ecipient "([^"\s]{1,320})" isn\'t resolved')
 
 
-def verdict_of(answer: Answer, *, token_is_fresh: bool = False) -> Verdict:
+def verdict_of(answer: Answer, *, token_is_fresh: bool = False, about_draft: bool = False) -> Verdict:
     """Give the meaning of one answer to a send.
 
     `token_is_fresh`: the token was fetched for this very attempt, so a second refusal of it is a matter of
-    configuration instead of one of time.
+    configuration instead of one of time. `about_draft`: the request named a draft, which may be what is gone.
     """
     if answer.status is None:
         return _without_answer(answer)
@@ -42,7 +50,7 @@ def verdict_of(answer: Answer, *, token_is_fresh: bool = False) -> Verdict:
         return _accepted(answer)
     if answer.status < 400:
         return _neither_yes_nor_no(answer)
-    return _refused(answer, token_is_fresh=token_is_fresh)
+    return _refused(answer, token_is_fresh=token_is_fresh, about_draft=about_draft)
 
 
 def _accepted(answer: Answer) -> Verdict:
@@ -96,7 +104,7 @@ def _neither_yes_nor_no(answer: Answer) -> Verdict:
     return _by_row(answer, UNKNOWN_CODE, f"HTTP {answer.status}")
 
 
-def _refused(answer: Answer, *, token_is_fresh: bool) -> Verdict:
+def _refused(answer: Answer, *, token_is_fresh: bool, about_draft: bool) -> Verdict:
     if answer.status == 504 and answer.body_sent:
         # Even with Graph's error object: it says that the edge gave up, not that Exchange did.
         return _uncertain(answer, Blame.MAILBOX, answer.code or "HTTP 504", "Graph's edge gave up waiting.")
@@ -109,7 +117,9 @@ def _refused(answer: Answer, *, token_is_fresh: bool) -> Verdict:
         )
     code, row = _row(answer)
     if row.retry_token and token_is_fresh:
-        row = TOKEN_TWICE
+        row = POLICY if _BY_POLICY.search(answer.message) else TOKEN_TWICE
+    if row is NOT_FOUND and about_draft:
+        row = GONE_DRAFT
     if row.outcome is Outcome.UNCERTAIN and not answer.body_sent:
         row = BUSY
     return _by_row(answer, row, code)
@@ -126,6 +136,8 @@ def _row(answer: Answer) -> tuple[str, Row]:
     named = answer.code or f"HTTP {status}"
     if status == 413 or (status == 400 and _SIZE_WORDS.search(answer.message)):
         return named, CEILING
+    if _OVER_THE_LIMIT in answer.message:
+        return named, TOO_BIG
     if "S2S auth token" in answer.message:
         return named, TOKEN  # seen for ageing tokens with 403 and changing codes
     for code in answer.codes:

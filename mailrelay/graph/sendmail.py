@@ -4,12 +4,12 @@ https://learn.microsoft.com/graph/api/user-sendmail: base64 of the MIME as text/
 """
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from mailrelay.graph.answer import Answer, answer_of
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.errors import verdict_of
 from mailrelay.graph.http import Body, GraphSession, Timeouts
+from mailrelay.graph.paths import of_user
 from mailrelay.graph.tokens import Token
 from mailrelay.graph.verdict import Verdict
 
@@ -41,7 +41,7 @@ def send_mime(
     }
     reply = session.request(
         "POST",
-        f"{credential.resource}/v1.0/users/{quote(mailbox, safe='@')}/sendMail",
+        f"{credential.resource}/v1.0{of_user(mailbox)}/sendMail",
         headers=headers,
         body=body,
         timeouts=timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout),

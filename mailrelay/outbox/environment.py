@@ -68,7 +68,9 @@ def _upsert() -> None:
         registration=registration, address=settings.SENDER_EMAIL.lower()
     )
     Mailbox.objects.filter(pk=mailbox.pk).update(
-        concurrency=settings.SENDER_CONCURRENCY, messages_per_minute=settings.SENDER_MESSAGES_PER_MINUTE
+        user_id=settings.SENDER_MAILBOX,
+        concurrency=settings.SENDER_CONCURRENCY,
+        messages_per_minute=settings.SENDER_MESSAGES_PER_MINUTE,
     )
     others = SenderConfig.objects.filter(is_default=True).exclude(managed_by=ManagedBy.ENVIRONMENT)
     sender, _ = SenderConfig.objects.update_or_create(

@@ -411,6 +411,9 @@ def test_processes_that_differ_get_the_same_variables(at_sandbox, registration, 
     settings.AZURE_CLIENT_SECRET, settings.SENDER_EMAIL = "sandbox-secret", "other@contoso.test"
     assert asked_for("configuration", "SENDER_EMAIL of this process differ")
 
-    settings.SENDER_EMAIL = "gateway@contoso.test"
+    settings.SENDER_EMAIL, settings.SENDER_MAILBOX = "gateway@contoso.test", "shared@contoso.test"
+    assert asked_for("configuration", "SENDER_MAILBOX of this process differ")
+
+    settings.SENDER_MAILBOX = ""
 
     assert not asked_for("configuration", "of this process differ")

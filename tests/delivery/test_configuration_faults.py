@@ -103,6 +103,27 @@ def test_a_broken_mailbox_holds_its_own_mail_until_it_is_mended(office, address,
     assert_all_sent_once(office, [*deliveries, *others])
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "reason", "words"),
+    [
+        (403, "ErrorMessageSubmissionBlocked", Reason.MAILBOX_BLOCKED, "blocked the mailbox"),
+        (403, "ErrorAccountSuspend", Reason.MAILBOX_BLOCKED, "blocked the mailbox"),
+        (404, "OrganizationFromTenantGuidNotFound", Reason.MAILBOX_UNLICENSED, "no Exchange Online"),
+        (404, "SomethingMissingIn2031", Reason.MAILBOX_UNKNOWN, "did not say what is missing"),
+    ],
+)
+def test_it_is_held_for_what_graph_says(office, status, code, reason, words):
+    office.sandbox.fault("sendMail", "status", status=status, code=code)
+    deliveries = office.queue(1)
+
+    office.work()
+
+    assert_held(deliveries, reason)
+    assert words in fresh(deliveries[0]).last_error
+    office.later(PROBE_INTERVAL + 1)
+    assert_all_sent_once(office, deliveries)
+
+
 def test_consent_that_is_missing_altogether_holds_every_mailbox_of_the_registration(office):
     office.sandbox.world(apps={CLIENT: {"roles": []}})
     deliveries = office.queue(3)

@@ -46,6 +46,21 @@ def test_a_refusal_fails_the_mail_at_once(office, status, code, reason, word):
     assert count(counters.FAILED) == 1
 
 
+@pytest.mark.parametrize("status", [400, 500, 503])
+def test_a_mail_over_the_limit_of_its_mailbox_fails_whatever_stands_around_the_exception(office, status):
+    message = "Cannot submit message., MapiExceptionMaxSubmissionExceeded: Unable to submit message."
+    office.sandbox.fault(
+        "sendMail", "status", status=status, code="ErrorInternalServerError", message=message
+    )
+    delivery = office.one()
+
+    office.work()
+
+    fresh(delivery)
+    assert (delivery.state, delivery.reason) == (State.FAILED, Reason.TOO_LARGE)
+    assert len(office.requests()) == 1
+
+
 def test_one_recipient_that_graph_names_fails_alone(office):
     office.sandbox.fault("sendMail", "status", **unresolved(BOB.lower()))
     delivery = office.one(to=(ANN, BOB, CAT))

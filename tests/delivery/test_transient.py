@@ -47,6 +47,22 @@ def test_an_error_of_exchange_defers_the_message(office, status):
     assert log(delivery)[0].graph_code == "ErrorInternalServerTransientError"
 
 
+def test_an_item_that_exchange_does_not_find_leaves_a_whole_mail_unsent_and_due_again(office):
+    office.sandbox.fault("sendMail", "status", status=404, code="ErrorItemNotFound", times=2)
+    delivery = office.one()
+
+    office.work()
+
+    fresh(delivery)
+    assert (delivery.state, delivery.reason, delivery.copies) == (State.DEFERRED, Reason.SERVER_ERROR, 0)
+    assert "nothing was sent" in delivery.last_error
+    assert "draft is gone" not in delivery.last_error
+    for _ in range(2):
+        office.later(waits(delivery) + 0.1)
+    assert_sent_once(office, delivery)
+    assert fresh(delivery).copies == 0
+
+
 def test_the_wait_doubles_with_some_chance_up_to_the_longest(office, settings):
     settings.DELIVERY_RETRY_MIN, settings.DELIVERY_RETRY_MAX = 10, 100
     office.sandbox.fault("sendMail", "status", status=500, times=None)

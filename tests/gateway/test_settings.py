@@ -100,6 +100,32 @@ def test_blanks_around_a_value_do_not_count(settings_of):
     assert module.AZURE_CLIENT_SECRET == "s3cret ", "a blank may be part of a secret, a line end is not"
 
 
+OBJECT_ID = "a1b2c3d4-0000-4000-8000-0123456789AB"
+
+
+@pytest.mark.parametrize("key", [OBJECT_ID, "old.name@a.example", "$cash@a.example"])
+def test_the_mailbox_is_named_by_what_graph_knows_it_by(settings_of, key):
+    module = settings_of(SENDER_EMAIL="relay@a.example", SENDER_MAILBOX=key)
+
+    assert module.ENV.problems == []
+    assert key == module.SENDER_MAILBOX
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SENDER_EMAIL", OBJECT_ID, "its object id goes into SENDER_MAILBOX"),
+        ("SENDER_MAILBOX", "relay", "must be a user principal name"),
+        ("SENDER_MAILBOX", "relay@a.example/messages", "must be a user principal name"),
+        ("SENDER_MAILBOX", OBJECT_ID[:-1], "must be a user principal name"),
+    ],
+)
+def test_what_is_no_address_or_no_mailbox_is_refused_with_the_way_out(settings_of, name, value, words):
+    (problem,) = settings_of(**{name: value}).ENV.problems
+
+    assert words in problem.message
+
+
 def test_the_slash_that_azure_puts_at_the_end_of_its_hosts_goes(settings_of):
     module = settings_of(AZURE_AUTHORITY_HOST="https://login.microsoftonline.com/")
 

@@ -5,8 +5,11 @@ import tracemalloc
 
 import pytest
 
+from mailrelay.graph.calls import Caller
 from mailrelay.graph.errors import verdict_of
 from mailrelay.graph.http import BodyLengthError, Fault, GraphSession, Phase, Timeouts
+from mailrelay.graph.sendmail import send_mime
+from mailrelay.graph.tokens import Token
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
 from .conftest import IMPATIENT, Stream, make_credential
@@ -35,21 +38,32 @@ def test_it_sends_the_length_and_the_headers_that_graph_wants(serve, post):
     assert b"chunked" not in head.lower()
 
 
-def test_it_quotes_what_a_mailbox_name_could_do_to_the_path(serve, post):
-    from mailrelay.graph.sendmail import send_mime
-    from mailrelay.graph.tokens import Token
-
+@pytest.mark.parametrize(
+    ("user", "path"),
+    [
+        ("a/b?c#ext#@x.test", b"/users/a%2Fb%3Fc%23ext%23@x.test"),
+        ("$ann@x.test", b"/users('$ann@x.test')"),
+        ("$o'hara/x@x.test", b"/users('$o%27%27hara%2Fx@x.test')"),
+        ("cash$@x.test", b"/users/cash%24@x.test"),
+    ],
+)
+def test_it_quotes_what_a_mailbox_name_could_do_to_the_path(serve, user, path):
     heads = []
-    peer = serve(lambda visit: (heads.append(visit.read_request()[0]), visit.sock.sendall(ACCEPTED)))
-    send_mime(
-        GraphSession(),
-        Token("t", 2**40, 0),
-        make_credential(peer.url),
-        "a/b?c#ext#@x.test",
-        b"A",
-        client_request_id="c",
-    )
-    assert heads[0].startswith(b"POST /v1.0/users/a%2Fb%3Fc%23ext%23@x.test/sendMail HTTP/1.1")
+
+    def script(visit):
+        while head := visit.read_request()[0]:
+            heads.append(head)
+            visit.sock.sendall(ACCEPTED)
+
+    peer = serve(script)
+    token, credential = Token("t", 2**40, 0), make_credential(peer.url)
+    session = GraphSession()
+
+    send_mime(session, token, credential, user, b"A", client_request_id="c")
+    Caller(session, token, credential, user, "c").request("POST", "/messages", b"{}")
+
+    assert heads[0].startswith(b"POST /v1.0" + path + b"/sendMail HTTP/1.1")
+    assert heads[1].startswith(b"POST /v1.0" + path + b"/messages HTTP/1.1")
 
 
 def test_a_reset_before_the_body_is_certainly_not_sent(serve, post):

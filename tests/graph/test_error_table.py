@@ -22,6 +22,12 @@ S, T, P, C, L, U = (
 MESSAGE, MAILBOX, CREDENTIAL, ENDPOINT = Blame.MESSAGE, Blame.MAILBOX, Blame.CREDENTIAL, Blame.ENDPOINT
 TOO_BIG = "The maximum request length supported is 4MB."
 
+TOO_MUCH = "Cannot submit message. 0.35180:AC, MapiExceptionMaxSubmissionExceeded: Unable to submit."
+LOCATION = (
+    "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
+    "LocationConditionEvaluationSatisfied"
+)
+
 
 def answered(
     status,
@@ -85,9 +91,16 @@ ROWS = [
     (400, "ErrorInvalidUser", "", C, MAILBOX, Reason.MAILBOX_UNKNOWN, "4.7.0"),
     (404, "ResourceNotFound", "", C, MAILBOX, Reason.MAILBOX_UNKNOWN, "4.7.0"),
     (404, "", "", C, MAILBOX, Reason.MAILBOX_UNKNOWN, "4.7.0"),
+    (404, "SomethingMissingIn2031", "", C, MAILBOX, Reason.MAILBOX_UNKNOWN, "4.7.0"),
+    (404, "OrganizationFromTenantGuidNotFound", "", C, MAILBOX, Reason.MAILBOX_UNLICENSED, "4.7.0"),
+    (401, "OrganizationFromTenantGuidNotFound", "", C, MAILBOX, Reason.MAILBOX_UNLICENSED, "4.7.0"),
+    (403, "ErrorMessageSubmissionBlocked", "", C, MAILBOX, Reason.MAILBOX_BLOCKED, "4.7.0"),
+    (403, "ErrorAccountSuspend", "", C, MAILBOX, Reason.MAILBOX_BLOCKED, "4.7.0"),
+    (500, "ErrorInternalServerError", TOO_MUCH, P, MESSAGE, Reason.TOO_LARGE, "5.3.4"),
+    (400, "ErrorMessageSubmissionFailed", TOO_MUCH, P, MESSAGE, Reason.TOO_LARGE, "5.3.4"),
     (404, "MailboxNotEnabledForRESTAPI", "", C, MAILBOX, Reason.MAILBOX_UNLICENSED, "4.7.0"),
     (404, "MailboxNotSupportedForRESTAPI", "", C, MAILBOX, Reason.MAILBOX_UNLICENSED, "4.7.0"),
-    (404, "ErrorItemNotFound", "", U, MESSAGE, Reason.UNCERTAIN, "4.0.0"),
+    (404, "ErrorItemNotFound", "", T, MESSAGE, Reason.SERVER_ERROR, "4.3.0"),
     (409, "ErrorIrresolvableConflict", "", T, MESSAGE, Reason.SERVER_ERROR, "4.3.0"),
     (429, "TooManyRequests", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
     (429, "ApplicationThrottled", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
@@ -199,6 +212,37 @@ def test_a_second_refusal_of_the_token_is_a_matter_of_configuration():
     assert (first.outcome, first.retry_token) == (T, True)
     assert (second.outcome, second.blame, second.retry_token) == (C, CREDENTIAL, False)
     assert verdict_of(answered(401), token_is_fresh=True).outcome is C
+
+
+@pytest.mark.parametrize(
+    "message", [LOCATION, LOCATION.lower(), "code: LocationConditionEvaluationSatisfied"]
+)
+def test_a_fresh_token_that_is_refused_for_its_place_is_a_matter_of_policy(message):
+    answer = answered(401, "InvalidAuthenticationToken", message)
+    first, second = verdict_of(answer), verdict_of(answer, token_is_fresh=True)
+    assert (first.outcome, first.retry_token) == (T, True)
+    assert (second.outcome, second.blame, second.reason) == (C, CREDENTIAL, Reason.CREDENTIAL_REFUSED)
+    assert "Conditional Access" in second.sentence
+    assert "cloud" not in second.sentence + second.advice
+
+
+def test_a_mailbox_that_is_blocked_from_sending_is_no_matter_of_consent():
+    verdict = verdict_of(answered(403, "ErrorMessageSubmissionBlocked", "Cannot send mail."))
+    assert "blocked the mailbox box@contoso.test from sending" in verdict.sentence
+    assert "consent" not in verdict.sentence + verdict.advice
+
+
+def test_an_unknown_404_does_not_claim_that_there_is_no_mailbox():
+    said = verdict_of(answered(404, "SomethingMissingIn2031")).sentence
+    assert "There is no mailbox" not in said
+    assert "There is no mailbox" in verdict_of(answered(404, "ErrorInvalidUser")).sentence
+    assert "no Exchange Online" in verdict_of(answered(404, "OrganizationFromTenantGuidNotFound")).sentence
+
+
+def test_what_is_not_found_is_the_draft_where_the_request_named_one():
+    answer = answered(404, "ErrorItemNotFound")
+    assert verdict_of(answer, about_draft=True).outcome is U
+    assert "nothing was sent" in verdict_of(answer).sentence
 
 
 def test_a_conversion_failure_becomes_permanent_after_a_few_attempts():

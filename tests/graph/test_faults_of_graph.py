@@ -10,7 +10,7 @@ from mailrelay.graph.http import Timeouts
 from mailrelay.graph.sendmail import probe_mailbox
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
-from .conftest import IMPATIENT, MAILBOX, MIME, make_credential
+from .conftest import IMPATIENT, MAILBOX, MIME, TENANT, make_credential
 
 
 def test_it_delivers_the_bytes_that_were_given(send, sandbox):
@@ -155,6 +155,12 @@ def probe(session, store, credential):
         )
 
     return probe
+
+
+def test_a_mailbox_whose_name_begins_with_a_dollar_sign_is_found(probe, sandbox):
+    sandbox.world(mailboxes={"cash@contoso.test": {"tenant": TENANT, "upn": "$cash@contoso.test"}})
+    assert probe("$cash@contoso.test").usable
+    assert not probe("cash@contoso.test").usable
 
 
 @pytest.mark.parametrize("mailbox", [MAILBOX, "shared@contoso.test", "old.name@contoso.test"])

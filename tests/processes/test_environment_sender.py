@@ -97,6 +97,31 @@ def test_gone_variables_hold_the_mail_and_returning_ones_release_it(start):
     assert (delivery.state, delivery.reason) == (State.QUEUED, Reason.NONE)
 
 
+def test_the_mailbox_has_another_name_for_graph_as_long_as_the_variable_says_so(start):
+    assert start().mailbox.graph_user == "relay@contoso.example"
+
+    named = start(SENDER_MAILBOX="old.name@contoso.example").mailbox
+    assert (named.address, named.graph_user) == ("relay@contoso.example", "old.name@contoso.example")
+
+    assert start(SENDER_MAILBOX="").mailbox.graph_user == "relay@contoso.example"
+
+
+def test_mail_goes_through_a_mailbox_that_graph_knows_by_another_name(embedded):
+    embedded.environment |= {"SENDER_EMAIL": "renamed@contoso.test"}
+    listener = embedded.start()
+    send(listener.smtp_port, mail(1))
+    embedded.wait_for(held=1)
+    (said,) = rows(embedded.environment, "SELECT last_error FROM mailrelay_delivery")
+    assert "SENDER_MAILBOX" in said[0]
+    listener.stop()
+
+    listener.start(SENDER_MAILBOX="old.name@contoso.test")
+
+    embedded.wait_for(sent=1)
+    (copy,) = embedded.delivered()
+    assert copy["mailbox"] == "renamed@contoso.test"
+
+
 def test_a_default_sender_of_people_stays_the_default(start):
     app = AppRegistration.objects.create(name="contoso", tenant_id="t", client_id="c", secret="s")
     box = Mailbox.objects.create(registration=app, address="people@contoso.example")
