@@ -34,6 +34,8 @@ _PLAIN = r'[^"\\<>\x00-\x08\x0a-\x1f\x7f-\U0010ffff]*+'
 _WORD = rf'[A-Za-z0-9!#$%&\'*+/=?^_`{{|}}~.-]++|"(?>{_PLAIN}(?:\\[ -~]{_PLAIN})*)"'
 _PHRASE = rf"(?>(?:(?:{_WORD})[ \t]*+)*)"
 _COMMENT = r'[^()\\<>@,;:"\x00-\x08\x0a-\x1f\x7f-\U0010ffff]*+'
+#: Around an address they are no part of it: no domain ends in one.
+_OPENING_QUOTES, _CLOSING_QUOTES = "'\"`‘“«‹", "'\"`´’”»›"
 #: Characters of a field that is remembered together with what was read from it.
 REMEMBERED_LENGTH = 500
 
@@ -259,7 +261,8 @@ class _Scanner:
             self.plain -= 1
             last = into.pop()
             names.append(last.address if isinstance(last, Mailbox) else "")
-        names = [*reversed(names), _text(self.words) or self.comment]
+        comment = "" if address.endswith("@") else self.comment  # `root@(none)`
+        names = [*reversed(names), _text(self.words) or comment]
         display = ", ".join(decode_words(name) for name in names if name)
         if address:
             into.append(Mailbox(display, address, raw))
@@ -268,7 +271,8 @@ class _Scanner:
         into = self.items if self.members is None else self.members
         addresses, names = _split_bare(self.words)
         if len(addresses) == 1:
-            display = decode_words(" ".join(names) or self.comment)
+            comment = "" if addresses[0].endswith("@") else self.comment
+            display = decode_words(" ".join(names) or comment)
             into.append(Mailbox(display, addresses[0], raw))
         elif addresses:
             into.extend(Mailbox("", address, address) for address in addresses)
@@ -304,6 +308,8 @@ def _text(words: list[list[str]]) -> str:
 
 def _address(pieces: list[str]) -> str:
     address = _NOT_IN_ADDRESS.sub(r"\1", "".join(pieces))
+    while len(address) > 2 and address[0] in _OPENING_QUOTES and address[-1] in _CLOSING_QUOTES:
+        address = address[1:-1]
     return address[7:] if address[:7].lower() == "mailto:" else address
 
 

@@ -14,6 +14,8 @@ from mailrelay.mime.contenttype import parse_content_type
 from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.mailbox import is_writable
+from mailrelay.mime.words import decode_words
+from mailrelay.mime.wrapped import unwrapped
 from mailrelay.spelling import normalise, same_address
 from mailrelay.vocabulary import FromPolicy
 
@@ -26,6 +28,10 @@ __all__ = [
     "refusal",
     "shown_agents",
 ]
+
+
+#: Entries of a field without an address that are looked at for a hidden one.
+MOST_WRAPPED = 20
 
 
 class Refusal(Enum):
@@ -84,14 +90,26 @@ class Author:
 def author(headers: HeaderBlock) -> Author:
     """Read all From fields of `headers`."""
     lists = read_fields(headers, "From")
+    entries = [mailbox for listed in lists for mailbox in listed.mailboxes]
     named: dict[str, Mailbox] = {}
-    display = ""
-    for mailbox in (mailbox for listed in lists for mailbox in listed.mailboxes):
-        if is_writable(mailbox.address):
-            named.setdefault(normalise(mailbox.address), mailbox)
-        else:
-            display = display or mailbox.display or mailbox.address
+    for mailbox in _with_address(headers, "From", entries):
+        named.setdefault(normalise(mailbox.address), mailbox)
+    nameless = next((entry for entry in entries if not is_writable(entry.address)), None)
+    display = _name_of(nameless) if nameless else ""
     return Author(tuple(named.values()), display, tidy=len(lists) == 1 and lists[0].tidy)
+
+
+def _with_address(headers: HeaderBlock, name: str, entries: list[Mailbox]) -> list[Mailbox]:
+    """The entries of a field that have an address to write; where none has, those that hide one."""
+    found = [entry for entry in entries if is_writable(entry.address)]
+    for texts in (headers.get_all(name), [entry.raw for entry in entries[:MOST_WRAPPED]]):
+        found = found or [mailbox for text in texts[:MOST_WRAPPED] if (mailbox := unwrapped(text))]
+    return found
+
+
+def _name_of(entry: Mailbox) -> str:
+    """A name for people, of an entry without an address: `root@(none)` is root."""
+    return decode_words(entry.display or entry.address.removesuffix("@"))
 
 
 def refusal(headers: HeaderBlock, identity: Identity, header_from: str = "") -> Refusal | None:
@@ -180,9 +198,13 @@ def _tidy_from(headers: HeaderBlock, found: Author, chosen: Mailbox) -> list[str
 
 
 def _keep_reply_to(headers: HeaderBlock, found: Author) -> list[str]:
-    named = (mailbox for listed in read_fields(headers, "Reply-To") for mailbox in listed.mailboxes)
-    if any(is_writable(mailbox.address) for mailbox in named):
+    lists = read_fields(headers, "Reply-To")
+    entries = [mailbox for listed in lists for mailbox in listed.mailboxes]
+    named = _with_address(headers, "Reply-To", entries)
+    if named and len(lists) == 1 and lists[0].tidy:
         return []
-    entries = [format_mailbox(mailbox.display[:500], mailbox.address) for mailbox in found.mailboxes]
-    headers.replace("Reply-To", fold_list("Reply-To", entries))
+    written = [format_mailbox(mailbox.display[:500], mailbox.address) for mailbox in named or found.mailboxes]
+    headers.replace("Reply-To", fold_list("Reply-To", written))
+    if named:
+        return ["Reply-To was written anew, because not every reader reads it alike."]
     return ["Reply-To was set to the original From."]

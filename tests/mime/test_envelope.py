@@ -210,6 +210,20 @@ def test_it_folds_a_thousand_blind_recipients():
     assert seen_by_getaddresses(headers) == set(everyone)
 
 
+@pytest.mark.parametrize("entry", ["<'b@example.org'>", "'b@example.org'", "Bo <\u201cb@example.org\u201d>"])
+def test_quotes_around_an_address_are_no_part_of_it(entry):
+    headers = block(f"To: {entry}, 'stranger@example.net'")
+    reconcile(headers, ["b@example.org"])
+
+    assert named(headers, "To") == ["b@example.org"]
+    assert headers.get("Bcc") is None
+    assert "'" not in headers.get("To")
+
+
+def test_quotes_at_one_end_belong_to_the_address():
+    assert parse_addresses("'b@example.org")[0].address == "'b@example.org"
+
+
 def test_it_names_the_recipients_of_a_header_once():
     headers = block(
         "To: A@example.org, nobody", "Cc: G: a@example.org, b@example.org;", "Bcc: <c@example.org>"

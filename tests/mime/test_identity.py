@@ -220,3 +220,83 @@ def test_there_is_always_exactly_one_author_in_the_end(policy, lines):
     assert [is_address(mailbox.address) for mailbox in parse_addresses(value)] == [True]
     if policy is FromPolicy.REWRITE:
         assert author(headers).addresses == (MAILBOX,)
+
+
+WRAPPED = {
+    "=?utf-8?B?SsO2cmcgPHNob3BAZXhhbXBsZS5jb20+?=": ("Jörg", "shop@example.com"),
+    "=?utf-8?Q?J=C3=B6rg=2C_Shop?= =?utf-8?Q?_=3Cshop=40example=2Ecom=3E?=": (
+        "Jörg, Shop",
+        "shop@example.com",
+    ),
+    "<=?utf-8?Q?shop=40example.com?=>": ("", "shop@example.com"),
+    "<'eva@example.com'>": ("", "eva@example.com"),
+    "'eva@example.com'": ("", "eva@example.com"),
+    "Eva <\u201ceva@example.com\u201d>": ("Eva", "eva@example.com"),
+    '<"eva@example.com">': ("", "eva@example.com"),
+    '"Scanner <scan@x.org>"': ("Scanner", "scan@x.org"),
+    '"Scanner, 2nd floor <scan@x.org>"': ("Scanner, 2nd floor", "scan@x.org"),
+    "Scanner [scan@x.org]": ("Scanner", "scan@x.org"),
+    "Scanner (scan@x.org)": ("Scanner", "scan@x.org"),
+    "Scanner {scan@x.org}": ("Scanner", "scan@x.org"),
+    "[scan@x.org]": ("", "scan@x.org"),
+    "Scanner &lt;scan@x.org&gt;": ("Scanner", "scan@x.org"),
+}
+
+
+@pytest.mark.parametrize(("value", "found"), WRAPPED.items())
+def test_an_author_in_odd_wrapping_keeps_address_and_name(value, found):
+    headers = block(f"From: {value}")
+    name, address = found
+
+    assert author(headers).addresses == (address,)
+    apply_identity(headers, identity())
+    [reply_to], [sender] = (parse_addresses(headers.get(field)) for field in ("Reply-To", "From"))
+    assert (reply_to.display, reply_to.address, sender.address) == (name, address, MAILBOX)
+    assert sender.display == name
+
+
+@pytest.mark.parametrize("value", WRAPPED)
+def test_an_author_in_odd_wrapping_is_the_author_whom_policies_judge(value):
+    headers, policy = block(f"From: {value}"), identity(FromPolicy.REQUIRE)
+
+    assert refusal(headers, policy) is Refusal.FROM_NOT_ALLOWED
+    served = identity(FromPolicy.SEND_AS)
+    apply_identity(headers, served)
+    assert parse_addresses(headers.get("From"))[0].address == WRAPPED[value][1]
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("root@(none)", "root"),
+        ("Cron Daemon <root@(none)>", "Cron Daemon"),
+        ("=?utf-8?B?RHJ1Y2tlciAy?=", "Drucker 2"),
+        ('"Room [4] <2nd floor>"', "Room [4] <2nd floor>"),
+        ("John (see john@old.org or jane@old.org)", "John"),
+        ("John (see john@old.org)", "John"),
+    ],
+)
+def test_an_author_without_an_address_has_a_readable_name(value, name):
+    headers = block(f"From: {value}")
+
+    assert author(headers).addresses == ()
+    apply_identity(headers, identity())
+    [sender] = parse_addresses(headers.get("From"))
+    assert sender.address == MAILBOX
+    assert sender.display in {name, ""}
+    assert sender.display == name or "@" in name
+
+
+def test_a_well_formed_author_wins_over_one_in_odd_wrapping():
+    headers = block('From: "Boss <boss@example.com>" <real@example.net>, "Other <other@example.com>"')
+
+    assert author(headers).addresses == ("real@example.net",)
+
+
+@pytest.mark.parametrize("value", ["<'desk@example.net'>", '"Desk <desk@example.net>"', "desk@example.net,"])
+def test_a_reply_to_in_odd_wrapping_is_written_so_that_every_reader_finds_it(value):
+    headers = block("From: ann@example.net", f"Reply-To: {value}")
+    apply_identity(headers, identity())
+
+    [found] = parse_addresses(headers.get("Reply-To"))
+    assert (found.address, found.strict) == ("desk@example.net", True)
