@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, repeat
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.loops import circles
 from mailrelay.delivery.plan import NoRouteError, Plan, plan
+from mailrelay.delivery.recipients import addresses_of
 from mailrelay.delivery.reconcile import Finding, Found
 from mailrelay.delivery.results import circling, inseparable, removed, result_of, without_route
 from mailrelay.delivery.room import NoRoomError, Share, composing, needed, room
@@ -134,6 +136,8 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         result = large.send(delivery, credential, prepared, attempt, ending)
     else:
         result = _request(delivery, credential, prepared.mail, attempt, token)
+    if result.refused:
+        result = replace(result, refused=addresses_of(result.refused, bytes(prepared.mail.parts[0])))
     failpoints.hit(failpoints.GRAPH_AFTER)
     log.info(
         "attempt %d: %s", attempt.number, result.outcome, extra={"message_id": delivery.message.queue_id}

@@ -21,6 +21,7 @@ def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
         advice=verdict.advice,
         retry_after=verdict.retry_after,
         permanent_after=verdict.permanent_after,
+        about_recipient=verdict.about_recipient,
         refused=verdict.recipients,
     )
     if answer is None:

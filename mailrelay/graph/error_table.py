@@ -60,6 +60,9 @@ CONVERSION = Row(
 RECIPIENTS = _permanent(
     "Graph refused a recipient address.", "Correct the address and send the message again.", "5.1.3"
 )
+NO_RECIPIENTS = _permanent(
+    "Graph found no recipient in the message.", "Correct the addresses and send the message again.", "5.1.3"
+)
 TOO_BIG = _permanent(
     "The message is larger than the mailbox {mailbox} or the tenant allows.",
     "Send less, or have an administrator raise the mailbox's maximum send size.",
@@ -218,7 +221,7 @@ CODES: dict[str, Row] = {
     "ErrorMimeContentConversionFailed": CONVERSION,
     "ErrorContentConversionFailed": CONVERSION,
     "ErrorInvalidRecipients": RECIPIENTS,
-    "ErrorMissingRecipients": RECIPIENTS,
+    "ErrorMissingRecipients": NO_RECIPIENTS,
     "ErrorInvalidSmtpAddress": RECIPIENTS,
     "ErrorMessageSizeExceeded": TOO_BIG,
     "ErrorAttachmentSizeLimitExceeded": TOO_BIG,

@@ -9,6 +9,7 @@ from mailrelay.graph.error_table import (
     CEILING,
     CODES,
     GONE_DRAFT,
+    NO_RECIPIENTS,
     NOT_FOUND,
     POLICY,
     PROXY,
@@ -21,6 +22,7 @@ from mailrelay.graph.error_table import (
     Row,
 )
 from mailrelay.graph.token_errors import verdict_of_token_error
+from mailrelay.graph.unresolved import named_in
 from mailrelay.graph.verdict import Verdict
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
@@ -34,7 +36,7 @@ _SIZE_WORDS = re.compile(
 _OVER_THE_LIMIT = "MapiExceptionMaxSubmissionExceeded"
 #: A token of the right kind that a policy refuses at this place, even when it is fresh.
 _BY_POLICY = re.compile(r"continuous access evaluation|LocationCondition", re.IGNORECASE)
-_NAMED_RECIPIENT = re.compile(r'[Rr]ecipient "([^"\s]{1,320})" isn\'t resolved')
+_EMPTY = re.compile(r"contains no recipients", re.IGNORECASE)
 
 
 def verdict_of(answer: Answer, *, token_is_fresh: bool = False, about_draft: bool = False) -> Verdict:
@@ -120,6 +122,8 @@ def _refused(answer: Answer, *, token_is_fresh: bool, about_draft: bool) -> Verd
         row = POLICY if _BY_POLICY.search(answer.message) else TOKEN_TWICE
     if row is NOT_FOUND and about_draft:
         row = GONE_DRAFT
+    if row is RECIPIENTS and _EMPTY.search(answer.message):
+        row = NO_RECIPIENTS
     if row.outcome is Outcome.UNCERTAIN and not answer.body_sent:
         row = BUSY
     return _by_row(answer, row, code)
@@ -166,7 +170,8 @@ def _by_row(answer: Answer, row: Row, code: str) -> Verdict:
         claims=answer.claims if row.retry_token else None,
         enhanced_status=row.status,
         permanent_after=row.permanent_after,
-        recipients=tuple(_NAMED_RECIPIENT.findall(answer.message)) if row is RECIPIENTS else (),
+        about_recipient=row is RECIPIENTS,
+        recipients=named_in(answer.message) if row is RECIPIENTS else (),
     )
 
 

@@ -20,4 +20,5 @@ class Verdict:
     claims: str | None = None  # for that fresh token
     enhanced_status: str = "4.0.0"  # RFC 3463, for the bounce
     permanent_after: int | None = None  # attempts after which this transient verdict is a permanent one
-    recipients: tuple[str, ...] = ()  # the addresses that Graph named as invalid
+    about_recipient: bool = False  # one or more recipients are refused, the others would be taken
+    recipients: tuple[str, ...] = ()  # what Graph named them by: an address, a display name, pieces of either

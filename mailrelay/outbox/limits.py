@@ -52,10 +52,13 @@ def wire_size(delivery: Costly) -> int:
     return delivery.size * 4 // 3
 
 
+RECIPIENTS = Sliding(
+    "recipients_per_day", "recipient_window", Window(86_400, 3_600), lambda row: row.recipient_count
+)
 SLIDING = (
     Sliding("requests_per_10_minutes", "request_window", Window(600, 30), lambda _: 1),
     Sliding("upload_bytes_per_5_minutes", "upload_window", Window(300, 15), wire_size),
-    Sliding("recipients_per_day", "recipient_window", Window(86_400, 3_600), lambda row: row.recipient_count),
+    RECIPIENTS,
 )
 #: The columns that change with use.
 COLUMNS = ("tokens", "tokens_at", "cooling", *(sliding.entries for sliding in SLIDING))
@@ -128,6 +131,12 @@ def refund(mailbox: Mailbox, delivery: Costly, now: datetime) -> None:
     mailbox.tokens = min(float(mailbox.messages_per_minute), mailbox.tokens + 1)
     for limit in SLIDING:
         limit.spend(mailbox, delivery, now, -1)
+
+
+def give_back_recipients(mailbox: Mailbox, delivery: Costly, now: datetime) -> None:
+    """Let a request that Graph refused for a recipient count as none of the day's; saves the row."""
+    RECIPIENTS.spend(mailbox, delivery, now, -1)
+    mailbox.save(update_fields=[RECIPIENTS.entries])
 
 
 def cool(mailbox: Mailbox, now: datetime) -> None:

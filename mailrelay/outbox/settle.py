@@ -20,6 +20,7 @@ from mailrelay.outbox import (
     expiry,
     follow,
     leases,
+    limits,
     overflow,
     rows,
     split,
@@ -88,7 +89,8 @@ class Result:
     reply: str = ""
     #: Failed attempts after which this passing fault is one for good.
     permanent_after: int | None = None
-    #: The recipients that Graph named as invalid.
+    #: Whether recipients are what was refused, and what they were named by: addresses, if it names any.
+    about_recipient: bool = False
     refused: tuple[str, ...] = ()
 
     @property
@@ -274,7 +276,7 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
     if result.outcome == Outcome.TOO_LARGE and overflow.fall_over(delivery, mailbox, result.text, now):
         pass
     elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
-        _fail(delivery, result, now)
+        _fail(delivery, mailbox, result, now)
     elif result.outcome == Outcome.UNCERTAIN:
         blame.uncertain(delivery, result.text, now)
         if result.http_status is None:
@@ -332,8 +334,11 @@ def _succeeded(mailbox_id: int, result: Result, now: datetime) -> Mailbox:
     return mailbox
 
 
-def _fail(delivery: Delivery, result: Result, now: datetime) -> None:
-    if split.part(delivery, result.refused, result.text, now):
+def _fail(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -> None:
+    """Fail a delivery of the locked `mailbox`, or those of its recipients alone that were refused."""
+    if result.about_recipient:
+        limits.give_back_recipients(mailbox, delivery, now)
+    if split.without_refused(delivery, result, now):
         blame.requeue(delivery, result.text, now)
     else:
         blame.fail(delivery, result.reason, result.text, now)

@@ -1,17 +1,32 @@
-"""Split: where Graph names some recipients of a delivery as invalid, they fail and the rest goes on.
+"""Split: where Graph refuses some recipients of a delivery, they fail and the rest goes on.
 
 Graph refuses the whole message for one address. Those that it named become a delivery of their own, failed
-with what Graph said; a person may mend nothing about them and still see what happened to whom.
+with what Graph said. Where it named nobody, each half of the recipients is tried apart, until the refused one
+is alone: nothing was sent by any of the refused requests, and each takes its turn within the limits.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-
-from django.db.models import F
+from typing import TYPE_CHECKING
 
 from mailrelay.models import Delivery, Recipient
 from mailrelay.outbox import blame, follow
-from mailrelay.vocabulary import Reason
+from mailrelay.spelling import normalise
+from mailrelay.vocabulary import Reason, State
+
+if TYPE_CHECKING:
+    from mailrelay.outbox.settle import Result
+
+#: Recipients refused one by one, and nobody taken, after which the rest of a message is not tried any more.
+MOST_ALONE = 16
+
+
+def without_refused(delivery: Delivery, result: "Result", now: datetime) -> bool:
+    """Set apart who was refused, or may have been, in the caller's transaction; whether the rest goes on."""
+    if part(delivery, result.refused, result.text, now):
+        return True
+    unnamed = result.about_recipient and not _named(delivery, result.refused)
+    return unnamed and not delivery.sender.redirect_all_to and halve(delivery, now)
 
 
 def part(delivery: Delivery, refused: Iterable[str], text: str, now: datetime) -> bool:
@@ -19,20 +34,57 @@ def part(delivery: Delivery, refused: Iterable[str], text: str, now: datetime) -
 
     False, and nothing moves, when they are all that `delivery` has, or none of its own.
     """
-    keys = {address.lower() for address in refused}
-    recipients = Recipient.objects.filter(delivery=delivery)
-    named = recipients.filter(address_key__in=keys)
-    addresses = list(named.order_by("pk").values_list("address", flat=True))
-    if not addresses or len(addresses) == recipients.count():
+    named = _named(delivery, refused)
+    if not named or len(named) == delivery.recipients.count():
         return False
-    apart = Delivery.objects.get(pk=delivery.pk)
-    apart.pk, apart.token, apart.leased_until = None, None, None
-    apart.recipient_count = len(addresses)
-    apart.part = 1 + max(Delivery.objects.filter(message=delivery.message_id).values_list("part", flat=True))
-    apart.save(force_insert=True)
-    named.update(delivery=apart)
-    Delivery.objects.filter(pk=delivery.pk).update(recipient_count=F("recipient_count") - len(addresses))
+    apart = _apart(delivery, named)
     blame.fail(apart, Reason.REJECTED, text, now)
-    follow.note(delivery, f"Goes on without {', '.join(addresses)}, which Graph refused.", now)
+    addresses = ", ".join(recipient.address for recipient in named)
+    follow.note(delivery, f"Goes on without {addresses}, which Graph refused.", now)
     follow.note(apart, text, now)
     return True
+
+
+def halve(delivery: Delivery, now: datetime) -> bool:
+    """Move half of the recipients into a delivery of their own, which waits.
+
+    False when there is but one, and when so many were refused alone that it is no matter of recipients.
+    """
+    recipients = list(delivery.recipients.order_by("pk"))
+    if len(recipients) < 2 or _is_refused_throughout(delivery):
+        return False
+    apart = _apart(delivery, recipients[len(recipients) // 2 :])
+    blame.requeue(apart, "", now)
+    text = (
+        f"Graph refused a recipient and did not say which of {len(recipients)}: they are tried in two halves."
+    )
+    follow.note(delivery, text, now)
+    follow.note(apart, text, now)
+    return True
+
+
+def _is_refused_throughout(delivery: Delivery) -> bool:
+    parts = Delivery.objects.filter(message=delivery.message_id)
+    alone = parts.filter(recipient_count=1, state=State.FAILED, reason=Reason.REJECTED)
+    return alone.count() >= MOST_ALONE and not parts.filter(state=State.SENT).exists()
+
+
+def _named(delivery: Delivery, refused: Iterable[str]) -> list[Recipient]:
+    """List the recipients of `delivery` that are among `refused`, in whatever spelling."""
+    keys = frozenset(map(normalise, refused))
+    if not keys:
+        return []
+    return [row for row in delivery.recipients.order_by("pk") if normalise(row.address) in keys]
+
+
+def _apart(delivery: Delivery, recipients: Sequence[Recipient]) -> Delivery:
+    """Give `recipients` a delivery of their own, like the one that they leave."""
+    apart = Delivery.objects.get(pk=delivery.pk)
+    apart.pk, apart.token, apart.leased_until, apart.claims = None, None, None, 0
+    apart.recipient_count = len(recipients)
+    apart.part = 1 + max(Delivery.objects.filter(message=delivery.message_id).values_list("part", flat=True))
+    apart.save(force_insert=True)
+    Recipient.objects.filter(pk__in=[row.pk for row in recipients]).update(delivery=apart)
+    left = delivery.recipients.count()
+    Delivery.objects.filter(pk=delivery.pk).update(recipient_count=left)
+    return apart

@@ -36,7 +36,7 @@ class Mail:
 def examine(call: Call, mime: bytes, route: str) -> Mail:
     """Read `mime` as Exchange does before it answers; raises Refusal for what it would not send."""
     head = header_of(call, mime)
-    recipients = recipients_of(head)
+    recipients = recipients_of(call, head)
     return Mail(mime, head, sender_of(call, head), recipients, identifier_of(call, head), route)
 
 
@@ -62,18 +62,14 @@ def header_of(call: Call, mime: bytes) -> Head:
     return head
 
 
-def recipients_of(head: Head) -> list[tuple[str, str]]:
+def recipients_of(call: Call, head: Head) -> list[tuple[str, str]]:
     """Everybody in To, Cc and Bcc, each address once: Graph knows no other envelope."""
     found: dict[str, str] = {}
+    refused = {address.lower() for address in call.sandbox.world.behaviour.refused_recipients}
     for kind in RECIPIENT_FIELDS:
-        for _, address in head.addresses(kind):
-            if not is_address(address):
-                raise Refusal(
-                    400,
-                    "ErrorInvalidRecipients",
-                    f'At least one recipient is not valid., Recipient "{address}" isn\'t resolved. '
-                    "All recipients must be resolved before a message can be submitted.",
-                )
+        for name, address in head.addresses(kind):
+            if not is_address(address) or address.lower() in refused:
+                raise _unresolved(call, name, address)
             found.setdefault(address.lower(), kind)
     if not found:
         raise Refusal(
@@ -83,6 +79,16 @@ def recipients_of(head: Head) -> list[tuple[str, str]]:
             "recipients.",
         )
     return [(kind, address) for address, kind in found.items()]
+
+
+def _unresolved(call: Call, name: str, address: str) -> Refusal:
+    named = call.sandbox.world.behaviour.refusal_text.replace("{address}", address)
+    return Refusal(
+        400,
+        "ErrorInvalidRecipients",
+        f"At least one recipient is not valid., {named.replace('{name}', name or address)} "
+        "All recipients must be resolved before a message can be submitted.",
+    )
 
 
 def sender_of(call: Call, head: Head) -> str:

@@ -114,6 +114,9 @@ class Behaviour:
     other_upload_spelling: bool = False  # "NextExpectedRanges", and the dash where it otherwise is not
     rbac_delay: float = 0  # until a change of App.rbac is seen by Exchange
     sent_items_delay: float = 0  # until the copy in Sent Items can be found
+    refused_recipients: list[str] = field(default_factory=list)  # 400 ErrorInvalidRecipients, like bad syntax
+    #: How the refusal names one; {address} and {name} are filled in, and without them it names nobody.
+    refusal_text: str = 'Recipient "{address}" isn\'t resolved.'
     undeliverable_domains: list[str] = field(default_factory=lambda: ["undeliverable.test"])
     report_delay: float = 0  # until a non-delivery report lies in the sender's Inbox
     aadsts_status: dict[str, int] = field(default_factory=dict)  # AADSTS number to HTTP status

@@ -145,3 +145,23 @@ def test_an_error_has_the_shape_that_graph_gives_it(graph):
 
 def test_a_path_that_does_not_exist_is_404_in_the_same_shape(graph):
     assert error(graph.call("GET", "/nothing")) == (404, "BadRequest")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, 'Recipient "ann@example.org" isn\'t resolved.'),
+        ("Recipient '{name}' is not resolved.", "Recipient 'Ann A.' is not resolved."),
+        ("Recipient ' {address} ' is not resolved.", "Recipient ' ann@example.org ' is not resolved."),
+        ("", "At least one recipient is not valid.,  All"),
+    ],
+)
+def test_it_refuses_a_recipient_in_the_words_that_it_is_told(graph, sandbox, text, said):
+    switches = {"refused_recipients": ["Ann@example.org"]} | ({} if text is None else {"refusal_text": text})
+    sandbox.world(behaviour=switches)
+
+    response = graph.send(mail(to='"Ann A." <ann@example.org>'))
+
+    assert error(response) == (400, "ErrorInvalidRecipients")
+    assert said in response.json()["error"]["message"]
+    assert sandbox.deliveries() == []
