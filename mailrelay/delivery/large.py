@@ -34,7 +34,7 @@ from mailrelay.models import Delivery
 from mailrelay.outbox import failpoints, leases, settle
 from mailrelay.outbox.errors import ContentRemovedError, OutboxError
 from mailrelay.outbox.leases import Attempt
-from mailrelay.outbox.settle import Result
+from mailrelay.outbox.result import Result
 from mailrelay.outbox.writer import recycle
 from mailrelay.vocabulary import Blame, Outcome, Reason
 

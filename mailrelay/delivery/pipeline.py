@@ -36,7 +36,7 @@ from mailrelay.outbox import failpoints, leases, overflow, publish, scheduler, s
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxError
 from mailrelay.outbox.leases import Attempt
-from mailrelay.outbox.settle import Result
+from mailrelay.outbox.result import Result
 from mailrelay.outbox.writer import recycle
 from mailrelay.vocabulary import Outcome, Route, UncertainPolicy
 

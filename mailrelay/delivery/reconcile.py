@@ -24,7 +24,7 @@ from mailrelay.graph.verdict import Verdict
 from mailrelay.models import Delivery, SendLog
 from mailrelay.outbox import clock, leases, settle
 from mailrelay.outbox.leases import Attempt
-from mailrelay.outbox.settle import Result
+from mailrelay.outbox.result import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
 T = TypeVar("T")

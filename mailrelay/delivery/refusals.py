@@ -7,7 +7,7 @@ from mailrelay.delivery.results import result_of
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.error_table import CODES
 from mailrelay.graph.verdict import Verdict
-from mailrelay.outbox.settle import Result
+from mailrelay.outbox.result import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
 #: What Graph says of a file that is too small for a session, though too large for one request.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.verdict import Verdict
 from mailrelay.outbox.errors import ContentNotWholeError, ContentRemovedError
-from mailrelay.outbox.settle import Result
+from mailrelay.outbox.result import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
 

@@ -5,7 +5,6 @@ then there may be a second copy, which is counted and said on the timeline.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,6 +30,7 @@ from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.expiry import MOST_CRASHES, POISONED
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.leases import Attempt
+from mailrelay.outbox.result import Result
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import FINAL_STATES, Blame, Outcome, Reason, State
 
@@ -69,33 +69,6 @@ OTHERS_DUE = "SELECT 1 FROM mailrelay_mailbox WHERE wake_at <= %s AND id <> %s L
 FOR_A_PERSON = (Reason.LOOP, Reason.CONTENT_LOST)
 #: How exactly a mailbox's last success is known while it is idle.
 SUCCESS_SHOWN = timedelta(seconds=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one attempt came to, with what Microsoft said. Durations are in seconds."""
-
-    outcome: Outcome
-    sentence: str
-    blame: Blame = Blame.NOBODY
-    reason: Reason = Reason.NONE
-    advice: str = ""
-    http_status: int | None = None
-    graph_code: str = ""
-    enhanced_status: str = ""
-    request_id: str = ""
-    retry_after: float | None = None
-    duration: float = 0.0
-    reply: str = ""
-    #: Failed attempts after which this passing fault is one for good.
-    permanent_after: int | None = None
-    #: Whether recipients are what was refused, and what they were named by: addresses, if it names any.
-    about_recipient: bool = False
-    refused: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        return f"{self.sentence} {self.advice}".strip()
 
 
 def settle(attempt: Attempt, result: Result) -> list[Reservation]:

@@ -7,21 +7,18 @@ is alone: nothing was sent by any of the refused requests, and each takes its tu
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from mailrelay.models import Delivery, Recipient
 from mailrelay.outbox import blame, follow
+from mailrelay.outbox.result import Result
 from mailrelay.spelling import normalise
 from mailrelay.vocabulary import Reason, State
-
-if TYPE_CHECKING:
-    from mailrelay.outbox.settle import Result
 
 #: Recipients refused one by one, and nobody taken, after which the rest of a message is not tried any more.
 MOST_ALONE = 16
 
 
-def without_refused(delivery: Delivery, result: "Result", now: datetime) -> bool:
+def without_refused(delivery: Delivery, result: Result, now: datetime) -> bool:
     """Set apart who was refused, or may have been, in the caller's transaction; whether the rest goes on."""
     if part(delivery, result.refused, result.text, now):
         return True

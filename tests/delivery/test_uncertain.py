@@ -5,7 +5,7 @@ import pytest
 from mailrelay.delivery import pipeline
 from mailrelay.models import Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import clock, counters, leases, settle
-from mailrelay.outbox.settle import Result
+from mailrelay.outbox.result import Result
 from mailrelay.vocabulary import Blame, Outcome, Reason, State, UncertainPolicy
 from tests.delivery.office import count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send

@@ -7,7 +7,7 @@ from django.db import connection
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.outbox import capacity, claim, clock, leases, scheduler, settle
-from mailrelay.outbox.settle import Result
+from mailrelay.outbox.result import Result
 from mailrelay.vocabulary import Outcome, Route, State, Urgency
 from tests.outbox import rows
 
