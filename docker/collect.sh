@@ -7,3 +7,4 @@ export DATA_DIR
 trap 'rm -rf "$DATA_DIR"' EXIT
 "$venv/bin/python" manage.py collectstatic --noinput --verbosity 0
 "$venv/bin/python" -m compileall -q gateway mailrelay
+"$venv/bin/python" docker/prepare.py prepared.sqlite3

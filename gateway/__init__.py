@@ -1,5 +1,5 @@
-"""The Django project: settings from declared variables, the Celery application, URLs and WSGI."""
+"""The Django project: settings from declared variables, the Celery application, URLs and WSGI.
 
-from gateway.celery import app as celery_app
-
-__all__ = ["celery_app"]
+Nothing is imported here, so that a process can read a few settings before it loads Django and Celery
+(`gateway.early`). Django's application loads `gateway.celery` (mailrelay.apps).
+"""

@@ -3,16 +3,15 @@
 import socket
 import warnings
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-from gateway import database, keys, listeners, texts
+from gateway import early, keys, listeners, texts
 from gateway.env import Environment, Network, day, networks
 from gateway.fixed import *  # noqa: F403 - Django reads its settings from this module
 from mailrelay.clouds import ENDPOINTS
 from mailrelay.vocabulary import BouncePolicy, Cloud
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = early.BASE_DIR
 ENV = Environment()
 
 # --- Who sends: the mission's four variables, and their neighbours ------------------------------------
@@ -122,29 +121,8 @@ SENDER_REDIRECT_ALL_TO = ENV.parsed(
 # --- Where things are ----------------------------------------------------------------------------------
 
 ENV.section("Database, broker and files")
-DATA_DIR = ENV.parsed(
-    "DATA_DIR",
-    "data/",
-    lambda text: (BASE_DIR / text).resolve(),
-    kind="path",
-    help="Directory for everything that the embedded default writes; on a disk of this machine",
-    fallback=BASE_DIR / "data",
-)
-DATABASE = ENV.parsed(
-    "DATABASE_URL",
-    "",
-    lambda text: database.from_url(text, DATA_DIR),
-    kind="URL",
-    help="postgres://user:password@host:5432/name, or nothing for SQLite in DATA_DIR",
-    fallback=database.sqlite(DATA_DIR / "gateway.sqlite3"),
-    shown="SQLite in `DATA_DIR`",
-    secret=True,
-)
-DATA_DIR_LOCK_WAIT = ENV.integer(
-    "DATA_DIR_LOCK_WAIT",
-    60,
-    help="How long a second rungateway waits for the first to let go of DATA_DIR, in seconds",
-)
+FILES = early.files(ENV)
+DATA_DIR, DATABASE, DATA_DIR_LOCK_WAIT = FILES.data_dir, FILES.database, FILES.lock_wait
 CELERY_BROKER_URL = ENV.parsed(
     "CELERY_BROKER_URL",
     "memory://",
@@ -154,7 +132,7 @@ CELERY_BROKER_URL = ENV.parsed(
     fallback="memory://",
     secret=True,
 )
-EMBEDDED = DATABASE["ENGINE"].endswith("sqlite3")
+EMBEDDED = FILES.embedded
 
 # --- The SMTP door -------------------------------------------------------------------------------------
 
@@ -323,14 +301,7 @@ RETENTION_ROWS_DAYS = ENV.integer(
 # --- Web, health and logs ------------------------------------------------------------------------------
 
 ENV.section("Web, health and logs")
-HTTP_LISTEN: tuple[str, int] | None = ENV.parsed(
-    "HTTP_LISTEN",
-    "127.0.0.1:8080",
-    listeners.http_address,
-    kind="host:port",
-    help="Where /health, /ready and /metrics are served (and /admin/ by rungateway); `off` for none",
-    fallback=("127.0.0.1", 8080),
-)
+HTTP_LISTEN: early.HttpAddress | None = early.http_listen(ENV)
 SECRET_KEY = keys.own_key(
     ENV,
     "DJANGO_SECRET_KEY",

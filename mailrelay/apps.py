@@ -10,7 +10,8 @@ class MailRelayConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
-        import gateway.checks  # noqa: F401 - registers the checks
+        import gateway.celery
+        import gateway.checks  # noqa: F401 - registers the checks; the one before makes the Celery application
         from mailrelay.console import roles
         from mailrelay.outbox import environment
 

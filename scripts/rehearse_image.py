@@ -195,7 +195,7 @@ def prove(process: "subprocess.Popen[bytes]", root: Path, image: Image) -> None:
         client.sendmail("app@contoso.test", ["ann@example.org"], "Subject: rehearsal\r\n\r\nhello\r\n")
     wait_for(process, lambda: b"rehearsal" in (get("http://127.0.0.1:8025/") or b""), "delivery")
     assert b"css" in (get("http://127.0.0.1:8080/admin/login/") or b""), "the admin has no style sheet"
-    health = ["/venv/bin/python", "-I", "-S", "/app/docker/healthcheck.py"]
+    health = ["/app/docker/healthcheck.sh"]
     run("chroot", str(root), *privileges(image, restricted=True), *health, env=image.environment)
     process.send_signal(signal.SIGTERM)
     assert process.wait(45) == 0, f"ended with {process.returncode}"

@@ -4,17 +4,16 @@ The mission's meaning of ready: the database takes writes, there is room for a m
 default sender has a token, or had one within a day and only a passing fault keeps the next away.
 """
 
-import pkgutil
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
+from mailrelay import schema
 from mailrelay.models import AppRegistration, SenderConfig
 from mailrelay.outbox import clock
 
@@ -57,23 +56,14 @@ def _is_migrated() -> bool:
 def pending_migrations() -> list[str]:
     """List the migrations that this version brings and the database lacks.
 
-    Django's own executor imports every migration and builds its graph, which a process keeps in memory for
-    good; names are all that is asked for here. Raises django.db.DatabaseError.
+    Raises django.db.DatabaseError.
     """
     applied: set[tuple[str, str]] = set()
     with connection.cursor() as cursor:
         if "django_migrations" in connection.introspection.table_names(cursor):
             cursor.execute("SELECT app, name FROM django_migrations")
             applied = set(cursor.fetchall())
-    return [f"{app}.{name}" for app, name in _brought() if (app, name) not in applied]
-
-
-def _brought() -> Iterator[tuple[str, str]]:
-    """Name the migrations in the applications' folders."""
-    for config in apps.get_app_configs():
-        folder = Path(config.path) / "migrations"
-        names = sorted(found.name for found in pkgutil.iter_modules([str(folder)]))
-        yield from ((config.label, name) for name in names if name[0] not in "_~")
+    return schema.missing(applied)
 
 
 def spool() -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from uuid import UUID
 
-from mailrelay import metrics
+from mailrelay import memory, metrics
 from mailrelay.models import ContentChunk
 from mailrelay.outbox import clock, repeats
 from mailrelay.outbox.errors import DatabaseAwayError, DisownedError
@@ -97,7 +97,9 @@ class Acceptor:
             while pieces := list(islice(numbered, CHUNKS_AT_ONCE)):
                 self._refuse_disowned(submission.id)
                 write(
-                    Move.STORE_CHUNK, partial(store_chunks, submission.id, pieces, clock.now()), durable=False
+                    Move.STORE_CHUNK,
+                    partial(store_chunks, submission.id, pieces, clock.now()),
+                    durable=memory.scarce(),  # pages that wait for the disk count as memory
                 )
         except Exception as error:  # noqa: BLE001 - whatever it was, the session must learn of it
             self._fail(submission, outcome, error)

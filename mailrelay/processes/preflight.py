@@ -1,25 +1,18 @@
 """What every process makes sure of before it starts, in sentences rather than tracebacks."""
 
-import fcntl
 import secrets
-import subprocess
-import sys
 import threading
-import time
-from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.management.base import CommandError
-from django.db import DatabaseError, IntegrityError, connection
+from django.db import DatabaseError, IntegrityError
 
 from gateway.checks import TAG
 from mailrelay.configuration.field_keys import unreadable
 from mailrelay.health.readiness import pending_migrations
-
-#: Seconds between two tries to lock DATA_DIR.
-LOCK_STEP = 0.2
+from mailrelay.processes import data_dir
 
 
 def refuse_misconfiguration() -> None:
@@ -78,67 +71,11 @@ def _one_line(error: Exception) -> str:
 
 
 def lock_data_dir(stopped: threading.Event) -> IO[str] | None:
-    """Hold the lock that keeps a second all-in-one out of DATA_DIR, for as long as the file is open.
-
-    Waits for a predecessor that is about to end; None when `stopped` is set meanwhile. Raises CommandError
-    after DATA_DIR_LOCK_WAIT seconds.
-    """
-    file = _open(settings.DATA_DIR / "gateway.lock")
-    end = time.monotonic() + settings.DATA_DIR_LOCK_WAIT
-    while not stopped.is_set():
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() >= end:
-                raise CommandError(
-                    f"Another gateway uses {settings.DATA_DIR}: stop it first, or give this one "
-                    "a DATA_DIR of its own. (gateway.E014)"
-                ) from None
-            stopped.wait(LOCK_STEP)
-        else:
-            return file
-    return None
-
-
-def _open(path: Path) -> IO[str]:
+    """Hold DATA_DIR as `data_dir.lock` does. Raises CommandError with what is wrong and what to do."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w")
-    except OSError as error:
-        raise CommandError(
-            f"{path.parent} cannot be written: {error.strerror}. "
-            "Point DATA_DIR at a directory that this user may write. (gateway.E015)"
-        ) from None
-
-
-def migrate_embedded() -> None:
-    """Bring the embedded SQLite file to this version; a database of others' is theirs to migrate."""
-    if not settings.EMBEDDED:
-        refuse_unmigrated()
-        return
-    try:
-        if pending_migrations():
-            _migrate()
-    except DatabaseError as error:
-        raise CommandError(
-            f"The database in {settings.DATA_DIR} cannot be used: {_one_line(error)} (gateway.E012)"
-        ) from None
-    finally:
-        connection.close()
-
-
-def _migrate() -> None:
-    """Apply the migrations, in a process of their own: what they take of memory, this one would keep.
-
-    Raises DatabaseError with what the other process said last.
-    """
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False
-    )
-    if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2]
-        raise DatabaseError(said or f"migrate ended with {done.returncode}")
+        return data_dir.lock(settings.DATA_DIR, settings.DATA_DIR_LOCK_WAIT, stopped)
+    except data_dir.StartError as error:
+        raise CommandError(str(error)) from None
 
 
 def first_administrator() -> str | None:

@@ -4,26 +4,32 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from mailrelay.health import monitor as health
+from mailrelay.health.front import Front
+from mailrelay.health.pages import Application
 from mailrelay.health.readiness import OK
-from mailrelay.health.serving import Application, HealthServer
+from mailrelay.health.serving import PROBES, HealthServer
 
 
-def serve(django: Application | None = None) -> HealthServer | None:
+def serve(django: Application | None = None, front: Front | None = None) -> HealthServer | None:
     """Serve the probes at HTTP_LISTEN, and Django's pages when given; None where it is `off`.
 
-    /ready says that the process is starting until `serving` is called. Raises CommandError when the address
-    is not to be had.
+    `front` is what listens there already, if anything does. /ready says that the process is starting until
+    `serving` is called. Raises CommandError when the address is not to be had.
     """
     health.monitor.process = health.STARTING
     if settings.HTTP_LISTEN is None:
         return None
+    front = front or _listen(settings.HTTP_LISTEN)
+    return HealthServer(front, django) if django else HealthServer(front)
+
+
+def _listen(address: tuple[str, int]) -> Front:
     try:
-        return HealthServer(settings.HTTP_LISTEN, django) if django else HealthServer(settings.HTTP_LISTEN)
+        return Front(address, PROBES)
     except OSError as error:
-        host, port = settings.HTTP_LISTEN
         raise CommandError(
-            f"Cannot listen on {host}:{port} for probes and pages: {error.strerror}. Set HTTP_LISTEN to "
-            "another address, or to off."
+            f"Cannot listen on {address[0]}:{address[1]} for probes and pages: {error.strerror}. "
+            "Set HTTP_LISTEN to another address, or to off."
         ) from None
 
 

@@ -13,6 +13,7 @@ from mailrelay.outbox.accept import Acceptor
 from mailrelay.processes.loops import smtp_loop_signs
 from mailrelay.routing.loading import Watch
 from mailrelay.smtp import desk
+from mailrelay.smtp.budget import bytes_in_transfer
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
 from mailrelay.smtp.sightings import Recorder
@@ -100,7 +101,7 @@ def options() -> SmtpOptions:
         data_dir=settings.DATA_DIR if settings.DATA_DIR.is_dir() else None,
         max_connections=settings.SMTP_MAX_CONNECTIONS,
         max_connections_per_client=settings.SMTP_MAX_CONNECTIONS_PER_CLIENT,
-        max_bytes_in_transfer=settings.SMTP_MAX_BYTES_IN_TRANSFER,
+        max_bytes_in_transfer=bytes_in_transfer(settings.SMTP_MAX_BYTES_IN_TRANSFER),
         command_seconds=float(settings.SMTP_IDLE_SECONDS),
         tls_certificate=Path(certificate) if certificate else None,
         tls_key=Path(key) if key else None,

@@ -1,4 +1,4 @@
-"""`rungateway --sandbox`: the sandbox as a child, and this process anew with the sandbox's addresses.
+"""`rungateway --sandbox`: the sandbox as a child, and this process once more with the sandbox's addresses.
 
 The sandbox is named to the gateway by the same variables as Microsoft is; no code here knows it otherwise.
 """
@@ -11,20 +11,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.core.management.base import CommandError
+from mailrelay.processes.data_dir import StartError
 
+#: The argument of rungateway that asks for it.
+OPTION = "--sandbox"
 #: Set in the second run, so that it does not start a second sandbox.
 MARK = "GATEWAY_SANDBOX"
 #: Seconds for the sandbox to make its certificates and bind.
 PATIENCE = 30.0
 
 
-def start_again() -> None:
-    """Start the sandbox and replace this process by one that delivers to it; returns in that one."""
+def start_again(data_dir: Path) -> None:
+    """Start the sandbox and replace this process by one that delivers to it; returns in that one.
+
+    Raises StartError.
+    """
     if MARK in os.environ:
         return
-    folder = settings.DATA_DIR / "sandbox"
+    folder = data_dir / "sandbox"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sandbox.json").unlink(missing_ok=True)
     child = subprocess.Popen(
@@ -67,4 +71,4 @@ def _wait(child: "subprocess.Popen[bytes]", path: Path) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return found
         time.sleep(0.05)
-    raise CommandError("The sandbox did not start; what it printed above says why.")
+    raise StartError("The sandbox did not start; what it printed above says why.")

@@ -3,10 +3,20 @@
 import threading
 from collections import Counter
 
-from mailrelay import metrics
+from mailrelay import memory, metrics
 
 #: What part of them one client may have with several messages; the rest is there for others.
 SHARE = 0.75
+#: Messages that have no more bytes than this, or a sixteenth of all, are never too many.
+SMALL = 64 * 1024
+#: What part of the memory limit of this process may be in transfer: it becomes pages of files.
+PART_OF_MEMORY = 8
+
+
+def bytes_in_transfer(setting: int) -> int:
+    """Return how many bytes may be in transfer: `setting`, less where the cgroup's memory is scarce."""
+    limit = memory.limit()
+    return min(setting, limit // PART_OF_MEMORY) if limit and memory.scarce() else setting
 
 
 class Budget:
@@ -26,13 +36,15 @@ class Budget:
     def take(self, client: str, amount: int, had: int) -> bool:
         """Take `amount` bytes for a message of `client` that had `had`; whether they are there.
 
-        One message alone always fits, and so does the only one of a client while there is room for all.
+        One message alone always fits, and so does the only one of a client while there is room for all. A
+        small one fits always: large mail must not keep it waiting.
         """
         with self._lock:
             used, own = self._used + amount, self._of_client[client] + amount
-            if used > self._limit and self._used > had:
+            small = had + amount <= min(SMALL, self._limit // 16)
+            if used > self._limit and self._used > had and not small:
                 return False
-            if own > self._limit * SHARE and self._of_client[client] > had:
+            if own > self._limit * SHARE and self._of_client[client] > had and not small:
                 return False
             self._change(client, amount)
             self.messages += not had

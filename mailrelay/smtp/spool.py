@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import IO
 
+from mailrelay import memory
 from mailrelay.mime.headers import PREFACE, header_start
 from mailrelay.mime.lines import LineLengths
 from mailrelay.smtp.budget import Lease
@@ -104,7 +105,11 @@ class Spool:
     def _room(self) -> int:
         """Bytes that it may have in memory now, where many share what there is."""
         most, of_all = (MEMORY_LIMIT, ALL_MEMORY) if self._file is None else (MOST_WRITE, ALL_WRITES)
-        return min(max(self._lease.share(of_all), LEAST), most) if self._lease is not None else most
+        return (
+            min(max(self._lease.share(memory.scaled(of_all)), LEAST), most)
+            if self._lease is not None
+            else most
+        )
 
     @property
     def _dropped(self) -> bool:
@@ -222,6 +227,7 @@ class Spool:
             view = memoryview(block)
             while view:
                 view = view[self._file.write(view) :]
+        memory.let_go_of_pages(self._file.fileno())
 
     def _drop(self) -> None:
         if self._lease is not None:

@@ -104,7 +104,7 @@ def test_the_entry_point_lets_nobody_see_flower_without_a_password(tmp_path):
 
 
 def test_the_health_check_tells_a_process_that_answers_from_one_that_does_not(embedded):
-    command = ["/usr/bin/env", "python3", "-I", "-S", str(ROOT / "docker" / "healthcheck.py")]
+    command = [str(ROOT / "docker" / "healthcheck.sh")]
     process = embedded.listener()
     environment = {"PATH": os.environ["PATH"], "HTTP_LISTEN": process.environment["HTTP_LISTEN"]}
     before = subprocess.run(command, env=environment, check=False).returncode

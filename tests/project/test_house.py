@@ -19,7 +19,7 @@ ROWS = (
     {"routing"},
     {"models"},
     {"clouds"},
-    {"vocabulary", "metrics", "tracing", "spelling"},
+    {"vocabulary", "metrics", "tracing", "spelling", "schema", "memory"},
 )
 #: Words without logic: settings take their choices from them.
 WORDS = ("mailrelay.vocabulary", "mailrelay.clouds")

@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.wsgi import get_wsgi_application
 
 from gateway.checks import TAG
-from mailrelay.processes import memory, preflight, probes, with_sandbox
+from mailrelay import memory
+from mailrelay.processes import preflight, probes, starting, with_sandbox
+from mailrelay.processes.data_dir import StartError
 from mailrelay.processes.gateway import Gateway
-from mailrelay.processes.stopping import end_within, until_stopped
+from mailrelay.processes.stopping import end_within
 
 
 class Command(BaseCommand):
@@ -17,22 +20,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--sandbox",
+            with_sandbox.OPTION,
             action="store_true",
             help="deliver to a stand-in for Entra ID and Graph that is started beside this process",
         )
 
     def handle(self, *_: Any, sandbox: bool, **__: Any) -> None:
-        if sandbox:
-            with_sandbox.start_again()
-        memory.one_arena()
+        try:
+            started = starting.begin([with_sandbox.OPTION] if sandbox else [])
+        except StartError as error:
+            raise CommandError(str(error)) from None
         self.check(tags=[TAG])
-        stopped = until_stopped()
-        lock = preflight.lock_data_dir(stopped)
-        if lock is None:
+        if started.lock is None:
             return
-        health = probes.serve(get_wsgi_application())
-        preflight.migrate_embedded()
+        memory.give_back_early()
+        health = probes.serve(get_wsgi_application(), started.front)
+        if not settings.EMBEDDED:
+            preflight.refuse_unmigrated()
         preflight.refuse_wrong_field_key()
         password_file = preflight.first_administrator()
         gateway = Gateway()
@@ -40,9 +44,9 @@ class Command(BaseCommand):
         probes.serving()
         if password_file:
             self.stderr.write(f"The first administrator's password is in {password_file}")
-        stopped.wait()
+        started.stopped.wait()
         probes.ending()
         end_within()
         gateway.stop()
         probes.stop(health)
-        lock.close()
+        started.lock.close()

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from gateway.checks import TAG
+from mailrelay import memory
 from mailrelay.alerts.watch import Watch
 from mailrelay.outbox.scheduler import Scheduler
 from mailrelay.outbox.writer import stop_process_writer
@@ -20,6 +21,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **__: Any) -> None:
         preflight.refuse_memory_broker("runsmtp")
         preflight.refuse_unmigrated()
+        memory.give_back_early()
         stopped = until_stopped()
         health = probes.serve()
         relay, scheduler, alerts = Relay(), Scheduler(), Watch(delivers=False)

@@ -1,0 +1,82 @@
+"""The first step of `rungateway`, before Django is loaded: probes, the lock on DATA_DIR, the tables.
+
+Loading everything takes seconds on a fifth of a core. Probes are answered from the first moment, and the
+embedded database is brought to this version while this process is still small.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import IO
+
+from gateway import early
+from gateway.env import Environment
+from mailrelay import schema
+from mailrelay.health.front import Answer, Front
+from mailrelay.processes import with_sandbox
+from mailrelay.processes.data_dir import StartError, lock
+from mailrelay.processes.stopping import until_stopped
+
+OK = Answer(HTTPStatus.OK, "application/json", b'{"status": "ok"}\n')
+STARTING = Answer(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "application/json",
+    b'{"ready": false, "failed": ["process"], "checks": {"process": "this process is starting"}}\n',
+)
+NO_METRICS = Answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"# this process is starting\n")
+PROBES = {"/health": lambda: OK, "/ready": lambda: STARTING, "/metrics": lambda: NO_METRICS}
+
+
+@dataclass
+class Started:
+    """What the first step has made."""
+
+    stopped: threading.Event
+    #: None where HTTP_LISTEN is `off`, or cannot be used: the second step says so.
+    front: Front | None
+    #: None where this process was told to end while it waited, or where its settings cannot be used.
+    lock: IO[str] | None
+
+
+_started: Started | None = None
+
+
+def begin(arguments: Sequence[str] = ()) -> Started:
+    """Take the first step, once a process. Raises StartError with what is wrong and what to do."""
+    global _started  # noqa: PLW0603 - manage.py begins, and the command goes on
+    if _started is None:
+        _started = _begin(arguments)
+    return _started
+
+
+def _begin(arguments: Sequence[str]) -> Started:
+    env = Environment()
+    files, address = early.files(env), early.http_listen(env)
+    if with_sandbox.OPTION in arguments:
+        with_sandbox.start_again(files.data_dir)
+    stopped = until_stopped()
+    if env.problems:  # the system checks name them all
+        return Started(stopped, None, None)
+    front = _front(address)
+    held = lock(files.data_dir, files.lock_wait, stopped)
+    if held and files.embedded:
+        _bring_up_to_date(files)
+    return Started(stopped, front, held)
+
+
+def _front(address: early.HttpAddress | None) -> Front | None:
+    try:
+        return Front(address, PROBES) if address else None
+    except OSError:
+        return None
+
+
+def _bring_up_to_date(files: early.Files) -> None:
+    try:
+        schema.bring_up_to_date(files.database_file)
+    except schema.SchemaError as error:
+        reason = " ".join(str(error).split())
+        raise StartError(
+            f"The database in {files.data_dir} cannot be used: {reason.rstrip('.')}. (gateway.E012)"
+        ) from None

@@ -1,0 +1,121 @@
+"""Which migrations this version brings, and the embedded database brought to them, without Django.
+
+A process that has loaded everything takes 60 MiB and more, and one that migrates beside it takes 90: too much
+for a container of 128 MiB. So this is done before Django is loaded. Where a prepared empty database lies
+beside `manage.py` (the image has one), a first start copies it.
+"""
+
+import importlib.util
+import os
+import pkgutil
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from gateway.early import BASE_DIR
+from gateway.fixed import INSTALLED_APPS
+
+#: An empty database with the tables of this version; docker/collect.sh makes it.
+PREPARED = BASE_DIR / "prepared.sqlite3"
+
+Migration = tuple[str, str]
+
+
+class SchemaError(Exception):
+    """The embedded database cannot be brought to this version; the text says why."""
+
+
+def brought() -> list[Migration]:
+    """List application label and name of each migration in this version, in the order of the names.
+
+    Django's own executor imports every migration, which a process keeps in memory; names are enough here.
+    """
+    return [(label, name) for label, folder in _folders() for name in _names(folder)]
+
+
+def _folders() -> Iterable[tuple[str, Path]]:
+    for entry in INSTALLED_APPS:
+        package = entry.partition(".apps.")[0]
+        spec = importlib.util.find_spec(package)
+        for location in (spec and spec.submodule_search_locations) or ():
+            yield package.rpartition(".")[2], Path(location) / "migrations"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if found.name[0] not in "_~")
+
+
+def missing(applied: Iterable[Migration]) -> list[str]:
+    """Name what this version brings and `applied` lacks, as `application.migration`."""
+    known = set(applied)
+    return [f"{label}.{name}" for label, name in brought() if (label, name) not in known]
+
+
+def missing_in_file(path: Path, *, read_only: bool = False) -> list[str]:
+    """Name the migrations that the SQLite file lacks: all of them where there is no file.
+
+    A file that nobody may write has to be opened as such. Raises sqlite3.Error when it cannot be read.
+    """
+    if not path.exists():
+        return missing(())
+    with closing(
+        sqlite3.connect(f"{path.as_uri()}{'?immutable=1' * read_only}", uri=True, timeout=20)
+    ) as connection:
+        table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'").fetchone()
+        rows = connection.execute("SELECT app, name FROM django_migrations").fetchall() if table else []
+    return missing(rows)
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Make the SQLite file at `path`, or bring it to this version. Raises SchemaError with the reason."""
+    try:
+        if not missing_in_file(path):
+            return
+        if not path.exists() and PREPARED.exists() and not missing_in_file(PREPARED, read_only=True):
+            _copy(PREPARED, path)
+        else:
+            _migrate()
+    except (sqlite3.Error, OSError) as error:
+        raise SchemaError(str(error)) from None
+
+
+def _copy(prepared: Path, path: Path) -> None:
+    """Put a copy of `prepared` at `path`: whole or not at all, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.new")
+    shutil.copyfile(prepared, draft)
+    _flush(draft)
+    draft.rename(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    with suppress(OSError):  # a directory of some file systems cannot be flushed
+        os.fsync(handle)
+    os.close(handle)
+
+
+def _migrate() -> None:
+    """Run `manage.py migrate` in a process of its own, whose memory is free again when it ends."""
+    command = [sys.executable, str(BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        raise SchemaError(_reason(done.returncode, done.stderr))
+
+
+def _reason(code: int, stderr: str) -> str:
+    if code < 0:
+        return f"manage.py migrate was killed by signal {-code}" + (
+            ", as the kernel does where memory runs out: give this process 128 MiB at least"
+            if code == -9
+            else ""
+        )
+    said = stderr.strip().rpartition("\n")[2]
+    return said or f"manage.py migrate ended with exit code {code}"
