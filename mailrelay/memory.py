@@ -85,3 +85,20 @@ def let_go_of_pages(descriptor: int) -> None:
     if scarce() and hasattr(os, "posix_fadvise"):
         with suppress(OSError):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def left() -> int | None:
+    """Return the bytes that this process's cgroup may still take; None where there is no limit."""
+    most = limit()
+    if most is None:
+        return None
+    for folder in {file.parent for file in _limit_files()}:
+        used = _read(folder / "memory.current") or _read(folder / "memory.usage_in_bytes")
+        if used.isdigit():
+            return max(0, most - int(used) + _inactive(folder))
+    return None
+
+
+def _inactive(folder: Path) -> int:
+    fields = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
+    return int(fields.get("total_inactive_file", fields.get("inactive_file", "0")))

@@ -11,7 +11,6 @@ from mailrelay.configuration.document import load
 from mailrelay.configuration.plan import summary
 from mailrelay.configuration.reading import ConfigurationError
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.processes import preflight
 
 
@@ -44,8 +43,6 @@ class Command(BaseCommand):
             self._apply(options["file"], prune=options["prune"], dry_run=options["dry_run"])
         except (ConfigurationError, OutboxError) as error:
             raise CommandError(f"{error} Nothing was changed.") from None
-        finally:
-            stop_process_writer()
 
     def _apply(self, file: Path, *, prune: bool, dry_run: bool) -> None:
         steps = apply(load(file), prune=prune, dry_run=dry_run)

@@ -10,7 +10,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.hand import ACTIONS
-from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.postmaster import acting, listing, story, text
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.processes import preflight
@@ -42,8 +41,6 @@ class Command(BaseCommand):
         except BrokenPipeError:
             # `mailq | head` has seen enough; what Python would flush at exit has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        finally:
-            stop_process_writer()
 
     def _do(self, action: str, ids: list[str], options: dict[str, Any]) -> None:
         if action == "list":

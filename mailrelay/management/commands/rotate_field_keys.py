@@ -6,7 +6,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mailrelay.configuration import field_keys
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.processes import preflight
 
 
@@ -24,8 +23,6 @@ class Command(BaseCommand):
             done = field_keys.rotate()
         except OutboxError as error:
             raise CommandError(f"{error} What was done stays done: run this again.") from None
-        finally:
-            stop_process_writer()
         self.stdout.write(f"{done.renewed} encrypted anew, {done.current} were under the first key already.")
         if done.unreadable:
             raise CommandError(

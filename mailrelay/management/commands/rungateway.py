@@ -9,6 +9,7 @@ from django.core.wsgi import get_wsgi_application
 from gateway.checks import TAG
 from mailrelay import memory
 from mailrelay.processes import preflight, probes, starting, with_sandbox
+from mailrelay.processes.control import Control
 from mailrelay.processes.data_dir import StartError
 from mailrelay.processes.gateway import Gateway
 from mailrelay.processes.stopping import end_within
@@ -41,12 +42,14 @@ class Command(BaseCommand):
         password_file = preflight.first_administrator()
         gateway = Gateway()
         gateway.start()
+        control = Control(settings.DATA_DIR)
         probes.serving()
         if password_file:
             self.stderr.write(f"The first administrator's password is in {password_file}")
         started.stopped.wait()
         probes.ending()
         end_within()
+        control.stop()
         gateway.stop()
         probes.stop(health)
         started.lock.close()

@@ -8,7 +8,6 @@ from mailrelay.configuration import adding
 from mailrelay.configuration.reading import ConfigurationError
 from mailrelay.models import SenderConfig
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.postmaster.trial import Trial, address_of
 from mailrelay.processes import preflight
@@ -43,8 +42,6 @@ class Command(BaseCommand):
             getattr(self, f"_{action}")(options)
         except (ConfigurationError, PostmasterError, OutboxError) as error:
             raise CommandError(str(error)) from None
-        finally:
-            stop_process_writer()
 
     def _add(self, options: dict[str, Any]) -> None:
         entry = {

@@ -10,7 +10,6 @@ from mailrelay.configuration import adding
 from mailrelay.configuration.reading import ConfigurationError
 from mailrelay.models import SmtpClient
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.postmaster import clients
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.processes import preflight
@@ -61,8 +60,6 @@ class Command(BaseCommand):
                 self.stdout.write(line)
         except (ConfigurationError, PostmasterError, OutboxError) as error:
             raise CommandError(str(error)) from None
-        finally:
-            stop_process_writer()
 
     def _do_add(self, options: dict[str, Any]) -> Any:
         name, login = options["name"], options["login"]
