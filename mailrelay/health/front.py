@@ -205,6 +205,8 @@ class Front:
 
     def _close(self, client: _Client) -> None:
         self._release(client)
+        with suppress(OSError):  # what is unread would make the kernel reset the connection, answer included
+            client.socket.recv(HEAD_BYTES)
         client.socket.close()
 
 
