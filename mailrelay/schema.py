@@ -12,15 +12,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
-
-from gateway.early import BASE_DIR
-from gateway.fixed import INSTALLED_APPS
-
-#: An empty database with the tables of this version; docker/collect.sh makes it.
-PREPARED = BASE_DIR / "prepared.sqlite3"
 
 Migration = tuple[str, str]
 
@@ -29,58 +24,72 @@ class SchemaError(Exception):
     """The embedded database cannot be brought to this version; the text says why."""
 
 
-def brought() -> list[Migration]:
-    """List application label and name of each migration in this version, in the order of the names.
+@dataclass(frozen=True)
+class Schema:
+    """The tables of this version: where `manage.py` is, and Django's INSTALLED_APPS."""
 
-    Django's own executor imports every migration, which a process keeps in memory; names are enough here.
-    """
-    return [(label, name) for label, folder in _folders() for name in _names(folder)]
+    base_dir: Path
+    installed_apps: Sequence[str]
 
+    @property
+    def prepared(self) -> Path:
+        """An empty database with these tables; docker/collect.sh makes it."""
+        return self.base_dir / "prepared.sqlite3"
 
-def _folders() -> Iterable[tuple[str, Path]]:
-    for entry in INSTALLED_APPS:
-        package = entry.partition(".apps.")[0]
-        spec = importlib.util.find_spec(package)
-        for location in (spec and spec.submodule_search_locations) or ():
-            yield package.rpartition(".")[2], Path(location) / "migrations"
+    def brought(self) -> list[Migration]:
+        """List application label and name of each migration in this version, in the order of the names.
+
+        Django's own executor imports every migration, which a process keeps in memory; names are enough here.
+        """
+        return [(label, name) for label, folder in self._folders() for name in _names(folder)]
+
+    def _folders(self) -> Iterable[tuple[str, Path]]:
+        for entry in self.installed_apps:
+            package = entry.partition(".apps.")[0]
+            spec = importlib.util.find_spec(package)
+            for location in (spec and spec.submodule_search_locations) or ():
+                yield package.rpartition(".")[2], Path(location) / "migrations"
+
+    def missing(self, applied: Iterable[Migration]) -> list[str]:
+        """Name what this version brings and `applied` lacks, as `application.migration`."""
+        known = set(applied)
+        return [f"{label}.{name}" for label, name in self.brought() if (label, name) not in known]
+
+    def missing_in_file(self, path: Path, *, read_only: bool = False) -> list[str]:
+        """Name the migrations that the SQLite file lacks: all of them where there is no file.
+
+        A file that nobody may write has to be opened as such. Raises sqlite3.Error when it cannot be read.
+        """
+        if not path.exists():
+            return self.missing(())
+        with closing(
+            sqlite3.connect(f"{path.as_uri()}{'?immutable=1' * read_only}", uri=True, timeout=20)
+        ) as connection:
+            table = connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'"
+            ).fetchone()
+            rows = connection.execute("SELECT app, name FROM django_migrations").fetchall() if table else []
+        return self.missing(rows)
+
+    def bring_up_to_date(self, path: Path) -> None:
+        """Make the SQLite file at `path`, or bring it to this version. Raises SchemaError with the reason."""
+        try:
+            if not self.missing_in_file(path):
+                return
+            if (
+                not path.exists()
+                and self.prepared.exists()
+                and not self.missing_in_file(self.prepared, read_only=True)
+            ):
+                _copy(self.prepared, path)
+            else:
+                _migrate(self.base_dir)
+        except (sqlite3.Error, OSError) as error:
+            raise SchemaError(str(error)) from None
 
 
 def _names(folder: Path) -> list[str]:
     return sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if found.name[0] not in "_~")
-
-
-def missing(applied: Iterable[Migration]) -> list[str]:
-    """Name what this version brings and `applied` lacks, as `application.migration`."""
-    known = set(applied)
-    return [f"{label}.{name}" for label, name in brought() if (label, name) not in known]
-
-
-def missing_in_file(path: Path, *, read_only: bool = False) -> list[str]:
-    """Name the migrations that the SQLite file lacks: all of them where there is no file.
-
-    A file that nobody may write has to be opened as such. Raises sqlite3.Error when it cannot be read.
-    """
-    if not path.exists():
-        return missing(())
-    with closing(
-        sqlite3.connect(f"{path.as_uri()}{'?immutable=1' * read_only}", uri=True, timeout=20)
-    ) as connection:
-        table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'").fetchone()
-        rows = connection.execute("SELECT app, name FROM django_migrations").fetchall() if table else []
-    return missing(rows)
-
-
-def bring_up_to_date(path: Path) -> None:
-    """Make the SQLite file at `path`, or bring it to this version. Raises SchemaError with the reason."""
-    try:
-        if not missing_in_file(path):
-            return
-        if not path.exists() and PREPARED.exists() and not missing_in_file(PREPARED, read_only=True):
-            _copy(PREPARED, path)
-        else:
-            _migrate()
-    except (sqlite3.Error, OSError) as error:
-        raise SchemaError(str(error)) from None
 
 
 def _copy(prepared: Path, path: Path) -> None:
@@ -100,9 +109,9 @@ def _flush(path: Path) -> None:
     os.close(handle)
 
 
-def _migrate() -> None:
+def _migrate(base_dir: Path) -> None:
     """Run `manage.py migrate` in a process of its own, whose memory is free again when it ends."""
-    command = [sys.executable, str(BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
+    command = [sys.executable, str(base_dir / "manage.py"), "migrate", "--verbosity", "0"]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False
     )

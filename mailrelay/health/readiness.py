@@ -13,9 +13,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from mailrelay import schema
 from mailrelay.models import AppRegistration, SenderConfig
 from mailrelay.outbox import clock
+from mailrelay.schema import Schema
 
 #: Free bytes below which the listener takes no mail, at most a tenth of the disk (mailrelay.smtp.options).
 LEAST_FREE_BYTES = 64 * 1024 * 1024
@@ -63,7 +63,7 @@ def pending_migrations() -> list[str]:
         if "django_migrations" in connection.introspection.table_names(cursor):
             cursor.execute("SELECT app, name FROM django_migrations")
             applied = set(cursor.fetchall())
-    return schema.missing(applied)
+    return Schema(settings.BASE_DIR, settings.INSTALLED_APPS).missing(applied)
 
 
 def spool() -> str:

@@ -44,5 +44,5 @@ def _open(path: Path) -> IO[str]:
     except OSError as error:
         raise StartError(
             f"{path.parent} cannot be written: {error.strerror}. "
-            "Point DATA_DIR at a directory that this user may write. (gateway.E015)"
+            "Make DATA_DIR a directory that this process may write. (gateway.E015)"
         ) from None

@@ -12,11 +12,12 @@ from typing import IO
 
 from gateway import early
 from gateway.env import Environment
-from mailrelay import schema
+from gateway.fixed import INSTALLED_APPS
 from mailrelay.health.front import Answer, Front
 from mailrelay.processes import with_sandbox
 from mailrelay.processes.data_dir import StartError, lock
 from mailrelay.processes.stopping import until_stopped
+from mailrelay.schema import Schema, SchemaError
 
 OK = Answer(HTTPStatus.OK, "application/json", b'{"status": "ok"}\n')
 STARTING = Answer(
@@ -74,8 +75,8 @@ def _front(address: early.HttpAddress | None) -> Front | None:
 
 def _bring_up_to_date(files: early.Files) -> None:
     try:
-        schema.bring_up_to_date(files.database_file)
-    except schema.SchemaError as error:
+        Schema(early.BASE_DIR, INSTALLED_APPS).bring_up_to_date(files.database_file)
+    except SchemaError as error:
         reason = " ".join(str(error).split())
         raise StartError(
             f"The database in {files.data_dir} cannot be used: {reason.rstrip('.')}. (gateway.E012)"

@@ -11,8 +11,13 @@ from contextlib import closing
 import pytest
 import requests
 
+from gateway.early import BASE_DIR
+from gateway.fixed import INSTALLED_APPS
 from mailrelay import schema
+from mailrelay.schema import Schema
 from tests.harness.processes import ROOT, GatewayProcess, base_environment, manage
+
+SCHEMA = Schema(BASE_DIR, INSTALLED_APPS)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +69,13 @@ def test_probes_answer_while_the_rest_is_loaded(tmp_path, sandbox):
 
 
 def test_a_first_start_copies_the_prepared_database(database, prepared, monkeypatch):
-    monkeypatch.setattr(schema, "PREPARED", prepared)
-    monkeypatch.setattr(schema, "_migrate", lambda: pytest.fail("it migrated"))
+    monkeypatch.setattr(Schema, "prepared", prepared)
+    monkeypatch.setattr(schema, "_migrate", lambda _: pytest.fail("it migrated"))
     prepared.chmod(0o444)
 
-    schema.bring_up_to_date(database)
+    SCHEMA.bring_up_to_date(database)
 
-    assert not schema.missing_in_file(database)
+    assert not SCHEMA.missing_in_file(database)
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -82,21 +87,21 @@ def test_a_prepared_database_of_another_version_is_left_alone(database, prepared
     shutil.copy(prepared, older)
     with closing(sqlite3.connect(older)) as connection, connection:
         connection.execute("DELETE FROM django_migrations WHERE app = 'mailrelay' AND name NOT LIKE '0001%'")
-    monkeypatch.setattr(schema, "PREPARED", older)
+    monkeypatch.setattr(Schema, "prepared", older)
     called = []
-    monkeypatch.setattr(schema, "_migrate", lambda: called.append(1))
+    monkeypatch.setattr(schema, "_migrate", lambda _: called.append(1))
 
-    schema.bring_up_to_date(database)
+    SCHEMA.bring_up_to_date(database)
 
     assert called and not database.exists()
 
 
 def test_without_a_prepared_database_it_migrates(database, monkeypatch, tmp_path):
-    monkeypatch.setattr(schema, "PREPARED", tmp_path / "none")
+    monkeypatch.setattr(Schema, "prepared", tmp_path / "none")
 
-    schema.bring_up_to_date(database)
+    SCHEMA.bring_up_to_date(database)
 
-    assert not schema.missing_in_file(database)
+    assert not SCHEMA.missing_in_file(database)
 
 
 def test_names_of_migrations_are_those_that_django_records(database):
@@ -104,7 +109,7 @@ def test_names_of_migrations_are_those_that_django_records(database):
 
     with closing(sqlite3.connect(database)) as connection:
         recorded = set(connection.execute("SELECT app, name FROM django_migrations"))
-    assert set(schema.brought()) == recorded
+    assert set(SCHEMA.brought()) == recorded
 
 
 @pytest.mark.parametrize(
