@@ -21,7 +21,9 @@ CODE_LIMIT = 100
 RETRY_AFTER_LIMIT = 86_400.0
 _NESTING = 10
 
-_SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
+_SECONDS = re.compile(r"\d{1,300}(?:\.\d{1,12})?", re.ASCII)
+#: Days of a pause beyond which it is told in years, and years beyond which nobody counts.
+_DAYS, _YEARS = 1_000, 10_000
 _CLAIMS = re.compile(r'\bclaims="([A-Za-z0-9+/=_-]{1,8192})"')
 
 
@@ -40,6 +42,7 @@ class Answer:
     client_request_id: str = ""
     diagnostic: str = ""  # x-ms-ags-diagnostic: what Microsoft's support asks for
     retry_after: float | None = None  # seconds
+    cut: str = ""  # says that a pause was asked for that is longer than any is kept
     code: str = ""  # of the outer error
     inner_codes: tuple[str, ...] = ()  # from the outside in
     message: str = ""
@@ -77,6 +80,7 @@ def answer_of(reply: Reply, *, mailbox: str, body_size: int, secrets: Iterable[s
         client_request_id=safe_line(reply.headers.get("client-request-id", ""), CODE_LIMIT),
         diagnostic=safe_line(reply.headers.get("x-ms-ags-diagnostic", ""), MESSAGE_LIMIT),
         retry_after=retry_after(reply.headers),
+        cut=cut(reply.headers),
         code=codes[0] if codes else "",
         inner_codes=tuple(codes[1:]),
         message=safe_line(str(error.get("message") or ""), MESSAGE_LIMIT, secrets=secrets) if error else "",
@@ -89,22 +93,42 @@ def answer_of(reply: Reply, *, mailbox: str, body_size: int, secrets: Iterable[s
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds to wait by the Retry-After header, None if it is absent or says nothing sensible.
+    """Seconds to wait by Retry-After, a day at most; None if it is absent or says nothing sensible.
+
+    `now` is unix seconds.
+    """
+    asked = _asked(headers, now)
+    return None if asked is None else min(asked, RETRY_AFTER_LIMIT)
+
+
+def cut(headers: Mapping[str, str]) -> str:
+    """Say in a sentence that Retry-After asks for a longer pause than is kept; nothing where it does not."""
+    asked = _asked(headers, None) or 0.0
+    if asked <= RETRY_AFTER_LIMIT:
+        return ""
+    days = asked / RETRY_AFTER_LIMIT
+    years = int(min(days / 365.25, _YEARS))
+    span = f"{math.ceil(days)} days" if days < _DAYS else f"{years:,} years{' or more' * (years >= _YEARS)}"
+    return f"It asks for a pause of {span} (Retry-After); the gateway asks again after one day."
+
+
+def _asked(headers: Mapping[str, str], now: float | None) -> float | None:
+    """Read Retry-After as seconds from now.
 
     Seconds (RFC 9110 section 10.2.3), a fraction of them ("2.128" in Microsoft's own sample), or a date,
-    which is measured against the Date header, since our clock may differ from theirs. `now` is unix seconds.
+    which is measured against the Date header, since our clock may differ from theirs.
     """
     value = headers.get("Retry-After", "").strip()
     if not value:
         return None
     if _SECONDS.fullmatch(value):
-        return min(float(value), RETRY_AFTER_LIMIT)
+        return float(value)
     until = _timestamp(value)
     if until is None:
         return None
     since = _timestamp(headers.get("Date", ""))
     base = since if since is not None else (time.time() if now is None else now)
-    return min(max(0.0, until - base), RETRY_AFTER_LIMIT)
+    return max(0.0, until - base)
 
 
 def _timestamp(value: str) -> float | None:

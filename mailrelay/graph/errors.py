@@ -1,6 +1,7 @@
 """What Graph's answers mean: the rules that lead from an answer to a row of the table, in their order."""
 
 import re
+from dataclasses import replace
 
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.error_table import (
@@ -45,6 +46,11 @@ def verdict_of(answer: Answer, *, token_is_fresh: bool = False, about_draft: boo
     `token_is_fresh`: the token was fetched for this very attempt, so a second refusal of it is a matter of
     configuration instead of one of time. `about_draft`: the request named a draft, which may be what is gone.
     """
+    verdict = _meaning(answer, token_is_fresh=token_is_fresh)
+    return replace(verdict, sentence=f"{verdict.sentence} {answer.cut}") if answer.cut else verdict
+
+
+def _meaning(answer: Answer, *, token_is_fresh: bool) -> Verdict:
     if answer.status is None:
         return _without_answer(answer)
     # Without Graph's request-id too, unless it is a page: middleboxes take headers out, but none says 202.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailrelay.graph.answer import MESSAGE_LIMIT, parsed_json, retry_after
+from mailrelay.graph.answer import MESSAGE_LIMIT, cut, parsed_json, retry_after
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import Reply
 from mailrelay.graph.redaction import safe_line
@@ -205,7 +205,8 @@ def _later(credential: Credential, reply: Reply, code: str, clause: str) -> Verd
         if reply.status is None
         else Reason.SERVER_ERROR,
         code,
-        f"{where} gave no token for the app registration {credential.client_id}: {clause}",
+        f"{where} gave no token for the app registration {credential.client_id}: {clause} "
+        f"{cut(reply.headers)}".rstrip(),
         "A token that is still valid is used meanwhile. If it lasts, check the network and service health.",
         retry_after(reply.headers),
         enhanced_status="4.4.1",

@@ -11,10 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Manager
+from django.db.models import Manager, Q
 
 from mailrelay.models import AppRegistration, Mailbox, SenderConfig
-from mailrelay.outbox import clock, rehouse
+from mailrelay.outbox import clock, rehouse, stoppage
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import CredentialKind, ManagedBy, Reason
@@ -101,10 +101,11 @@ def _name(rows: Manager[Any]) -> str:
 
 
 def _registration() -> AppRegistration:
-    """Write the registration, and let whatever was wrong with it be tried anew.
+    """Write the registration, and let what the variables may have put right be tried now.
 
-    Another application is another version: its tokens are others. A start with the same variables leaves the
-    version, so that a token outlives it while Entra ID is down.
+    A pause that Microsoft asked for lasts, unless the application is another. That is another version: its
+    tokens are others. A start with the same variables leaves the version, so that a token outlives it while
+    Entra ID is down.
     """
     row, _ = AppRegistration.objects.get_or_create(
         managed_by=ManagedBy.ENVIRONMENT, defaults={"name": _name(AppRegistration.objects), "version": 0}
@@ -118,11 +119,13 @@ def _registration() -> AppRegistration:
         "certificate_path": settings.AZURE_CLIENT_CERTIFICATE_PATH,
         "token_file": settings.AZURE_FEDERATED_TOKEN_FILE,
     }
-    if any(getattr(row, name) != value for name, value in identity.items()):
-        AppRegistration.objects.filter(pk=row.pk).update(**identity, **NO_TOKEN, version=row.version + 1)
     mine = AppRegistration.objects.filter(pk=row.pk)
+    another = any(getattr(row, name) != value for name, value in identity.items())
+    if another:
+        mine.update(**identity, **NO_TOKEN, version=row.version + 1)
     mine.update(active=True, secret_expires_on=settings.AZURE_CLIENT_SECRET_EXPIRES)
-    mine.exclude(failing=Reason.NONE).update(retry_at=clock.now())
+    mendable = ~Q(failing=Reason.NONE) if another else Q(failing__in=stoppage.OF_REGISTRATION)
+    mine.filter(mendable).update(retry_at=clock.now())
     Mailbox.objects.filter(registration=row).exclude(blocked=Reason.NONE).update(probe_at=clock.now())
     return row
 

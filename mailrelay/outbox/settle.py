@@ -303,7 +303,7 @@ def _succeeded(mailbox_id: int, result: Result, now: datetime) -> Mailbox:
     blame.success(mailbox, now)
     if result.retry_after:
         # A 202 that carries Retry-After has taken the mail and asks for a rest: resending would double it.
-        blame.pause(mailbox, "Microsoft took the mail and asked for a pause.", now, result.retry_after)
+        blame.pause(mailbox, f"{result.sentence} It asked for a pause.", now, result.retry_after)
     return mailbox
 
 

@@ -1,6 +1,7 @@
 """429 and 503: the mailbox waits as long as Microsoft says, alone; nothing is lost, no mail is blamed."""
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 
@@ -134,6 +135,86 @@ def test_answers_of_one_moment_lengthen_the_pause_once(office):
 
     assert box.failures == 1
     assert pause_of(box) <= blame.FIRST_PAUSE * 1.2
+
+
+@pytest.mark.parametrize("kind", ["status", "accept_with_retry_after"])
+def test_a_pause_of_thousands_of_years_is_one_day_and_the_mailbox_says_so(office, kind):
+    office.sandbox.fault("sendMail", kind, status=429, retry_after="Fri, 31 Dec 9999 23:59:59 GMT")
+    office.one()
+
+    office.work()
+
+    assert 86_390 < pause_of(office.mailbox) <= 86_400
+    assert "years (Retry-After); the gateway asks again after one day." in office.mailbox.pause_text
+
+
+def resumes_at(stack) -> float:
+    """Return when what was asked to wait may go on, in unix seconds; 0 where nothing was."""
+    columns = "SELECT box.paused_until, app.retry_at FROM mailrelay_mailbox box"
+    query = f"{columns} JOIN mailrelay_appregistration app ON app.id = box.registration_id"
+    (paused, retry_at), *_ = rows(stack.environment, query)
+    moment = paused or retry_at
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    return moment.timestamp() if moment else 0.0
+
+
+def killed_and_started_again(stack) -> None:
+    """End every process without a word, and start them all once more."""
+    listener, worker = stack.listener(), None if stack.embedded else stack.worker()
+    started = [process for process in (listener, worker) if process]
+    stack.migrate()
+    for _ in range(2):
+        for process in started:
+            process.kill()
+            process.start()
+        yield listener
+
+
+@pytest.mark.parametrize(
+    ("where", "status"), [("sendMail", 429), ("sendMail", 503), ("token", 429)], ids=["429", "503", "token"]
+)
+@pytest.mark.parametrize("installation", ["embedded", "on_redis"])
+@pytest.mark.timeout(300)
+def test_an_hour_that_microsoft_asks_for_outlasts_kill_and_restart(request, installation, where, status):
+    stack = request.getfixturevalue(installation)
+    lives = killed_and_started_again(stack)
+    stack.sandbox.fault(
+        where, "status", status=status, retry_after="3600", times=1 if where == "sendMail" else 2
+    )
+    send(next(lives).smtp_port, mail(1))
+    eventually(lambda: resumes_at(stack), 60, "the pause")
+    before, asked = resumes_at(stack), requests_of(stack, where)
+    assert 3500 < before - time.time() <= 3600
+
+    send(next(lives).smtp_port, mail(2))
+    time.sleep(20)  # the sweep and the keeper of tokens have looked, and nothing announces that they waited
+
+    assert stack.states() == {"queued": 2}
+    assert resumes_at(stack) == before
+    assert requests_of(stack, where) == asked
+
+
+def requests_of(stack, kind: str) -> int:
+    return len([line for line in stack.sandbox.ledger() if line["kind"] == kind])
+
+
+@pytest.mark.timeout(300)
+def test_a_pause_that_outlasts_a_kill_ends_when_it_was_to_end(embedded):
+    lives = killed_and_started_again(embedded)
+    embedded.sandbox.fault("sendMail", "throttled", retry_after="40")
+    send(next(lives).smtp_port, mail(1))
+    eventually(lambda: requests_of(embedded, "sendMail"), 60, "the first request")
+    eventually(
+        lambda: rows(embedded.environment, "SELECT paused_until FROM mailrelay_mailbox")[0][0], 20, "it"
+    )
+    until = resumes_at(embedded)
+
+    next(lives)
+    embedded.wait_for(90, sent=1)
+
+    assert until <= time.time() < until + 15
+    assert requests_of(embedded, "sendMail") == 2
 
 
 def test_throttling_under_load_loses_and_doubles_nothing(embedded):

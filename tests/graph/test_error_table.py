@@ -346,12 +346,33 @@ DATE = {"Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
         ("٥", {}, None),
         ("", {}, None),
         ("9" * 5000, {}, None),
+        ("9" * 20, {}, 86_400.0),
+        ("9" * 300, {}, 86_400.0),
         ("Sun, 99 Nov 99999 99:99:99 GMT", DATE, None),
     ],
 )
 def test_retry_after_is_read_in_all_its_forms(value, headers, seconds):
     given = CaseInsensitiveDict({"retry-after": value, **headers})
     assert retry_after(given, now=784111777.0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "a pause of 8,004 years (Retry-After)"),
+        ("864000", "a pause of 10 days (Retry-After)"),
+        ("86401", "a pause of 2 days (Retry-After)"),
+        ("9" * 300, "a pause of 10,000 years or more (Retry-After)"),
+        ("86400", ""),
+        ("3600", ""),
+        ("soon", ""),
+    ],
+)
+@pytest.mark.parametrize("status", [202, 429, 503, 500])
+def test_a_pause_that_is_longer_than_any_that_is_kept_is_said(value, said, status):
+    verdict = verdict_of(answered(status, "ApplicationThrottled", headers={"Retry-After": value, **DATE}))
+    assert said in verdict.sentence
+    assert ("asks again after one day" in verdict.sentence) == bool(said)
 
 
 def test_no_retry_after_is_no_retry_after():

@@ -208,6 +208,13 @@ def test_a_token_of_a_clock_that_was_ahead_is_not_good_for_days(
     assert requests_made() == 2
 
 
+def test_a_quiet_of_years_that_entra_asks_for_is_said(store, credential, sandbox):
+    sandbox.fault("token", "status", status=429, retry_after="Fri, 31 Dec 9999 23:59:59 GMT")
+    verdict = failure(store, credential)
+    assert verdict.retry_after == 86_400
+    assert "years (Retry-After); the gateway asks again after one day." in verdict.sentence
+
+
 def test_a_quiet_that_entra_asked_for_by_a_clock_ahead_does_not_last_for_days(
     store, credential, clock, sandbox
 ):
