@@ -46,11 +46,11 @@ def verdict_of(answer: Answer, *, token_is_fresh: bool = False, about_draft: boo
     `token_is_fresh`: the token was fetched for this very attempt, so a second refusal of it is a matter of
     configuration instead of one of time. `about_draft`: the request named a draft, which may be what is gone.
     """
-    verdict = _meaning(answer, token_is_fresh=token_is_fresh)
+    verdict = _meaning(answer, token_is_fresh=token_is_fresh, about_draft=about_draft)
     return replace(verdict, sentence=f"{verdict.sentence} {answer.cut}") if answer.cut else verdict
 
 
-def _meaning(answer: Answer, *, token_is_fresh: bool) -> Verdict:
+def _meaning(answer: Answer, *, token_is_fresh: bool, about_draft: bool) -> Verdict:
     if answer.status is None:
         return _without_answer(answer)
     # Without Graph's request-id too, unless it is a page: middleboxes take headers out, but none says 202.
