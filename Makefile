@@ -73,6 +73,7 @@ soak: setup  ## Run the long tests: kills, floods and hours of traffic
 services-test: setup  ## Run the tests that need Redis, RabbitMQ and PostgreSQL programs, or say what to install
 	@scripts/services.sh
 	@scripts/install-test-clients.sh
+	@$(VENV)/python scripts/fetch_corpora.py
 	REQUIRE_SERVICES=1 $(VENV)/pytest -m "services and not soak" $(T)
 
 .PHONY: ci
