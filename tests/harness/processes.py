@@ -1,7 +1,9 @@
 """The gateway's processes as an operator starts them, with an environment of their own."""
 
+import functools
 import json
 import os
+import shutil
 import signal
 import smtplib
 import sqlite3
@@ -48,6 +50,21 @@ def base_environment(data_dir: Path, sandbox: SandboxProcess | None = None, **mo
     return environment | more
 
 
+@functools.cache
+def prepared() -> Path:
+    """Make an empty database with all tables, as the image has one: migrating takes two seconds of a core."""
+    file = Path(os.environ["DATA_DIR"]) / "prepared.sqlite3"
+    subprocess.run([sys.executable, str(ROOT / "docker" / "prepare.py"), str(file)], check=True)
+    return file
+
+
+def seed(environment: dict[str, str]) -> None:
+    """Give an installation on SQLite that is new the prepared database."""
+    database = Path(environment["DATA_DIR"]) / "gateway.sqlite3"
+    if "DATABASE_URL" not in environment and database.parent.is_dir() and not database.exists():
+        shutil.copy(prepared(), database)
+
+
 class GatewayProcess:
     """One process of the gateway: a command, its ports, its log. A context manager that ends it."""
 
@@ -73,6 +90,7 @@ class GatewayProcess:
         self.stop(check=False)
 
     def start(self, *, wait: bool = True, **more: str):
+        seed(self.environment)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.command],
@@ -183,6 +201,8 @@ class Web(GatewayProcess):
 
 def manage(environment: dict[str, str], *arguments: str, check: bool = True, timeout: float = 120.0):
     """Run a management command to its end."""
+    if arguments[:1] == ("migrate",):
+        seed(environment)
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
