@@ -19,7 +19,12 @@ def normalise(address: str) -> str:
     if local.startswith('"') and QUOTED_LOCAL.fullmatch(local):
         local = _ESCAPE.sub(r"\1", local[1:-1])
     plain = f"{local}{at}{domain.rstrip('.')}"
-    return plain.lower() if plain.isascii() else plain.translate(_LOWER)
+    return lower(plain)
+
+
+def lower(text: str) -> str:
+    """`text` with ASCII in lower case: what other letters have case is for each version of Unicode to say."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def same_address(one: str, other: str) -> bool:

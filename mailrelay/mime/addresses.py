@@ -14,6 +14,7 @@ from mailrelay.mime.mailbox import (
     is_address,
 )
 from mailrelay.mime.words import decode_words
+from mailrelay.spelling import lower
 
 __all__ = [
     "AddressList",
@@ -223,7 +224,7 @@ class _Scanner:
     def _open_group(self) -> None:
         name = _text(self.words)
         self._begin()
-        if name.lower() != "mailto":
+        if lower(name) != "mailto":
             self.members, self.group_name, self.plain = [], decode_words(name), 0
 
     def _close_group(self) -> None:
@@ -310,7 +311,7 @@ def _address(pieces: list[str]) -> str:
     address = _NOT_IN_ADDRESS.sub(r"\1", "".join(pieces))
     while len(address) > 2 and address[0] in _OPENING_QUOTES and address[-1] in _CLOSING_QUOTES:
         address = address[1:-1]
-    return address[7:] if address[:7].lower() == "mailto:" else address
+    return address[7:] if lower(address[:7]) == "mailto:" else address
 
 
 def _split_bare(words: list[list[str]]) -> tuple[list[str], list[str]]:

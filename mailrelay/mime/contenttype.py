@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from mailrelay.mime.decoding import decode_bytes
+from mailrelay.spelling import lower
 
 _VALUE_LIMIT = 65_536  # characters; nobody's Content-Type is longer
 _TYPE = re.compile(r"[ \t]*([^\s/;()\"]+)[ \t]*/[ \t]*([^\s/;()\"]+)")
@@ -48,13 +49,13 @@ class ContentType:
     @property
     def charset(self) -> str:
         """The charset that is declared, in lower case; empty if there is none."""
-        return parameter(self.parameters, "charset").strip().lower()
+        return lower(parameter(self.parameters, "charset").strip())
 
     @property
     def is_signed(self) -> bool:
         """Whether a change of the author would be seen: multipart/signed, S/MIME but for enveloped data."""
         if self.name in SIGNED_TYPES:
-            return self.parameters.get("smime-type", "").lower() not in {
+            return lower(self.parameters.get("smime-type", "")) not in {
                 "enveloped-data",
                 "authenveloped-data",
             }
@@ -71,7 +72,7 @@ def parse_content_type(value: str | None, default: str = "text/plain") -> Conten
     match = _TYPE.match(value or "")
     if not value or not match:
         return ContentType(default, _parameters_behind(_before_parameters(value or "")))
-    return ContentType(f"{match[1]}/{match[2]}".lower(), _parameters_behind(value[match.end() :]))
+    return ContentType(lower(f"{match[1]}/{match[2]}"), _parameters_behind(value[match.end() :]))
 
 
 def parse_disposition(value: str | None) -> tuple[str, dict[str, str]]:
@@ -82,7 +83,7 @@ def parse_disposition(value: str | None) -> tuple[str, dict[str, str]]:
     match = _DISPOSITION.match(value or "")
     if not value or not match:
         return "", _parameters_behind(_before_parameters(value or ""))
-    return match[1].lower(), _parameters_behind(value[match.end() :])
+    return lower(match[1]), _parameters_behind(value[match.end() :])
 
 
 def _before_parameters(value: str) -> str:
@@ -108,7 +109,7 @@ def parse_parameters(value: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(value[:_VALUE_LIMIT]):
-        key = match[1].lower()
+        key = lower(match[1])
         found.setdefault(key, _bare(key, match[3]) if match[2] is None else _unescaped(key, match[2]))
     return found
 

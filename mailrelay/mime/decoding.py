@@ -5,8 +5,29 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from mailrelay.spelling import lower
+
 __all__ = ["codec_of", "decode_bytes", "is_useful", "read_raw"]
 
+# Names that newer versions of Python know: every version reads a charset alike.
+_NEWER = {
+    "874": "cp874",
+    "cp00858": "cp858",
+    "cp01140": "cp1140",
+    "csibm00858": "cp858",
+    "csibm01140": "cp1140",
+    "cseuckr": "euc_kr",
+    "ebcdic_us_37_euro": "cp1140",
+    "ibm00858": "cp858",
+    "ibm01140": "cp1140",
+    "iso_8859_8_e": "iso8859_8",
+    "iso_8859_8_i": "iso8859_8",
+    "ms874": "cp874",
+    "pc_multilingual_850_euro": "cp858",
+    "windows_31j": "cp932",
+    "windows_874": "cp874",
+}
+_ALIASES = _NEWER | encodings.aliases.aliases
 # `encodings` remembers every unknown name it is asked for, so only known names may reach it.
 _WITHOUT_ALIAS = {
     "koi8_u",
@@ -19,7 +40,7 @@ _WITHOUT_ALIAS = {
     "mac_croatian",
     "mac_romanian",
 }
-_KNOWN = frozenset(encodings.aliases.aliases) | frozenset(encodings.aliases.aliases.values()) | _WITHOUT_ALIAS
+_KNOWN = frozenset(_ALIASES) | frozenset(_ALIASES.values()) | _WITHOUT_ALIAS
 _NOT_TEXT = frozenset(
     {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
 )
@@ -36,9 +57,9 @@ _BREAKS = ("\r", "\n", "\0")
 
 def codec_of(charset: str) -> str | None:
     """The Python codec for a MIME charset name, or None for an unknown or unsuitable one."""
-    name = charset.strip().lower().replace("-", "_").replace(" ", "_")
+    name = lower(charset.strip()).replace("-", "_").replace(" ", "_")
     for spelling in (name, name.removeprefix("x_"), _WINDOWS.sub(r"cp\1", name)):
-        codec = encodings.aliases.aliases.get(spelling, spelling)
+        codec = _ALIASES.get(spelling, spelling)
         if codec in _KNOWN and codec not in _NOT_CHARSETS:
             return codec
     return None

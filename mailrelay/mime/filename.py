@@ -1,11 +1,12 @@
 """What a part is called, and how it is referred to: for an attachment that travels apart from its message."""
 
-import mimetypes
 import re
 
 from mailrelay.mime.contenttype import EMBEDDED, ContentType, parameter, parse_disposition
+from mailrelay.mime.extensions import extension
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.words import decode_words, storable
+from mailrelay.spelling import lower
 
 __all__ = ["content_id", "disposition", "filename", "name_or_default"]
 
@@ -36,10 +37,10 @@ def name_or_default(headers: HeaderBlock, kind: ContentType) -> str:
     """A name in any case: Graph takes no attachment without one. A message's tells that it is one."""
     name = filename(headers, kind)
     if kind.name in EMBEDDED:
-        return name if name.lower().endswith(".eml") else _shortened(f"{name or 'message'}.eml")
+        return name if lower(name).endswith(".eml") else _shortened(f"{name or 'message'}.eml")
     if name:
         return name
-    return f"attachment{mimetypes.guess_extension(kind.name) or '.bin'}"
+    return f"attachment{extension(kind.name)}"
 
 
 def _without_folders(name: str) -> str:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Protocol
 
+from mailrelay.mime.base64text import NOT_BASE64, quanta
 from mailrelay.mime.source import RandomAccess
 
 __all__ = ["DECODABLE", "LeafContent", "LeafPart", "LeafReader", "decoded_size"]
 
 _BLOCK = 262_144  # bytes of the message at a time: a content row
-_NOT_BASE64 = bytes(
-    set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
-)
 _NOISE = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _IDENTITY = frozenset({"7bit", "8bit", "binary"})
 #: Transfer encodings (RFC 2045 section 6) that are understood.
@@ -49,19 +47,13 @@ class _Base64:
             self._padded = True
             if noise := _NOISE.search(data, padding):
                 data, self._ended = data[: noise.start()], True
-        *closed, text = (self._held + data.translate(None, _NOT_BASE64)).split(b"=")
-        decoded = b"".join(map(_quanta, closed))
+        *closed, text = (self._held + data.translate(None, NOT_BASE64)).split(b"=")
+        decoded = b"".join(map(quanta, closed))
         if last or self._ended:
-            return decoded + _quanta(text)
+            return decoded + quanta(text)
         whole = len(text) - len(text) % 4
         self._held = text[whole:]
         return decoded + a2b_base64(text[:whole])
-
-
-def _quanta(text: bytes) -> bytes:
-    """Decode what padding has ended; one character alone is six bits of nothing."""
-    over = len(text) % 4
-    return a2b_base64(text[:-1] if over == 1 else text + b"=" * (-over % 4))
 
 
 class _QuotedPrintable:

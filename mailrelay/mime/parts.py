@@ -7,6 +7,7 @@ from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.names import charset_of_names
 from mailrelay.mime.source import InMemory, Source
+from mailrelay.spelling import lower
 
 __all__ = ["Part", "index_parts", "index_source"]
 
@@ -129,7 +130,7 @@ class _Index:
         headers = headers or (self._headers(start, above) if above else self.source.top())
         digest = above is not None and above.content_type.name == "multipart/digest"
         kind = parse_content_type(headers.content_type, "message/rfc822" if digest else "text/plain")
-        encoding = (headers.get("Content-Transfer-Encoding") or "7bit").partition(";")[0].strip().lower()
+        encoding = lower((headers.get("Content-Transfer-Encoding") or "7bit").partition(";")[0].strip())
         return Part(
             header_start=start,
             body_start=headers.body_offset,
@@ -185,4 +186,4 @@ class _Index:
 
 def _is_smime(headers: HeaderBlock, kind: ContentType) -> bool:
     """Whether a whole message is S/MIME that tells so by its name alone (RFC 8551 section 3.9)."""
-    return kind.name == "application/octet-stream" and filename(headers, kind).lower().endswith(".p7m")
+    return kind.name == "application/octet-stream" and lower(filename(headers, kind)).endswith(".p7m")

@@ -18,6 +18,7 @@ from mailrelay.mime.leaves import LeafContent, LeafReader
 from mailrelay.mime.parts import Part
 from mailrelay.mime.skeleton import Dissection, Inseparable, Leaf, NotSeparableError
 from mailrelay.mime.source import RandomAccess
+from mailrelay.spelling import lower
 
 __all__ = ["Resource", "as_resource"]
 
@@ -195,4 +196,4 @@ def _text(headers: HeaderBlock, name: str) -> str:
 
 
 def _first_word(headers: HeaderBlock, name: str) -> str:
-    return (headers.get(name) or "").partition("(")[0].strip().lower()
+    return lower((headers.get(name) or "").partition("(")[0].strip())

@@ -4,7 +4,9 @@ import base64
 import binascii
 import re
 
+from mailrelay.mime.base64text import NOT_BASE64, quanta
 from mailrelay.mime.decoding import decode_bytes
+from mailrelay.spelling import lower
 
 # Real senders put spaces into Q text, so the text may be anything but a question mark.
 _WORD = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*+)\?=")
@@ -22,7 +24,7 @@ def decode_words(value: str) -> str:
     end = 0
     for match in _WORD.finditer(value):
         gap = value[end : match.start()]
-        charset, data = match[1].lower(), _word_bytes(match)
+        charset, data = lower(match[1]), _word_bytes(match)
         if run and (gap.strip() or charset != run_charset):
             shown.append(decode_bytes(b"".join(run), run_charset))
             run = []
@@ -39,11 +41,10 @@ def _word_bytes(match: re.Match[str]) -> bytes:
     data = match[3].encode("utf-8", "replace")
     if match[2] in "qQ":
         return binascii.a2b_qp(data, header=True)
-    data = data.rstrip(b"= ")
-    try:
-        return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
-    except binascii.Error:
+    pieces = data.translate(None, NOT_BASE64).split(b"=")
+    if any(len(piece) % 4 == 1 for piece in pieces):  # cut short: shown as it stands
         return match[0].encode("utf-8", "replace")
+    return b"".join(map(quanta, pieces))
 
 
 def encode_words(text: str) -> list[str]:

@@ -127,6 +127,13 @@ def test_no_name_injects_a_field(name):
         ("=?utf-8?X?a?= =?", "=?utf-8?X?a?= =?"),
         ("=?idna?Q?a?==?rot13?Q?a?=", "aa"),
         ("=?gb2312?B?xOO6ww==?=", "你好"),
+        ("=?iso-8859-8-i?Q?=F9=EC=E5=ED?=", "שלום"),
+        ("=?windows-874?Q?=CA=C7?=", "สว"),
+        ("=?windows-31j?B?k/qWew==?=", "日本"),
+        ("=?utf-8?B?R3I=w7Y=w58=?=", "Größ"),
+        ("=?utf-8?B?R3L=w7Y?=", "Grö"),
+        ("=?utf-8?B?R3I= !w7Y=?=", "Grö"),
+        ("=?utf-8?B?=?=", ""),
     ],
 )
 def test_it_decodes_words_as_readers_do(value, shown):

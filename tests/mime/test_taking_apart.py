@@ -261,6 +261,9 @@ def test_a_multipart_that_cannot_be_followed_is_no_file():
         take_apart(Bytes(data), 3_000_000, as_is)
 
 
+OFFICE = "application/vnd.openxmlformats-officedocument"
+
+
 @pytest.mark.parametrize(
     ("disposition", "content_type", "name"),
     [
@@ -296,6 +299,11 @@ def test_a_multipart_that_cannot_be_followed_is_no_file():
         ("attachment", "application/pdf; name=Report (2).pdf", "Report (2).pdf"),
         ("attachment; filename==?utf-8?Q?=C3=A4?= =?utf-8?Q?=C3=B6?=.pdf", "text/plain", "äö.pdf"),
         ("attachment", "application/x-nobody-knows", "attachment.bin"),
+        ("attachment", f"{OFFICE}.wordprocessingml.document", "attachment.docx"),
+        ("attachment", f"{OFFICE}.spreadsheetml.sheet", "attachment.xlsx"),
+        ("attachment", "Image/WebP", "attachment.webp"),
+        ("attachment", "text/rtf", "attachment.rtf"),
+        ("attachment", "audio/wav", "attachment.wav"),
         (f"attachment; filename={'n' * 300}.tar", "application/x-tar", f"{'n' * 251}.tar"),
     ],
 )  # fmt: skip
