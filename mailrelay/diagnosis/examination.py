@@ -22,6 +22,7 @@ from mailrelay.graph.http import GraphSession
 def findings() -> Iterator[Finding]:
     """Yield each finding as it is made. Sends no mail and changes nothing."""
     yield from setup.environment()
+    yield from setup.interpreter()
     yield from storage.data_dir()
     yield from storage.room()
     yield from certificate.of_listener()

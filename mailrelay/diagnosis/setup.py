@@ -1,5 +1,6 @@
 """Configuration: the system checks, and the senders that there are."""
 
+import platform
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -7,11 +8,13 @@ from django.core import checks
 
 from gateway.checks import TAG
 from mailrelay.diagnosis.findings import Check, Finding
+from mailrelay.mime import selftest
 from mailrelay.models import SenderConfig
 from mailrelay.outbox import environment as own
 from mailrelay.vocabulary import ManagedBy
 
 CHECK = Check("configuration")
+PYTHON = Check("Python")
 #: What a check of the variables alone says where senders may be in the database: `senders` knows better.
 SENDERLESS = "gateway.W001"
 
@@ -24,6 +27,14 @@ def environment() -> Iterator[Finding]:
         yield make(f"{message.msg} ({message.id})", str(message.hint or ""))
     if not any(message.is_serious() for message in found):
         yield CHECK.ok("Every variable can be used as it is set.")
+
+
+def interpreter() -> Iterator[Finding]:
+    """Report a Python that would mangle mail."""
+    if wrong := selftest.misread():
+        yield PYTHON.problem(wrong, selftest.ADVICE)
+    else:
+        yield PYTHON.ok(f"Python {platform.python_version()} reads mail as it must.")
 
 
 def senders() -> Iterator[Finding]:

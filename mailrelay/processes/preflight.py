@@ -32,6 +32,14 @@ def refuse_memory_broker(process: str) -> None:
         )
 
 
+def refuse_misreading_python() -> None:
+    """Raise CommandError where this interpreter would mangle mail, whatever its version says."""
+    from mailrelay.mime import selftest  # commands that read no mail do without the parsers
+
+    if wrong := selftest.misread():
+        raise CommandError(f"{wrong} {selftest.ADVICE} (gateway.E031)")
+
+
 def refuse_wrong_field_key() -> None:
     """Raise CommandError where a stored secret cannot be opened: what is ciphertext must never be used."""
     lost = unreadable()

@@ -35,6 +35,7 @@ def application() -> Application:
     django = get_wsgi_application()
     try:
         preflight.refuse_misconfiguration()
+        preflight.refuse_misreading_python()
     except CommandError as error:
         sys.stderr.write(f"CommandError: {error}\n")
         sys.exit(BOOT_ERROR)

@@ -31,6 +31,7 @@ class WorkerProcess:
             preflight.refuse_misconfiguration()
             preflight.refuse_memory_broker("A worker of its own")
             preflight.refuse_unmigrated()
+            preflight.refuse_misreading_python()
             preflight.refuse_wrong_field_key()
             self._health = probes.serve()
         except CommandError as error:

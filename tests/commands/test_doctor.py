@@ -62,6 +62,7 @@ def test_it_finds_nothing_wrong_with_a_running_gateway_and_sends_nothing(embedde
     assert levels == dict.fromkeys(
         [
             "configuration",
+            "Python",
             "files",
             "broker",
             "database",

@@ -115,6 +115,54 @@ def test_a_postgresql_that_does_not_answer_is_a_sentence_without_its_password(tm
     assert "pass-of-database" not in said
 
 
+#: What a site-packages of a faulty interpreter could look like: `re` and `binascii` of another mind.
+FAULTS = {
+    "a header": r"""
+import re
+real = re.compile
+re.compile = lambda pattern, flags=0: real(
+    pattern.replace(rb"[ \t]*+:", rb"[ \t]*+:?") if isinstance(pattern, bytes) else pattern, flags
+)
+""",
+    "encoded words and transfer encodings": """
+import binascii
+real = binascii.a2b_base64
+binascii.a2b_base64 = lambda text, **more: real(text, **more)[:1]
+""",
+}
+
+
+def faulty(folder: Path, fault: str) -> dict[str, str]:
+    (folder / "sitecustomize.py").write_text(FAULTS[fault])
+    return {"PYTHONPATH": str(folder)}
+
+
+@each_process
+def test_a_python_that_would_mangle_mail_is_refused(tmp_path, migrated, command):
+    said = refusal(command, migrated, **faulty(tmp_path, "a header"))
+
+    assert "misreads a header" in said
+    assert "mail would arrive mangled. Run the gateway with another Python, from 3.11 to 3.14." in said
+    assert "(gateway.E031)" in said
+
+
+def test_doctor_reports_a_python_that_would_mangle_mail(tmp_path, migrated):
+    fault = "encoded words and transfer encodings"
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=ROOT,
+        env=migrated | faulty(tmp_path, fault),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert f"misreads {fault}" in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize("command", [RUNSMTP, WORKER], ids=["runsmtp", "worker"])
 def test_memory_as_broker_is_refused_where_processes_are_apart(migrated, command):
     said = refusal(command, migrated, CELERY_BROKER_URL="memory://")

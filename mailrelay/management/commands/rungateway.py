@@ -38,6 +38,7 @@ class Command(BaseCommand):
         health = probes.serve(get_wsgi_application(), started.front)
         if not settings.EMBEDDED:
             preflight.refuse_unmigrated()
+        preflight.refuse_misreading_python()
         preflight.refuse_wrong_field_key()
         password_file = preflight.first_administrator()
         gateway = Gateway()

@@ -22,6 +22,7 @@ class Command(BaseCommand):
         preflight.refuse_memory_broker("runsmtp")
         preflight.refuse_unmigrated()
         memory.give_back_early()
+        preflight.refuse_misreading_python()
         stopped = until_stopped()
         health = probes.serve()
         relay, scheduler, alerts = Relay(), Scheduler(), Watch(delivers=False)
