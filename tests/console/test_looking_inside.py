@@ -1,6 +1,7 @@
 """The content of a message: shown to whoever may read it, and harmless whatever it holds."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -184,3 +185,31 @@ def test_a_sent_message_brings_its_message_trace(browser, sender):
     assert "-MessageId '<o''brien@x>' -StartDate" in trace.query
     waiting = make_message(sender)
     assert browser.get(address(waiting, "change")).context["trace"] is None
+
+
+CHARSETS = {
+    "gb2312": "报告文件",
+    "windows-1251": "Отчёт",
+    "iso-8859-2": "Žluťoučký kůň",
+    "shift_jis": "価格表",
+}
+
+
+@pytest.mark.parametrize(("charset", "text"), CHARSETS.items(), ids=CHARSETS.keys())
+def test_raw_subjects_and_file_names_are_shown_in_the_charset_of_the_mail(browser, sender, charset, text):
+    mail = (
+        f"From: {text} <a@example.org>\r\nSubject: {text}\r\n"
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+        f"--b\r\nContent-Type: text/plain; charset={charset}\r\n\r\nx\r\n"
+        f'--b\r\nContent-Disposition: attachment; filename="C:\\x\\{text}.pdf"\r\n\r\nx\r\n--b--\r\n'
+    ).encode(charset)
+    row = make_message(sender, size=len(mail))
+    ContentChunk.objects.filter(content=row.pk).update(data=mail)
+
+    shown = browser.get(address(row, "content")).content.decode()
+    saved = browser.get(address(row, "file/0"))
+
+    assert f">{text}<" in shown
+    assert f"{text} &lt;a@example.org&gt;" in shown
+    assert f"{text}.pdf" in shown
+    assert quote(f"{text}.pdf") in saved.headers["Content-Disposition"]
