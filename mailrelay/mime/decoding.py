@@ -51,12 +51,18 @@ _WINDOWS = re.compile(r"(?:x_)?(?:windows|win|cp|ibm)_?([0-9]{3,4})")
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
           "tis_620": "cp874", "iso8859_9": "cp1254"}  # fmt: skip
 _C1 = re.compile(rb"[\x80-\x9f]")
+_LONGEST_NAME = 80
 _ASCII = bytes(range(32, 127))
 _BREAKS = ("\r", "\n", "\0")
 
 
 def codec_of(charset: str) -> str | None:
     """The Python codec for a MIME charset name, or None for an unknown or unsuitable one."""
+    return _codec(charset) if len(charset) <= _LONGEST_NAME else None
+
+
+@lru_cache(maxsize=256)
+def _codec(charset: str) -> str | None:
     name = lower(charset.strip()).replace("-", "_").replace(" ", "_")
     for spelling in (name, name.removeprefix("x_"), _WINDOWS.sub(r"cp\1", name)):
         codec = _ALIASES.get(spelling, spelling)
@@ -88,7 +94,6 @@ def read_raw(data: bytes, charsets: Iterable[str]) -> str | None:
     return None
 
 
-@lru_cache(maxsize=256)
 def is_useful(charset: str) -> bool:
     """Whether `charset` tells what bytes beyond ASCII among ASCII are: it has all of ASCII, and more."""
     codec = codec_of(charset)

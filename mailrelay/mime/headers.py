@@ -67,7 +67,8 @@ class Field:
     @property
     def value(self) -> str:
         """The unfolded value."""
-        return decode_bytes(self.raw[len(self.name) + 1 :].replace(b"\r\n", b"").strip(b" \t"))
+        data = self.raw[len(self.name) + 1 :].replace(b"\r\n", b"").strip(b" \t")
+        return data.decode() if data.isascii() else decode_bytes(data)
 
 
 def make_field(name: str, value: str) -> Field:

@@ -43,6 +43,8 @@ class LineLengths:
 
 def has_long_line(data: bytes | bytearray) -> bool:
     """Whether a line of `data` is too long."""
+    if len(data) <= LONGEST:
+        return False
     lengths = LineLengths()
     lengths.feed(data)
     return lengths.exceeded

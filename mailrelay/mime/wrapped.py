@@ -15,6 +15,7 @@ __all__ = ["unwrapped"]
 
 #: Characters of an entry that is looked at; nobody's name and address are longer.
 _LIMIT = 1_000
+_WITHIN = r"[A-Za-z0-9_@\x80-\U0010ffff-]"
 _OPENING, _CLOSING = re.compile(r"[\[({]"), re.compile(r"[\])}]")
 
 
@@ -30,4 +31,4 @@ def unwrapped(value: str) -> Mailbox | None:
 
 def _stands_in(address: str, text: str) -> bool:
     """Whether it is there as it is, and not put together from what stands around it."""
-    return re.search(rf"(?<![\w.@-]){re.escape(address)}(?![\w@-])", text) is not None
+    return re.search(f"(?<!{_WITHIN}){re.escape(address)}(?!{_WITHIN})", text) is not None
