@@ -143,9 +143,11 @@ class HeaderBlock:
         return type(self)(self.fields, self.body_offset, guessed=self.guessed)
 
     def get(self, name: str) -> str | None:
-        """The unfolded value of the first field of that name."""
+        """The unfolded value of the first field of that name that has one, else of the first."""
         key = name.lower()
-        return next((field.value for field in self.fields if field.key == key), None)
+        values = (field.value for field in self.fields if field.key == key)
+        first = next(values, None)
+        return first or next(filter(None, values), first)
 
     def get_all(self, name: str) -> list[str]:
         """The unfolded values of all fields of that name, in order."""

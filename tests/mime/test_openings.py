@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mailrelay.mime.compose import compose
+from mailrelay.mime.contenttype import parse_content_type
+from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import PREFACE, HeaderBlock, header_start
 from mailrelay.mime.identity import Identity
 from mailrelay.mime.parts import index_parts, index_source
@@ -116,6 +118,25 @@ def test_of_several_content_types_the_readable_one_counts_and_alone_is_sent(firs
         assert HeaderBlock.parse(made).get_all("Content-Type") == ["multipart/mixed; boundary=bb"]
         [part] = email.message_from_bytes(made, policy=email.policy.default).iter_parts()
         assert part.get_content() == "ä"
+
+
+@pytest.mark.parametrize("empty", [b"", b" ", b"\r\n "])
+def test_an_empty_field_hides_none_of_its_name_behind_it(empty):
+    fields = (
+        b"Subject:"
+        + empty
+        + b"\r\nSubject: s\r\nMessage-ID:"
+        + empty
+        + b"\r\nMessage-ID: <own@example.org>\r\n"
+        b"Content-Disposition:" + empty + b"\r\nContent-Disposition: attachment; filename=a.pdf\r\n"
+    )
+    headers = HeaderBlock.parse(fields + b"\r\n")
+
+    assert headers.get("Subject") == "s"
+    assert filename(headers, parse_content_type(None)) == "a.pdf"
+    assert b"<made@example.org>" not in sent(fields + b"To: b@example.org\r\n\r\nx")
+    assert headers.get("Date") is None
+    assert HeaderBlock.parse(b"Subject:\r\n\r\n").get("Subject") == ""
 
 
 def test_of_two_readable_content_types_the_first_counts():

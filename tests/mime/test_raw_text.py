@@ -12,10 +12,11 @@ from mailrelay.mime.headers import HeaderBlock, decode_words
 from mailrelay.mime.identity import Identity
 from mailrelay.mime.opening import OPENING, read_top
 from mailrelay.mime.parts import index_source
+from mailrelay.mime.skeleton import take_apart
 from mailrelay.mime.source import InMemory, Windowed
 from mailrelay.vocabulary import FromPolicy
 from tests.harness.linear import assert_linear
-from tests.mime.test_taking_apart import Bytes
+from tests.mime.test_taking_apart import Bytes, as_is
 
 MIXED = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
 TEXTS = {
@@ -131,6 +132,18 @@ def test_a_backslash_within_a_character_ends_no_name():
     for source in (InMemory(raw), Windowed(Bytes(raw))):
         *_, part = index_source(source)
         assert filename(source.part_headers(part.header_start), part.content_type) == "価格表.pdf"
+
+
+def test_a_file_that_travels_apart_has_its_name_in_the_charset_of_the_mail():
+    raw = (
+        f"Subject: Отчёт\r\n{MIXED}Content-Type: text/plain; charset=windows-1251\r\n\r\nx\r\n"
+        "--b\r\nContent-Type: application/pdf\r\n"
+        "Content-Disposition: attachment; filename=C:\\скан\\Отчёт 1.pdf\r\n\r\n"
+    ).encode("windows-1251")
+    raw += b"x" * 200_000 + b"\r\n--b--\r\n"
+    skeleton = take_apart(Bytes(raw), 100_000, as_is)
+
+    assert [leaf.name for leaf in skeleton.leaves] == ["Отчёт 1.pdf"]
 
 
 def test_a_part_in_a_charset_of_its_own_has_its_name_in_it():

@@ -310,6 +310,18 @@ def open_spools(door):
 
 
 @linux
+def test_a_line_that_has_to_be_encoded_counts_as_what_it_becomes(door):
+    """Base64 of 2.4 MB fits nothing that takes 3 MiB at once; in lines it goes as it is."""
+    long, short = b"x" * 2_400_000, (b"x" * 70 + b"\r\n") * 33_333
+    with door.connect() as talk:
+        reply = talk.mail(HEADER + long + b"\r\n")
+        assert talk.mail(HEADER + short).startswith("250 ")
+        assert talk.mail(HEADER + long[:2_200_000] + b"\r\n").startswith("250 ")
+
+    said = re.match(r"552 5\.3\.4 The message would have ([0-9]+) bytes as it is sent", reply)
+    assert 3_280_000 < int(said[1]) < 3_300_000
+
+
 def test_a_large_mail_leaves_no_file_behind(door):
     content = HEADER + (b"x" * 76 + b"\r\n") * 20_000
     with door.connect() as talk:
