@@ -37,6 +37,7 @@ _PHRASE = rf"(?>(?:(?:{_WORD})[ \t]*+)*)"
 _COMMENT = r'[^()\\<>@,;:"\x00-\x08\x0a-\x1f\x7f-\U0010ffff]*+'
 #: Around an address they are no part of it: no domain ends in one.
 _OPENING_QUOTES, _CLOSING_QUOTES = "'\"`‘“«‹", "'\"`´’”»›"
+MOST_QUOTES = 3
 #: Characters of a field that is remembered together with what was read from it.
 REMEMBERED_LENGTH = 500
 
@@ -309,8 +310,9 @@ def _text(words: list[list[str]]) -> str:
 
 def _address(pieces: list[str]) -> str:
     address = _NOT_IN_ADDRESS.sub(r"\1", "".join(pieces))
-    while len(address) > 2 and address[0] in _OPENING_QUOTES and address[-1] in _CLOSING_QUOTES:
-        address = address[1:-1]
+    for _ in range(MOST_QUOTES):
+        if len(address) > 2 and address[0] in _OPENING_QUOTES and address[-1] in _CLOSING_QUOTES:
+            address = address[1:-1]
     return address[7:] if lower(address[:7]) == "mailto:" else address
 
 

@@ -49,6 +49,26 @@ MESSAGES = {
     "CRs": lambda n: b"\r\n" + b"\r" * (n * 50_000),
     "runs of CR": lambda n: b"\r\n" + (b"\r" * 5_000 + b"x\r\r\n") * (n * 20),
     "CRs before delimiters": lambda n: MULTIPART + (b"\r" * 2_000 + b"\n--b\r\n") * (n * 100),
+    "quotes around an address": lambda n: (
+        b"From: " + b"'" * (n * 10_000) + b"a@x.org" + b"'" * (n * 10_000) + b"\r\n\r\n"
+    ),
+    "brackets without an address": lambda n: b"From: " + b"[a(b{" * (n * 5_000) + b"\r\n\r\n",
+    "authors without an address": lambda n: b"From: " + b'"A <a>", ' * (n * 1_000) + b"\r\n\r\n",
+    "blanks in a Content-Disposition": lambda n: (
+        MULTIPART + b"--b\r\nContent-Disposition: a" + b" b " * (n * 5_000) + b"\r\n\r\n\xe4"
+    ),
+    "one long line": lambda n: b"\r\n" + b"x" * (n * 200_000),
+    "long lines": lambda n: b"\r\n" + (b"x" * 1_500 + b"\r\n") * (n * 200),
+    "a long line of base64": lambda n: b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * (n * 50_000),
+    "a long header line of words": lambda n: b"Subject: " + b"word " * (n * 5_000) + b"\r\n\r\nx",
+    "a long header line of one word": lambda n: b"Subject: " + b"x" * (n * 20_000) + b"\r\n\r\nx",
+    "a long preamble line": lambda n: MULTIPART + b"x" * (n * 100_000) + b"\r\n--b\r\n\r\ny",
+    "a long name": lambda n: (
+        b'Content-Disposition: attachment; filename="' + b"n" * (n * 10_000) + b'"\r\n\r\nx'
+    ),
+    "two Content-Types": lambda n: (
+        MULTIPART + b"--b\r\n" + b"Content-Type:\r\n x\r\n" * (n * 2_000) + b"\r\ny"
+    ),
     "parameters of one family": lambda n: (
         b"Content-Type: multipart/mixed"
         + b"".join(b"; a*%d=\xe4" % i for i in range(n * 500))
