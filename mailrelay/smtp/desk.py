@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.identity import author
 from mailrelay.outbox.submission import Repeat
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import admission, replies
@@ -145,7 +146,7 @@ class Desk:
         headers = HeaderBlock.parse(spool.header)
         if parcel.mail_from is None:
             # A Sender is the one who sent it where From names several (RFC 5322 section 3.6.2).
-            named = _addresses(headers, "Sender") or _addresses(headers, "From")
+            named = _addresses(headers, "Sender") or author(headers).addresses
             transaction.mail_from = named[0] if named else ""
             directory = self._context.directory()
             if refused := admission.sender(directory, parcel.client, transaction.mail_from):

@@ -54,6 +54,38 @@ def test_a_mail_arrives_at_those_whom_its_header_names(place, gateway):
     assert parsed.get_payload(decode=True) == "Grüße\r\n.\r\n.. dots\r\n".encode()
 
 
+@pytest.mark.parametrize(
+    "value", ["'app@contoso.test'", '"App <app@contoso.test>"', "=?utf-8?q?App_=3Capp=40contoso=2Etest=3E?="]
+)
+def test_an_author_in_odd_wrapping_is_the_sender_where_no_other_is_given(gateway, value):
+    answer = submit(
+        gateway,
+        "strict",
+        data=MAIL.replace(b"app@contoso.test", value.encode(), 1),
+        query="?to=a@example.org",
+    )
+    assert answer.status_code == 202, answer.text
+    assert wait_until_sent(gateway, answer.json()["id"])["mail_from"] == "app@contoso.test"
+    other = submit(
+        gateway, "strict", data=MAIL.replace(b"app@contoso.test", value.replace("app", "x").encode(), 1)
+    )
+    assert other.status_code == 403
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\n", b"\r\n\r\n"])
+def test_what_stands_before_the_header_is_forgiven(place, gateway, before):
+    queue_id = submit(gateway, data=before + MAIL).json()["id"]
+    assert wait_until_sent(gateway, queue_id)["subject"] == "By HTTP"
+    assert message_from_bytes(place.sandbox.raw(delivered(place, queue_id)["seq"]))["Subject"] == "By HTTP"
+
+
+@pytest.mark.parametrize(("charset", "text"), [("gb2312", "报告文件"), ("windows-1251", "Отчёт")])
+def test_a_raw_subject_is_read_in_the_charset_of_the_mail(gateway, charset, text):
+    fields = f"Subject: {text}\nContent-Type: text/plain; charset={charset}\n".encode(charset)
+    queue_id = submit(gateway, data=MAIL.replace(b"Subject: By HTTP\n", fields)).json()["id"]
+    assert wait_until_sent(gateway, queue_id)["subject"] == text
+
+
 @pytest.mark.parametrize("end", [b"\r\r\n", b"\r\r\r\n"])
 def test_several_cr_before_an_lf_are_one_line_end(place, gateway, end):
     queue_id = submit(gateway, data=MAIL.replace(b"\n", end)).json()["id"]
