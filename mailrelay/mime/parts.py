@@ -7,6 +7,7 @@ from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.names import charset_of_names
 from mailrelay.mime.source import InMemory, Source
+from mailrelay.mime.transfer import IDENTITY, transfer_encoding
 from mailrelay.spelling import lower
 
 __all__ = ["Part", "index_parts", "index_source"]
@@ -15,7 +16,6 @@ DEPTH_LIMIT = 100
 PART_LIMIT = 10_000
 
 _BOUNDARY_LIMIT = 1000  # bytes; RFC 2046 section 5.1.1 allows 70
-_IDENTITY = frozenset({"7bit", "8bit", "binary"})
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Part:
     body_start: int
     body_end: int
     content_type: ContentType
-    encoding: str  # Content-Transfer-Encoding in lower case, 7bit if there is none
+    encoding: str  # as `transfer_encoding` names it
     depth: int
     parent: int
     sealed: bool  # it, or something that it is in, is signed or encrypted
@@ -130,13 +130,12 @@ class _Index:
         headers = headers or (self._headers(start, above) if above else self.source.top())
         digest = above is not None and above.content_type.name == "multipart/digest"
         kind = parse_content_type(headers.content_type, "message/rfc822" if digest else "text/plain")
-        encoding = lower((headers.get("Content-Transfer-Encoding") or "7bit").partition(";")[0].strip())
         return Part(
             header_start=start,
             body_start=headers.body_offset,
             body_end=len(self.source),
             content_type=kind,
-            encoding=encoding,
+            encoding=transfer_encoding(headers.get("Content-Transfer-Encoding")),
             depth=above.depth + 1 if above else 0,
             parent=parent,
             sealed=kind.is_sealed or (above.sealed if above else _is_smime(headers, kind)),
@@ -145,7 +144,7 @@ class _Index:
     def _enter(self, part: Part) -> bool:
         """Make `part` a container if it is one; True if a message begins where its body begins."""
         boundary = part.content_type.boundary.encode("utf-8", "replace")[:_BOUNDARY_LIMIT]
-        embedded = part.content_type.name in EMBEDDED and part.encoding in _IDENTITY
+        embedded = part.content_type.name in EMBEDDED and part.encoding in IDENTITY
         if not boundary and not embedded:
             return False
         if part.depth >= DEPTH_LIMIT:

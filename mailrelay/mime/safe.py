@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from mailrelay.mime.ascii import encode_fields
 from mailrelay.mime.charset import charset_of, is_wide, labelled, says_nothing
 from mailrelay.mime.contenttype import ContentType, is_readable
+from mailrelay.mime.decoders import decoder
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.lines import LONGEST, LineLengths, fold_lines, has_long_line, wrap_encoded
 from mailrelay.mime.parts import Part, index_source
 from mailrelay.mime.source import InMemory
+from mailrelay.mime.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, YENC
 
 __all__ = ["LEFT", "CleanCheck", "Piece", "is_clean", "make_safe"]
 
@@ -23,7 +25,7 @@ LEFT = (
 _LINE = 76  # characters of base64 in a line, RFC 2045 section 6.8
 _BLOCK = 57 * 1024  # bytes that make whole lines
 # Made of ASCII by definition, so what is not is noise. An unknown name is a device's word for 8bit.
-_ARMOURED = frozenset({"base64", "uuencode", "x-uuencode", "x-uue"})
+_ARMOURED = frozenset({BASE64, UUENCODE})
 #: What is made of header fields, which may be folded, and must not be encoded (RFC 3464 section 2.1).
 _HEADERS = frozenset(
     {
@@ -191,8 +193,10 @@ def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock)
     """A leaf's body made safe; `headers` are its own, and told of a new transfer encoding."""
     if encoding in _ARMOURED:
         armoured = _lines(body).translate(_QUESTION_MARKS)
-        return wrap_encoded(armoured) if encoding == "base64" else armoured
-    quoted = encoding == "quoted-printable"
+        return wrap_encoded(armoured) if encoding == BASE64 else armoured
+    if encoding == YENC:  # of 8-bit bytes by definition, and few readers know it
+        body = decoder(YENC).feed(body, last=True)
+    quoted = encoding == QUOTED_PRINTABLE
     if quoted:
         mended = _lines(body)
         if is_clean(mended):

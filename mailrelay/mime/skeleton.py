@@ -12,7 +12,7 @@ from mailrelay.mime.compose import Composed
 from mailrelay.mime.contenttype import EMBEDDED, ContentType
 from mailrelay.mime.filename import content_id, disposition, filename, name_or_default
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.mime.leaves import DECODABLE, decoded_size
+from mailrelay.mime.leaves import decoded_size
 from mailrelay.mime.parts import Part, index_source
 from mailrelay.mime.source import RandomAccess, Windowed
 
@@ -151,7 +151,7 @@ class Dissection:
         return self._is_file(part, self.parts[part.parent] if part.parent >= 0 else None)
 
     def _is_file(self, part: Part, parent: Part | None) -> bool:
-        if part.sealed or part.opaque or part.encoding not in DECODABLE:
+        if part.sealed or part.opaque:
             return False
         if part.content_type.main == "multipart":  # without a part that could be told
             return False

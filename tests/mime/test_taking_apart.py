@@ -95,7 +95,13 @@ def test_quoted_printable_decodes_in_any_pieces(data, block):
     assert found == binascii.a2b_qp(text)
 
 
-@given(st.binary(max_size=500), st.sampled_from(sorted(leaves.DECODABLE)), st.integers(1, 40))
+@given(
+    st.binary(max_size=500),
+    st.sampled_from(
+        ["7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode", "x-yenc", "x-unknown"]
+    ),
+    st.integers(1, 40),
+)
 def test_a_size_known_ahead_is_what_is_read_later(data, encoding, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaves, "_BLOCK", block)
