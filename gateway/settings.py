@@ -109,6 +109,12 @@ SENDER_LARGE_MAIL = ENV.choice(
     help="Mail beyond one request to Graph (3 MB): sent as a draft with uploads when the application may "
     "write drafts (auto: it has Mail.ReadWrite), always (on), or refused in the SMTP session (off)",
 )
+SENDER_LARGE_TEXT = ENV.choice(
+    "SENDER_LARGE_TEXT",
+    "file",
+    ("file", "refuse"),
+    help="A text beyond one request to Graph: sent as a file with a short text in front, or refused",
+)
 SENDER_REDIRECT_ALL_TO = ENV.parsed(
     "SENDER_REDIRECT_ALL_TO",
     "",

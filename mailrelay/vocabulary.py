@@ -115,6 +115,13 @@ class LargeMail(StrEnum):
     OFF = "off"
 
 
+class LargeText(StrEnum):
+    """What becomes of a text that is too large for one request."""
+
+    FILE = "file"  # it travels as a file, with a short text in front
+    REFUSE = "refuse"  # in the SMTP session
+
+
 class SentItems(StrEnum):
     """What becomes of the copy that Exchange keeps of each mail in Sent Items."""
 

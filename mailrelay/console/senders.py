@@ -20,7 +20,7 @@ from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import registrations
 from mailrelay.routing import fallbacks
-from mailrelay.vocabulary import FromPolicy, LargeMail, ManagedBy, SentItems, UncertainPolicy
+from mailrelay.vocabulary import FromPolicy, LargeMail, LargeText, ManagedBy, SentItems, UncertainPolicy
 
 FROM_POLICIES = (
     (FromPolicy.REWRITE, "Rewrite it: From becomes the mailbox, the original goes to Reply-To"),
@@ -41,6 +41,11 @@ LARGE_MAIL = (
     (LargeMail.AUTO, "When the application may (Mail.ReadWrite)"),
     (LargeMail.ON, "Always"),
     (LargeMail.OFF, "Never: refuse it"),
+)
+
+LARGE_TEXT = (
+    (LargeText.FILE, "Send it as a file, with a short text in front"),
+    (LargeText.REFUSE, "Refuse it"),
 )
 
 
@@ -76,6 +81,12 @@ class SenderForm(ModelForm[SenderConfig]):
     large_mail = forms.ChoiceField(
         choices=LARGE_MAIL, initial=LargeMail.AUTO, widget=forms.RadioSelect, label="Mail of more than 3 MB"
     )
+    large_text = forms.ChoiceField(
+        choices=LARGE_TEXT,
+        initial=LargeText.FILE,
+        widget=forms.RadioSelect,
+        label="A text of more than 3 MB",
+    )
     sent_items = forms.ChoiceField(
         choices=SENT_ITEMS,
         initial=SentItems.KEEP,
@@ -104,6 +115,7 @@ class SenderForm(ModelForm[SenderConfig]):
             "headers_rule",
             "uncertain_policy",
             "large_mail",
+            "large_text",
             "sent_items",
             "fallback",
             "bounce_policy",
@@ -208,6 +220,7 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
                     "headers_rule",
                     "uncertain_policy",
                     "large_mail",
+                    "large_text",
                     "sent_items",
                     "bounce_policy",
                 )

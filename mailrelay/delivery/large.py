@@ -36,7 +36,7 @@ from mailrelay.outbox.errors import ContentRemovedError, OutboxError
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.result import Result
 from mailrelay.outbox.writer import recycle
-from mailrelay.vocabulary import Blame, Outcome, Reason
+from mailrelay.vocabulary import Blame, LargeText, Outcome, Reason
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,8 @@ class _Attempt:
         """Make a draft of Graph's own resource, and say on the timeline what is lost by it."""
         assert plan.content is not None
         try:
-            resource = as_resource(plan.content, HeaderBlock.parse(bytes(plan.mail.parts[0])))
+            headers = HeaderBlock.parse(bytes(plan.mail.parts[0]))
+            resource = as_resource(plan.content, headers, LargeText(self.delivery.sender.large_text))
         except NotSeparableError as error:
             raise _Ended(inseparable(error)) from None
         self._create(lambda caller: drafts.create_from_json(caller, resource.message))

@@ -10,7 +10,7 @@ from mailrelay.mime.skeleton import Skeleton, take_apart
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.outbox import content, statements
 from mailrelay.outbox.errors import ContentNotWholeError, ContentRemovedError
-from mailrelay.vocabulary import FromPolicy, Route
+from mailrelay.vocabulary import FromPolicy, LargeText, Route
 
 #: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.
 MOST_WHOLE = DIRECT_LIMIT + 1_048_576
@@ -79,7 +79,8 @@ def plan(delivery: Delivery) -> Plan:
     reader = content.Reader(delivery.message_id)
     _refuse_partial(delivery, reader.size)
     limit = min(delivery.mailbox.direct_limit, DIRECT_LIMIT)
-    skeleton = take_apart(reader, limit, lambda raw: composed(delivery, raw))
+    large_text = LargeText(delivery.sender.large_text)
+    skeleton = take_apart(reader, limit, lambda raw: composed(delivery, raw), large_text)
     return Plan(Route.LARGE, skeleton.mail, reader, skeleton)
 
 

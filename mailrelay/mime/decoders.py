@@ -28,10 +28,13 @@ class Decoder(Protocol):
 
 def decoder(encoding: str) -> Decoder:
     """A decoder for an encoding as `transfer_encoding` names it; unknown ones change nothing."""
-    kind = {
-        BASE64: _Base64, QUOTED_PRINTABLE: _QuotedPrintable, UUENCODE: _UUEncoded, YENC: _YEnc,
-    }.get(encoding, _Identity)  # fmt: skip
-    return kind()
+    if encoding == BASE64:
+        return _Base64()
+    if encoding == QUOTED_PRINTABLE:
+        return _QuotedPrintable()
+    if encoding == UUENCODE:
+        return _UUEncoded()
+    return _YEnc() if encoding == YENC else _Identity()
 
 
 class _Identity:

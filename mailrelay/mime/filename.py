@@ -33,14 +33,17 @@ def filename(headers: HeaderBlock, kind: ContentType) -> str:
     return _shortened(_UNUSUAL.sub("_", _without_folders(storable(text).strip())))
 
 
-def name_or_default(headers: HeaderBlock, kind: ContentType) -> str:
-    """A name in any case: Graph takes no attachment without one. A message's tells that it is one."""
+def name_or_default(headers: HeaderBlock, kind: ContentType, default: str = "attachment") -> str:
+    """A name in any case: Graph takes no attachment without one. A message's tells that it is one.
+
+    `default` is without the extension that belongs to the type.
+    """
     name = filename(headers, kind)
     if kind.name in EMBEDDED:
         return name if lower(name).endswith(".eml") else _shortened(f"{name or 'message'}.eml")
     if name:
         return name
-    return f"attachment{extension(kind.name)}"
+    return f"{default}{extension(kind.name)}"
 
 
 def _without_folders(name: str) -> str:

@@ -5,20 +5,21 @@ X-; In-Reply-To and References are MAPI properties (PidTagInReplyToId 0x1042, Pi
 0x1039).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.charset import charset_of, says_nothing
-from mailrelay.mime.contenttype import EMBEDDED
 from mailrelay.mime.decoding import decode_bytes
 from mailrelay.mime.headers import HeaderBlock, decode_words, storable
 from mailrelay.mime.leaves import LeafContent, LeafReader
+from mailrelay.mime.outline import Role
 from mailrelay.mime.parts import Part
+from mailrelay.mime.shorttext import SHORT_TEXT
 from mailrelay.mime.skeleton import Dissection, Inseparable, Leaf, NotSeparableError
 from mailrelay.mime.source import RandomAccess
 from mailrelay.spelling import lower
+from mailrelay.vocabulary import LargeText
 
 __all__ = ["Resource", "as_resource"]
 
@@ -47,83 +48,87 @@ class Resource:
     losses: tuple[str, ...]
 
 
-def as_resource(content: RandomAccess, headers: HeaderBlock) -> Resource:
+def as_resource(
+    content: RandomAccess, headers: HeaderBlock, large_text: LargeText = LargeText.FILE
+) -> Resource:
     """Turn `content` into a resource; `headers` are its own as composed for sending.
 
-    Raises NotSeparableError for what is signed or encrypted, and for more text than one request takes.
+    Raises NotSeparableError for what is signed or encrypted, and for more text than one request takes where
+    that may not be a file.
     """
-    return _Translation(content, headers).run()
+    return _Translation(content, headers, large_text).run()
 
 
 class _Translation:
-    def __init__(self, content: RandomAccess, headers: HeaderBlock) -> None:
+    def __init__(self, content: RandomAccess, headers: HeaderBlock, large_text: LargeText) -> None:
         self.content, self.headers = content, headers
-        self.dissection = Dissection(content, TEXT_LIMIT)
+        self.dissection = Dissection(content, TEXT_LIMIT, large_text)
+        self.outline = self.dissection.outline
         self.losses: list[str] = []
 
     def run(self) -> Resource:
-        if any(part.sealed and not part.opaque for part in self.dissection.parts):
+        if any(part.sealed and not part.opaque for part in self.outline.parts):
             raise NotSeparableError(Inseparable.SEALED)
-        numbers = list(self._leaves())
+        numbers = list(self.outline.leaves())
         texts = [number for number in numbers if self._is_text(number)]
         chosen = self._alternatives(texts)
-        left = [number for number in numbers if number not in chosen]
-        message = self._message(chosen[0] if chosen else None)
-        if len(chosen) > 1:
+        shown = self._shown(chosen)
+        left = [number for number in numbers if number not in shown]
+        message = self._message(self._body(shown[0]) if shown else _plain(SHORT_TEXT if chosen else ""))
+        if len(shown) > 1:
             self.losses.append("its plain text is made anew by Exchange from the other one")
         if len(texts) > len(chosen):
             self.losses.append("its further texts arrive as files")
-        if any(self._part(number).content_type.name == "text/calendar" for number in left):
+        if any(self.outline.roles[number] is Role.CALENDAR for number in left):
             self.losses.append("its invitation arrives as a file")
         return Resource(message, tuple(self.dissection.leaf(number) for number in left), tuple(self.losses))
 
     def _part(self, number: int) -> Part:
-        return self.dissection.parts[number]
-
-    def _leaves(self) -> Iterator[int]:
-        """The parts that are text or files, a forwarded message as one."""
-        within: set[int] = set()
-        for number, part in enumerate(self.dissection.parts):
-            if part.parent in within or (
-                part.parent >= 0 and self._part(part.parent).content_type.name in EMBEDDED
-            ):
-                within.add(number)
-            elif part.is_leaf or part.content_type.name in EMBEDDED:
-                yield number
+        return self.outline.parts[number]
 
     def _is_text(self, number: int) -> bool:
         """Whether a leaf is to be read as HTML or plain text; so is a multipart without parts."""
-        part = self._part(number)
-        kind = part.content_type
-        shown = kind.name in ("text/html", "text/plain") or (kind.main == "multipart" and not part.opaque)
-        return shown and not self.dissection.is_file(number)
+        kind = self._part(number).content_type
+        shown = kind.name in ("text/html", "text/plain") or kind.main == "multipart"
+        return shown and self.outline.roles[number] is Role.TEXT
 
     def _alternatives(self, texts: list[int]) -> list[int]:
         """The first text, and the first of the other kind that is an alternative to it; HTML first."""
         if not texts:
             return []
         first, *others = texts
-        around = list(self._above(first))
         for other in others:
-            common = next((number for number in self._above(other) if number in around), -1)
-            alternative = common >= 0 and self._part(common).content_type.name == "multipart/alternative"
-            if alternative and self._is_html(other) != self._is_html(first):
+            if self.outline.alternatives(first, other) and self._is_html(other) != self._is_html(first):
                 return [other, first] if self._is_html(other) else [first, other]
         return [first]
 
-    def _above(self, number: int) -> Iterator[int]:
-        """The containers that a part is in, the innermost first."""
-        while (number := self._part(number).parent) >= 0:
-            yield number
+    def _shown(self, chosen: list[int]) -> list[int]:
+        """The texts of `chosen` that there is room for: one is shown, the other made of it.
+
+        Where the better one is too large it is a file, and the other is shown.
+        """
+        fitting = [number for number in chosen if self._fits(number)]
+        if len(fitting) == len(chosen):
+            return chosen
+        if self.dissection.texts_travel:
+            self.losses.append("its text is too large for that and arrives as a file")
+            return fitting
+        if chosen[0] not in fitting:
+            raise NotSeparableError(Inseparable.TEXT)
+        return chosen
+
+    def _fits(self, number: int) -> bool:
+        part = self._part(number)
+        return part.body_end - part.body_start <= TEXT_LIMIT
 
     def _is_html(self, number: int) -> bool:
         return self._part(number).content_type.name == "text/html"
 
-    def _message(self, text: int | None) -> dict[str, Any]:
+    def _message(self, body: dict[str, str]) -> dict[str, Any]:
         headers = self.headers
         message: dict[str, Any] = {
             "subject": _text(headers, "Subject"),
-            "body": self._body(text),
+            "body": body,
             "internetMessageId": (headers.get("Message-ID") or "").strip(),
         }
         for name, key in _LISTS.items():
@@ -146,12 +151,8 @@ class _Translation:
             message["internetMessageHeaders"] = custom
         return message
 
-    def _body(self, number: int | None) -> dict[str, str]:
-        if number is None:
-            return {"contentType": "text", "content": ""}
+    def _body(self, number: int) -> dict[str, str]:
         part = self._part(number)
-        if part.body_end - part.body_start > TEXT_LIMIT:
-            raise NotSeparableError(Inseparable.TEXT)
         reader = LeafReader(self.content, part.body_start, part.body_end, part.encoding)
         data = b"".join(LeafContent(reader))
         charset = part.content_type.charset
@@ -173,6 +174,10 @@ class _Translation:
         if lost:
             self.losses.append(f"these header fields are not in it: {', '.join(lost[:20])}")
         return kept
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"contentType": "text", "content": text}
 
 
 def _people(value: str) -> list[dict[str, Any]]:

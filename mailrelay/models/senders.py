@@ -17,6 +17,7 @@ from mailrelay.vocabulary import (
     CredentialKind,
     FromPolicy,
     LargeMail,
+    LargeText,
     ManagedBy,
     Reason,
     SentItems,
@@ -235,6 +236,14 @@ class SenderConfig(models.Model):
         max_length=20, choices=choices(UncertainPolicy), default=UncertainPolicy.RESEND
     )
     large_mail = models.CharField(max_length=20, choices=choices(LargeMail), default=LargeMail.AUTO)
+    large_text = models.CharField(
+        "text that is too large",
+        max_length=10,
+        choices=choices(LargeText),
+        default=LargeText.FILE,
+        db_default=LargeText.FILE,
+        help_text="A text that one request has no room for travels as a file, or is refused",
+    )
     bounce_policy = models.CharField(
         max_length=20,
         choices=choices(BouncePolicy),

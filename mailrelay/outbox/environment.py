@@ -82,6 +82,7 @@ def _upsert() -> None:
             "from_policy": settings.SENDER_FROM_POLICY,
             "uncertain_policy": settings.SENDER_UNCERTAIN_POLICY,
             "large_mail": settings.SENDER_LARGE_MAIL,
+            "large_text": settings.SENDER_LARGE_TEXT,
             "redirect_all_to": settings.SENDER_REDIRECT_ALL_TO,
             "active": True,
         },

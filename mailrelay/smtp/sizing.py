@@ -79,7 +79,7 @@ def _by_large_route(
         return _mailbox_limit(sender, spool.size)
     try:
         with _COMPOSING:
-            dissection = Dissection(spool, sender.direct_limit)
+            dissection = Dissection(spool, sender.direct_limit, sender.large_text)
             dissection.parting(lambda raw: _composed(raw, submission, resolved))
     except NotSeparableError as error:
         return Reply(

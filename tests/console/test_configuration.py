@@ -50,6 +50,7 @@ def sender_form(registration, **more):
         "from_policy": "rewrite",
         "uncertain_policy": "resend",
         "large_mail": "auto",
+        "large_text": "file",
         "sent_items": "keep",
     } | more
 

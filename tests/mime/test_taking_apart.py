@@ -18,6 +18,7 @@ from mailrelay.mime.leaves import LeafContent, LeafReader, decoded_size
 from mailrelay.mime.parts import index_parts, index_source
 from mailrelay.mime.skeleton import Inseparable, NotSeparableError, take_apart
 from mailrelay.mime.source import Windowed
+from mailrelay.vocabulary import LargeText
 
 
 class Bytes:
@@ -181,14 +182,15 @@ def test_a_forwarded_message_goes_as_one_with_its_own_structure():
         (message(part(b"text/html", 4_000_000), TEXT, kind=b"alternative"), Inseparable.TEXT),
         (b"From: a\r\n\r\n" + b"line\r\n" * 800_000, Inseparable.TEXT),
         (message(TEXT, *[part(b"image/png", 20_000)] * 400), Inseparable.MANY),
+        (message(TEXT).replace(b"\r\n--b\r\n", b"line\r\n" * 800_000 + b"--b\r\n", 1), Inseparable.STRUCTURE),
     ],
-    ids=["signed", "signed within", "encrypted", "by name", "alternative", "text", "many"],
+    ids=["signed", "signed within", "encrypted", "by name", "alternative", "text", "many", "preamble"],
 )  # fmt: skip
 def test_what_cannot_go_in_parts_says_why(data, why):
     content = Bytes(data)
 
     with pytest.raises(NotSeparableError) as refused:
-        take_apart(content, 3_000_000, as_is)
+        take_apart(content, 3_000_000, as_is, LargeText.REFUSE)
 
     assert refused.value.why is why
     assert content.longest <= max(source.LONGEST_HEADER, 6_000_000)
@@ -260,11 +262,15 @@ def test_a_boundary_in_pieces_is_followed():
     assert found.mail.parts == (message(TEXT).replace(b"boundary=b", b'boundary*0=""; boundary*1="b"'),)
 
 
-def test_a_multipart_that_cannot_be_followed_is_no_file():
+def test_a_multipart_that_cannot_be_followed_is_a_text():
     data = message(TEXT, part(b"application/pdf", 4_000_000)).replace(b"; boundary=b", b"")
 
     with pytest.raises(NotSeparableError, match="text alone"):
-        take_apart(Bytes(data), 3_000_000, as_is)
+        take_apart(Bytes(data), 3_000_000, as_is, LargeText.REFUSE)
+
+    (leaf,) = take_apart(Bytes(data), 3_000_000, as_is).leaves
+    assert (leaf.name, leaf.content_type) == ("message.txt", "text/plain")
+    assert data[leaf.start : leaf.end] == data.partition(b"\r\n\r\n")[2]
 
 
 OFFICE = "application/vnd.openxmlformats-officedocument"

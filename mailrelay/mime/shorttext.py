@@ -1,0 +1,21 @@
+"""The few words that stand in a message where its own text is too large, and travels as a file."""
+
+import re
+
+from mailrelay.mime.contenttype import ContentType
+
+__all__ = ["SHORT_TEXT", "instead_of"]
+
+SHORT_TEXT = "The text of this message is too large to be shown here. It is attached as a file, unchanged."
+_CHARSET = re.compile(r"[a-z0-9][a-z0-9._:+-]{0,39}")
+#: Charsets that programs take a file for which does not say its own.
+_USUAL = frozenset({"utf-8", "us-ascii"})
+
+
+def instead_of(kind: ContentType) -> bytes:
+    """A part that stands in the place of a text of `kind`: its header, a blank line and the short text."""
+    text = SHORT_TEXT
+    charset = kind.charset
+    if _CHARSET.fullmatch(charset) and charset not in _USUAL:
+        text += f" Its charset is {charset}."
+    return f"Content-Type: text/plain; charset=us-ascii\r\n\r\n{text}".encode()
