@@ -109,6 +109,13 @@ SENDER_LARGE_MAIL = ENV.choice(
     help="Mail beyond one request to Graph (3 MB): sent as a draft with uploads when the application may "
     "write drafts (auto: it has Mail.ReadWrite), always (on), or refused in the SMTP session (off)",
 )
+SENDER_INVITATIONS = ENV.choice(
+    "SENDER_INVITATIONS",
+    "file",
+    ("file", "refuse", "leave"),
+    help="An invitation whose calendar does not name exactly the recipients: attached as a file, refused, or "
+    "left as it is, though Graph may send it to the people in the calendar",
+)
 SENDER_LARGE_TEXT = ENV.choice(
     "SENDER_LARGE_TEXT",
     "file",

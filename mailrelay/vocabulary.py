@@ -115,6 +115,14 @@ class LargeMail(StrEnum):
     OFF = "off"
 
 
+class Invitations(StrEnum):
+    """What becomes of an invitation whose calendar does not name exactly the recipients."""
+
+    FILE = "file"  # it is attached as a file
+    REFUSE = "refuse"  # in the SMTP session
+    LEAVE = "leave"  # it stays as it is; Graph may send the mail to the people in the calendar instead
+
+
 class LargeText(StrEnum):
     """What becomes of a text that is too large for one request."""
 

@@ -20,7 +20,15 @@ from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import registrations
 from mailrelay.routing import fallbacks
-from mailrelay.vocabulary import FromPolicy, LargeMail, LargeText, ManagedBy, SentItems, UncertainPolicy
+from mailrelay.vocabulary import (
+    FromPolicy,
+    Invitations,
+    LargeMail,
+    LargeText,
+    ManagedBy,
+    SentItems,
+    UncertainPolicy,
+)
 
 FROM_POLICIES = (
     (FromPolicy.REWRITE, "Rewrite it: From becomes the mailbox, the original goes to Reply-To"),
@@ -43,6 +51,11 @@ LARGE_MAIL = (
     (LargeMail.OFF, "Never: refuse it"),
 )
 
+INVITATIONS = (
+    (Invitations.FILE, "Attach it as a file, to be opened"),
+    (Invitations.REFUSE, "Refuse the mail with 554 5.6.2"),
+    (Invitations.LEAVE, "Leave it as it is: Microsoft may send it to the people in the calendar instead"),
+)
 LARGE_TEXT = (
     (LargeText.FILE, "Send it as a file, with a short text in front"),
     (LargeText.REFUSE, "Refuse it"),
@@ -81,6 +94,12 @@ class SenderForm(ModelForm[SenderConfig]):
     large_mail = forms.ChoiceField(
         choices=LARGE_MAIL, initial=LargeMail.AUTO, widget=forms.RadioSelect, label="Mail of more than 3 MB"
     )
+    invitations = forms.ChoiceField(
+        choices=INVITATIONS,
+        initial=Invitations.FILE,
+        widget=forms.RadioSelect,
+        label="An invitation whose calendar does not name exactly the recipients",
+    )
     large_text = forms.ChoiceField(
         choices=LARGE_TEXT,
         initial=LargeText.FILE,
@@ -116,6 +135,7 @@ class SenderForm(ModelForm[SenderConfig]):
             "uncertain_policy",
             "large_mail",
             "large_text",
+            "invitations",
             "sent_items",
             "fallback",
             "bounce_policy",
@@ -221,6 +241,7 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
                     "uncertain_policy",
                     "large_mail",
                     "large_text",
+                    "invitations",
                     "sent_items",
                     "bounce_policy",
                 )

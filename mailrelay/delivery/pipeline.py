@@ -20,7 +20,14 @@ from mailrelay.delivery.loops import circles
 from mailrelay.delivery.plan import NoRouteError, Plan, plan
 from mailrelay.delivery.recipients import addresses_of
 from mailrelay.delivery.reconcile import Finding, Found
-from mailrelay.delivery.results import circling, inseparable, removed, result_of, without_route
+from mailrelay.delivery.results import (
+    circling,
+    inseparable,
+    removed,
+    result_of,
+    uninvited,
+    without_route,
+)
 from mailrelay.delivery.room import NoRoomError, Share, composing, needed, room
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
@@ -30,6 +37,7 @@ from mailrelay.graph.tokens import Token, TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.mime.base64stream import Base64Body
 from mailrelay.mime.compose import Composed
+from mailrelay.mime.invitations import InvitationError
 from mailrelay.mime.skeleton import NotSeparableError
 from mailrelay.models import Delivery
 from mailrelay.outbox import failpoints, leases, overflow, publish, scheduler, settle
@@ -127,6 +135,8 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         return settle.put_off(delivery, without_route(error))
     except NotSeparableError as error:
         return settle.put_off(delivery, inseparable(error))
+    except InvitationError as error:
+        return settle.put_off(delivery, uninvited(error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
     second_copy = found.finding is not Finding.CLEAR

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 from mailrelay.mime.compose import DIRECT_LIMIT, Composed, compose
 from mailrelay.mime.identity import Identity
-from mailrelay.mime.safe import LEFT
 from mailrelay.mime.skeleton import Skeleton, take_apart
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.outbox import content, statements
 from mailrelay.outbox.errors import ContentNotWholeError, ContentRemovedError
-from mailrelay.vocabulary import FromPolicy, LargeText, Route
+from mailrelay.vocabulary import FromPolicy, Invitations, LargeText, Route
 
 #: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.
 MOST_WHOLE = DIRECT_LIMIT + 1_048_576
@@ -40,7 +39,7 @@ class Plan:
     def losses(self) -> tuple[str, ...]:
         """What is known to be lost or changed of the mail beyond its recipients and From, as sentences."""
         if self.skeleton is None:
-            return tuple(change for change in self.mail.changes if change == LEFT)
+            return self.mail.losses
         apart = f"{len(self.skeleton.leaves)} files travel apart: bytes, names, types and content ids stay."
         return (*self.skeleton.changes, *([apart] if self.skeleton.leaves else []))
 
@@ -57,7 +56,8 @@ class Plan:
 def plan(delivery: Delivery) -> Plan:
     """Read a delivery's mail, make it fit to be sent, and choose its route.
 
-    Raises ContentRemovedError, NoRouteError, and NotSeparableError where it cannot be taken apart.
+    Raises ContentRemovedError, NoRouteError, NotSeparableError where it cannot be taken apart, and
+    InvitationError.
     """
     if delivery.message.content_removed_at is not None:
         raise ContentRemovedError("The content of this message has been removed.")
@@ -100,6 +100,7 @@ def composed(delivery: Delivery, raw: bytes) -> Composed:
         header_from=message.header_from,
         message_id=f"<{message.message_id}>",
         date=message.created_at,
+        invitations=Invitations(delivery.sender.invitations),
     )
 
 

@@ -80,6 +80,18 @@ def inseparable(error: Exception) -> Result:
     )
 
 
+def uninvited(error: Exception) -> Result:
+    """Say that an invitation would reach others than its recipients and cannot be changed."""
+    return Result(
+        Outcome.PERMANENT,
+        f"The message was not sent: {error}.",
+        Blame.MESSAGE,
+        Reason.REJECTED,
+        "Send the invitation unsigned, to exactly the people whom it names, or as a file.",
+        enhanced_status="5.6.2",
+    )
+
+
 def without_route(error: Exception) -> Result:
     """Say that no route is open to the mail as things are; what would open one may still come."""
     return Result(

@@ -9,8 +9,10 @@ from mailrelay.mime.ascii import encode_fields
 from mailrelay.mime.envelope import reconcile
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import Identity, apply_identity
+from mailrelay.mime.invitations import settle_invitations
 from mailrelay.mime.opening import read_top
-from mailrelay.mime.safe import make_safe
+from mailrelay.mime.safe import LEFT, make_safe
+from mailrelay.vocabulary import Invitations
 
 __all__ = ["DIRECT_LIMIT", "HEADER_LIMIT", "Composed", "compose", "compose_headers"]
 
@@ -22,12 +24,16 @@ HEADER_LIMIT = 262_144  # bytes
 
 @dataclass(slots=True, frozen=True)
 class Composed:
-    """A message ready to be sent: `parts` in order, their `size` in bytes, and what was changed."""
+    """A message ready to be sent: `parts` in order, their `size` in bytes, and what was changed.
+
+    `losses` are those changes that a reader may notice.
+    """
 
     parts: tuple[bytes | memoryview, ...]
     size: int
     header_size: int
     changes: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
 
 def compose(
@@ -38,13 +44,15 @@ def compose(
     header_from: str,
     message_id: str,
     date: datetime,
+    invitations: Invitations = Invitations.FILE,
 ) -> Composed:
     """Make `raw` fit for sendMail: exactly these recipients, From by policy, safe for Graph.
 
     `header_from` is the author that was decided on, empty for none. `message_id` (with its angle
     brackets) and `date` are used where the message has none. Any bytes are taken. Raises ValueError
-    for recipients, an identity or a Message-ID that no header can hold.
+    for recipients, an identity or a Message-ID that no header can hold, and InvitationError.
     """
+    raw, losses = settle_invitations(raw, recipients, invitations)
     headers = read_top(raw)
     changes = compose_headers(
         headers,
@@ -57,7 +65,9 @@ def compose(
     body, body_changes = make_safe(raw, headers)
     head = headers.as_bytes()
     size = len(head) + sum(map(len, body))
-    return Composed((head, *body), size, len(head), (*changes, *body_changes))
+    losses += [change for change in body_changes if change == LEFT]
+    changes += [*body_changes, *(loss for loss in losses if loss not in body_changes)]
+    return Composed((head, *body), size, len(head), tuple(changes), tuple(losses))
 
 
 def compose_headers(
@@ -71,8 +81,8 @@ def compose_headers(
 ) -> list[str]:
     """Change `headers` as `compose` does; a sentence for each change.
 
-    If the body is clean (`safe.is_clean`), the composed size is `len(headers.as_bytes())` and the
-    bytes from `headers.body_offset` on. Raises as `compose` does.
+    If the body is clean (`safe.is_clean`) and has no calendar in it, the composed size is
+    `len(headers.as_bytes())` and the bytes from `headers.body_offset` on. Raises as `compose` does.
     """
     changes = []
     if headers.remove("Return-Path"):

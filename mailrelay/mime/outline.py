@@ -37,8 +37,8 @@ class Outline:
 
     def __init__(self, source: Source, headers: HeaderBlock | None = None) -> None:
         self._source = source
+        self.parts = index_source(source, headers)
         self.top = headers or source.top()
-        self.parts = index_source(source, self.top)
         self._text = -1  # the first one: the others are its alternatives, or further ones
         self.roles: list[Role | None] = []
         forwarded: set[int] = set()

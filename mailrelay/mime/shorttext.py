@@ -1,12 +1,17 @@
-"""The few words that stand in a message where its own text is too large, and travels as a file."""
+"""The few words that stand in a message where its own text or invitation is, and travels as a file."""
 
 import re
 
 from mailrelay.mime.contenttype import ContentType
 
-__all__ = ["SHORT_TEXT", "instead_of"]
+__all__ = ["INSTEAD_OF_INVITATION", "SHORT_TEXT", "instead_of"]
 
 SHORT_TEXT = "The text of this message is too large to be shown here. It is attached as a file, unchanged."
+_PLAIN = b"Content-Type: text/plain; charset=us-ascii\r\n\r\n"
+#: A part for a message of which nothing but an invitation could be read.
+INSTEAD_OF_INVITATION = (
+    _PLAIN + b"This is an invitation. It is attached as a file: open it to see or accept it."
+)
 _CHARSET = re.compile(r"[a-z0-9][a-z0-9._:+-]{0,39}")
 #: Charsets that programs take a file for which does not say its own.
 _USUAL = frozenset({"utf-8", "us-ascii"})
@@ -18,4 +23,4 @@ def instead_of(kind: ContentType) -> bytes:
     charset = kind.charset
     if _CHARSET.fullmatch(charset) and charset not in _USUAL:
         text += f" Its charset is {charset}."
-    return f"Content-Type: text/plain; charset=us-ascii\r\n\r\n{text}".encode()
+    return _PLAIN + text.encode()

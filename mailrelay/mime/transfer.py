@@ -4,7 +4,15 @@ import re
 
 from mailrelay.spelling import lower
 
-__all__ = ["BASE64", "IDENTITY", "QUOTED_PRINTABLE", "UUENCODE", "YENC", "transfer_encoding"]
+__all__ = [
+    "BASE64",
+    "IDENTITY",
+    "QUOTED_PRINTABLE",
+    "UUENCODE",
+    "YENC",
+    "transfer_encoding",
+    "without_comments",
+]
 
 BASE64, QUOTED_PRINTABLE = "base64", "quoted-printable"
 #: Older than MIME: what Unix and Usenet had before it.
@@ -36,7 +44,7 @@ def transfer_encoding(value: str | None) -> str:
     Comments and quotes are allowed around it, and `8bits`, `7-bit` or `quoted_printable` are understood. An
     unknown one stays as it is, in lower case: its content is what it is as it came (RFC 2045 section 6.4).
     """
-    text = _without_comments((value or "")[:_VALUE_LIMIT]).partition(";")[0].replace('"', " ")
+    text = without_comments((value or "")[:_VALUE_LIMIT]).partition(";")[0].replace('"', " ")
     words = lower(text).split()
     if not words:
         return "7bit"
@@ -46,7 +54,7 @@ def transfer_encoding(value: str | None) -> str:
     return " ".join(words)
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
     """What stands outside of parentheses (RFC 5322 section 3.2.2); one that is never closed ends the text."""
     if "(" not in text:
         return text

@@ -16,6 +16,7 @@ from mailrelay.vocabulary import (
     Cloud,
     CredentialKind,
     FromPolicy,
+    Invitations,
     LargeMail,
     LargeText,
     ManagedBy,
@@ -236,6 +237,14 @@ class SenderConfig(models.Model):
         max_length=20, choices=choices(UncertainPolicy), default=UncertainPolicy.RESEND
     )
     large_mail = models.CharField(max_length=20, choices=choices(LargeMail), default=LargeMail.AUTO)
+    invitations = models.CharField(
+        "invitations to others",
+        max_length=10,
+        choices=choices(Invitations),
+        default=Invitations.FILE,
+        db_default=Invitations.FILE,
+        help_text="What becomes of an invitation whose calendar does not name exactly the recipients",
+    )
     large_text = models.CharField(
         "text that is too large",
         max_length=10,

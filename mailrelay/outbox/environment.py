@@ -83,6 +83,7 @@ def _upsert() -> None:
             "uncertain_policy": settings.SENDER_UNCERTAIN_POLICY,
             "large_mail": settings.SENDER_LARGE_MAIL,
             "large_text": settings.SENDER_LARGE_TEXT,
+            "invitations": settings.SENDER_INVITATIONS,
             "redirect_all_to": settings.SENDER_REDIRECT_ALL_TO,
             "active": True,
         },

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 
 from mailrelay.spelling import normalise
-from mailrelay.vocabulary import FromPolicy, LargeMail, LargeText, Reason, Urgency
+from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MailboxKey = tuple[int, str]
@@ -31,6 +31,11 @@ class Sender:
     large_mail: LargeMail = LargeMail.OFF
     #: Whether its registration may write drafts in the mailbox; None is not known.
     can_draft: bool | None = None
+    #: What becomes of an invitation whose calendar does not name exactly the recipients.
+    invitations: Invitations = Invitations.FILE
+    #: Who gets all of its mail instead of the recipients, and how many of these share one delivery.
+    redirect_all_to: str = ""
+    recipients_per_message: int = 500
     #: What becomes of a text that one request has no room for.
     large_text: LargeText = LargeText.FILE
     #: Whether To, Cc and Bcc say who gets its mail, and not the envelope.

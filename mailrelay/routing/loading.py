@@ -14,7 +14,7 @@ from mailrelay.models import SenderConfig, SmtpClient
 from mailrelay.routing import backlog
 from mailrelay.routing.directory import Client, Directory, IPNetwork, Sender
 from mailrelay.spelling import normalise
-from mailrelay.vocabulary import FromPolicy, LargeMail, LargeText, Reason, Urgency
+from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency
 
 #: Seconds between two looks at the configuration.
 INTERVAL = 2.0
@@ -53,6 +53,9 @@ def _sender(row: SenderConfig) -> Sender:
         max_size=row.mailbox.max_message_size,
         large_mail=LargeMail(row.large_mail),
         can_draft=row.mailbox.can_draft,
+        invitations=Invitations(row.invitations),
+        redirect_all_to=row.redirect_all_to,
+        recipients_per_message=row.mailbox.recipients_per_message,
         large_text=LargeText(row.large_text),
         headers_rule=row.headers_rule,
     )

@@ -155,7 +155,7 @@ async def send_draft(call: Call) -> Answer:
     await call.body(call.sandbox.world.limits.request_bytes)
     draft = open_draft(call)
     mime = await asyncio.to_thread(_composed, draft, owner(call).address)
-    mail = examine(call, mime, "draft")
+    mail = examine(call, mime, "draft", draft.mime or b"")
     mail.message_id = str(draft.resource["internetMessageId"])
     open_draft(call)  # another request may have sent it while this one composed
     if draft.mime is None:

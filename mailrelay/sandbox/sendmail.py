@@ -22,7 +22,7 @@ async def send_mail(call: Call) -> Answer:
         call.facts["size"] = len(mime)
         return Answer(200, "ignored")
     check_size(call, len(mime))
-    send(call, examine(call, mime, "mime"))
+    send(call, examine(call, mime, "mime", mime))
     return Answer(202, "applied")
 
 

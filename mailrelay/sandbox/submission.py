@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailrelay.sandbox import transport
+from mailrelay.sandbox.calendars import invited
 from mailrelay.sandbox.call import Call, Refusal
 from mailrelay.sandbox.head import Head, decoded, is_address, read_head
 from mailrelay.sandbox.store import Delivered, Item
@@ -33,10 +34,15 @@ class Mail:
     route: str
 
 
-def examine(call: Call, mime: bytes, route: str) -> Mail:
-    """Read `mime` as Exchange does before it answers; raises Refusal for what it would not send."""
+def examine(call: Call, mime: bytes, route: str, source: bytes = b"") -> Mail:
+    """Read `mime` as Exchange does before it answers; raises Refusal for what it would not send.
+
+    `source` is the MIME that a client made, in which a calendar decides who gets the mail.
+    """
     head = header_of(call, mime)
     recipients = recipients_of(call, head)
+    if call.sandbox.world.behaviour.calendar_decides and (people := invited(source)):
+        recipients = [("to", address) for address in people]
     return Mail(mime, head, sender_of(call, head), recipients, identifier_of(call, head), route)
 
 

@@ -109,6 +109,9 @@ class Behaviour:
     oversize_status: int = 413  # or 400, both were reported
     rewrite_message_id: bool = False
     keep_unknown_headers: bool = False
+    # Reported since July 2025: MIME with a calendar of method REQUEST, CANCEL or REPLY goes to its people,
+    # whatever To, Cc and Bcc say. False: to these.
+    calendar_decides: bool = True
     mime_drafts: bool = True  # False: POST messages with MIME is refused
     upload_to_mime_drafts: bool = True  # False: no upload session on a draft made from MIME
     other_upload_spelling: bool = False  # "NextExpectedRanges", and the dash where it otherwise is not

@@ -1,17 +1,19 @@
 """How large a mail will be as it is sent, and which route carries that: decided before the 250."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mailrelay.mime.compose import DIRECT_LIMIT, HEADER_LIMIT, Composed, compose, compose_headers
 from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.invitations import InvitationError, mentions_calendar, settle_invitations
 from mailrelay.mime.skeleton import Dissection, NotSeparableError
 from mailrelay.outbox.submission import CHUNK_SIZE, Submission
 from mailrelay.routing.directory import Directory, Sender
 from mailrelay.smtp.policy import Resolution
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import Spool
-from mailrelay.vocabulary import LargeMail, Route
+from mailrelay.vocabulary import Invitations, LargeMail, Route
 
 #: Room for what composing adds to any message: Message-ID, Date, MIME-Version, From, Reply-To.
 MARGIN = 8 * 1024
@@ -31,9 +33,13 @@ def routed(
 ) -> Submission | Reply:
     """Give the submission its route by its size as it will be sent, or say why none carries it."""
     limit = min(resolved.sender.direct_limit, DIRECT_LIMIT)
-    if _surely_fits(spool, submission, limit):
+    calendar = _may_have_calendar(spool, resolved.sender)
+    if not calendar and _surely_fits(spool, submission, limit):
         return submission
-    size, header_size = _composed_size(spool, headers, submission, resolved)
+    try:
+        size, header_size = _composed_size(spool, headers, submission, resolved, calendar=calendar)
+    except InvitationError as error:
+        return _uninvited(error)
     if header_size > HEADER_LIMIT:
         return Reply(
             f"552 5.3.4 The header of the message would have {header_size} bytes as it is sent; Exchange "
@@ -87,6 +93,8 @@ def _by_large_route(
             f"{sender.direct_limit} at once, and this one cannot go in parts: {error}",
             "inseparable",
         )
+    except InvitationError as error:
+        return _uninvited(error)
     return replace(submission, route=Route.LARGE)
 
 
@@ -114,16 +122,39 @@ def _mailbox_limit(sender: Sender, size: int) -> Reply:
     )
 
 
+def _uninvited(error: InvitationError) -> Reply:
+    return Reply(
+        f"554 5.6.2 {error}: send it to exactly the people whom the calendar names, or as a file",
+        "invitation",
+    )
+
+
+def _may_have_calendar(spool: Spool, sender: Sender) -> bool:
+    """Whether it has to be looked whom a calendar names; what is larger is looked at as it is taken apart."""
+    if sender.invitations is Invitations.LEAVE or spool.size - spool.header_size > DIRECT_LIMIT:
+        return False
+    return mentions_calendar(spool.chunks(CHUNK_SIZE))
+
+
+def _addressed(submission: Submission, sender: Sender) -> Sequence[str]:
+    """The recipients of the largest delivery: where there are many, they share several."""
+    if sender.redirect_all_to:
+        return [sender.redirect_all_to]
+    return submission.recipients[: sender.recipients_per_message]
+
+
 def _composed_size(
-    spool: Spool, headers: HeaderBlock, submission: Submission, resolved: Resolution
+    spool: Spool, headers: HeaderBlock, submission: Submission, resolved: Resolution, *, calendar: bool
 ) -> tuple[int, int]:
-    """How many bytes the message and its header will have when they are sent."""
-    body = spool.size - spool.header_size
-    if spool.clean or body > DIRECT_LIMIT:
+    """How many bytes the message and its header will have when they are sent.
+
+    `calendar` is whether it may have one. Raises InvitationError.
+    """
+    if spool.size - spool.header_size > DIRECT_LIMIT or (spool.clean and not calendar):
         changed = headers.copy()
         compose_headers(
             changed,
-            recipients=submission.recipients,
+            recipients=_addressed(submission, resolved.sender),
             identity=resolved.identity,
             header_from=submission.header_from,
             message_id=f"<{submission.message_id}>",
@@ -137,11 +168,15 @@ def _composed_size(
 
 
 def _composed(raw: bytes, submission: Submission, resolved: Resolution) -> Composed:
+    if len(submission.recipients) > resolved.sender.recipients_per_message:
+        # No calendar names exactly the recipients of each of several deliveries.
+        settle_invitations(raw, (), resolved.sender.invitations)
     return compose(
         raw,
-        recipients=submission.recipients,
+        recipients=_addressed(submission, resolved.sender),
         identity=resolved.identity,
         header_from=submission.header_from,
         message_id=f"<{submission.message_id}>",
         date=submission.received_at,
+        invitations=resolved.sender.invitations,
     )

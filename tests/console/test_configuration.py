@@ -51,6 +51,7 @@ def sender_form(registration, **more):
         "uncertain_policy": "resend",
         "large_mail": "auto",
         "large_text": "file",
+        "invitations": "file",
         "sent_items": "keep",
     } | more
 

@@ -35,7 +35,7 @@ NAMES = (
 )
 CALENDAR = (
     b"Content-Type: text/calendar; charset=utf-8; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\n"
-    b"BEGIN:VEVENT\r\nATTENDEE:mailto:elsewhere@example.net\r\nORGANIZER:mailto:boss@example.net\r\n"
+    b"BEGIN:VEVENT\r\nATTENDEE:mailto:ann@example.org\r\nORGANIZER:mailto:boss@example.net\r\n"
     b"END:VEVENT\r\nEND:VCALENDAR"
 )
 TNEF = (

@@ -11,7 +11,7 @@ from mailrelay.outbox.errors import OutboxError
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.postmaster.trial import Trial, address_of
 from mailrelay.processes import preflight
-from mailrelay.vocabulary import FromPolicy, LargeMail, LargeText
+from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText
 
 
 class Command(BaseCommand):
@@ -29,6 +29,7 @@ class Command(BaseCommand):
         add.add_argument("--default", action="store_true", help="it takes what no other sender does")
         add.add_argument("--from-policy", choices=[policy.value for policy in FromPolicy])
         add.add_argument("--large-mail", choices=[choice.value for choice in LargeMail])
+        add.add_argument("--invitations", choices=[choice.value for choice in Invitations])
         add.add_argument("--large-text", choices=[choice.value for choice in LargeText])
         actions.add_parser("list", help="one line a sender")
         test = actions.add_parser("test", help="send one mail as the sender and wait for its outcome")
@@ -55,6 +56,7 @@ class Command(BaseCommand):
             "from_policy": options["from_policy"],
             "large_mail": options["large_mail"],
             "large_text": options["large_text"],
+            "invitations": options["invitations"],
         }
         for step in adding.add("senders", entry):
             self._say(str(step))

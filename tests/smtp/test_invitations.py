@@ -1,0 +1,98 @@
+"""What the session says of invitations that Graph would send to others than the recipients."""
+
+import pytest
+
+from mailrelay.mime.compose import DIRECT_LIMIT
+from mailrelay.routing.directory import Directory
+from mailrelay.vocabulary import Invitations, LargeMail, Route
+from tests.delivery.test_invitations import invitation, signed
+from tests.fidelity.mails import PLAIN, multipart, padded
+from tests.mime.test_compose import made
+from tests.smtp.door import LOOPBACK, sender
+
+ANN, GUEST = "ann@example.net", "guest@customer.example"
+HEAD = (
+    b"From: relay@example.org\r\nTo: ann@example.net\r\nSubject: Talk\r\nMessage-ID: <talk@example.org>\r\n"
+    b"Date: Mon, 30 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+)
+SIGNED = signed(invitation(GUEST))
+
+
+def say(open_door, entity: bytes, *recipients: str, **changes) -> tuple[str, object]:
+    door = open_door(Directory((sender(**changes),), (LOOPBACK,)))
+    with door.connect() as talk:
+        return talk.mail(HEAD + entity + b"\r\n", "app@example.org", *(recipients or (ANN,))), door
+
+
+@pytest.mark.parametrize(
+    "entity", [SIGNED, multipart(b"mixed", SIGNED, PLAIN, boundary=b"o")], ids=["alone", "within"]
+)
+def test_a_signed_one_is_refused_with_the_reason(open_door, entity):
+    reply, door = say(open_door, entity)
+
+    assert reply.startswith("554 5.6.2 ")
+    assert "it is signed" in reply.replace("\r\n554 5.6.2 ", " ").replace("\r\n554-5.6.2 ", " ")
+    assert GUEST not in reply
+    assert door.queue.mails == []
+
+
+def test_a_signed_one_to_exactly_its_people_is_taken(open_door):
+    reply, _ = say(open_door, signed(invitation(ANN)))
+
+    assert reply.startswith("250 ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "people"),
+    [
+        ({"redirect_all_to": "staging@example.org"}, (ANN,)),
+        ({"recipients_per_message": 1}, (ANN, "bob@example.net")),
+        ({"recipients_per_message": 1}, ("bob@example.net", ANN)),
+    ],
+)
+def test_the_recipients_of_each_delivery_count(open_door, changes, people):
+    reply, _ = say(open_door, signed(invitation(*people)), *people, **changes)
+
+    assert reply.startswith("554 5.6.2 ")
+
+
+def test_one_of_several_parts_that_would_do_is_not_enough(open_door):
+    reply, _ = say(open_door, signed(invitation(ANN)), ANN, "bob@example.net", recipients_per_message=1)
+
+    assert reply.startswith("554 5.6.2 ")
+
+
+@pytest.mark.parametrize(
+    ("policy", "reply"),
+    [(Invitations.FILE, "250 "), (Invitations.REFUSE, "554 5.6.2 "), (Invitations.LEAVE, "250 ")],
+)
+def test_the_sender_says_what_becomes_of_others(open_door, policy, reply):
+    said, _ = say(open_door, invitation(GUEST), invitations=policy)
+    assert said.startswith(reply)
+    said, _ = say(open_door, invitation(ANN), invitations=policy)
+    assert said.startswith("250 ")
+
+
+def test_a_signed_one_beside_a_large_file_is_refused_too(open_door):
+    reply, _ = say(open_door, padded(SIGNED), large_mail=LargeMail.ON)
+    assert reply.startswith("554 5.6.2 ")
+
+    reply, door = say(open_door, padded(invitation(GUEST)), large_mail=LargeMail.ON)
+    assert reply.startswith("250 ")
+    assert door.queue.last.route is Route.LARGE
+
+
+def test_its_size_as_a_file_is_what_decides_about_the_route(open_door):
+    """Some hundred bytes more than came: a part of its own around what the message was."""
+    entity = invitation(GUEST)
+    _, door = say(open_door, entity)
+    data, _ = made(door.queue.mails[-1][1], ANN, invitations=Invitations.LEAVE)
+    filled = (b"line\r\n" * 600_000)[: DIRECT_LIMIT - len(data) - 100]
+    entity = entity.replace(b"<p>Internal</p>", b"<p>Internal</p>" + filled)
+
+    routes = {
+        policy: say(open_door, entity, invitations=policy, large_mail=LargeMail.ON)[1].queue.last.route
+        for policy in (Invitations.FILE, Invitations.LEAVE)
+    }
+
+    assert routes == {Invitations.FILE: Route.LARGE, Invitations.LEAVE: Route.MIME}
