@@ -122,13 +122,11 @@ SENDER_LARGE_TEXT = ENV.choice(
     ("file", "refuse"),
     help="A text beyond one request to Graph: sent as a file with a short text in front, or refused",
 )
-SENDER_REDIRECT_ALL_TO = ENV.parsed(
+SENDER_REDIRECT_ALL_TO = ENV.optional(
     "SENDER_REDIRECT_ALL_TO",
-    "",
     texts.email_address,
     kind="address",
     help="For staging: every mail goes to this address instead of its recipients",
-    fallback="",
 )
 
 # --- Where things are ----------------------------------------------------------------------------------
@@ -375,21 +373,15 @@ WEB_TOKEN_FILE_DIRECTORIES: tuple[str, ...] = ENV.parsed(
 WEB_SESSION_HOURS = ENV.integer(
     "WEB_SESSION_HOURS", 12, help="Hours after which a person has to sign in again", at_least=1
 )
-WEB_OIDC_TENANT_ID = ENV.parsed(
+WEB_OIDC_TENANT_ID = ENV.optional(
     "WEB_OIDC_TENANT_ID",
-    "",
     texts.identifier,
-    kind="text",
     help="Directory whose people sign in to the admin with Entra ID; their app roles are their groups",
-    fallback="",
 )
-WEB_OIDC_CLIENT_ID = ENV.parsed(
+WEB_OIDC_CLIENT_ID = ENV.optional(
     "WEB_OIDC_CLIENT_ID",
-    "",
     texts.identifier,
-    kind="text",
     help="Application (client) id of the app registration for sign-in: another than the one that sends mail",
-    fallback="",
 )
 WEB_OIDC_CLIENT_SECRET = ENV.secret("WEB_OIDC_CLIENT_SECRET", help="Client secret of that app registration")
 WEB_LOCAL_LOGIN = ENV.flag(
