@@ -4,14 +4,9 @@ HTML is an answer of its own whose policy lets nothing run and nothing be fetche
 sandboxed frame. Everything else is text that the template escapes, or a file that browsers only save.
 """
 
-import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email import policy
-from email.message import EmailMessage
-from email.parser import BytesParser
 from itertools import islice
-from typing import Any, cast
 
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
@@ -19,11 +14,11 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from mailrelay.console import cells
 from mailrelay.console.protection import CONTENT_SECURITY_POLICY
-from mailrelay.mime.contenttype import parse_content_type
-from mailrelay.mime.filename import filename
-from mailrelay.mime.headers import HeaderBlock
+from mailrelay.mime.charset import text_of
+from mailrelay.mime.decoders import decoder
+from mailrelay.mime.filename import name_or_default
 from mailrelay.mime.opening import read_top
-from mailrelay.mime.parts import index_source
+from mailrelay.mime.outline import Outline, Role
 from mailrelay.mime.source import InMemory
 from mailrelay.models import Message
 from mailrelay.outbox import content
@@ -40,13 +35,8 @@ HTML_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox"
 )
-#: What `email` raises of hostile mail: of parameters that are none, of parts within parts without end.
-BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-#: Characters of a header that are read for what they mean, the squares of all that are read of one mail, some
-#: seconds of the worst of them, and the parts of a mail that is taken apart.
-MEANT, EFFORT, MOST_PARTS = 4096, 400_000_000, 5000
-#: Encodings of host names, which no mail has, and whose cost grows with the square of a text.
-NO_CHARSETS = frozenset({"idna", "punycode"})
+#: Lines that may part a mail that is taken apart.
+MOST_PARTS = 5000
 FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
@@ -70,37 +60,67 @@ class Preview:
     left_whole: str = ""
 
 
+class _Mail:
+    """A mail that was taken apart."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self.outline = Outline(InMemory(raw))
+
+    def body(self, kind: str) -> int | None:
+        """Find the first text of that kind; plain is also what only looks like parts."""
+        for number, part in enumerate(self.outline.parts):
+            plain = kind == "plain" and part.content_type.main == "multipart"
+            if self.outline.roles[number] is Role.TEXT and (
+                plain or part.content_type.name == f"text/{kind}"
+            ):
+                return number
+        return None
+
+    def files(self) -> Iterator[int]:
+        """List everything that the page does not show as a text; a mail inside the mail is one file."""
+        bodies = (self.body("plain"), self.body("html"))
+        return (number for number in self.outline.leaves() if number not in bodies)
+
+    def content(self, number: int) -> bytes:
+        part = self.outline.parts[number]
+        data = self._raw[part.body_start : part.body_end]
+        return decoder(part.encoding).feed(data, last=True) if part.is_leaf else data
+
+    def text(self, number: int | None) -> str:
+        if number is None:
+            return ""
+        return text_of(self.outline.parts[number].content_type, self.content(number))
+
+    def name(self, number: int) -> str:
+        """Return the name of a file without what would lead elsewhere on somebody's disk."""
+        name = name_or_default(self.outline.headers(number), self.outline.parts[number].content_type)
+        clean = "".join(letter for letter in name if letter.isprintable()).strip(". ")
+        return clean[:150] or "attachment"
+
+
 def of(message: Message) -> Preview:
     """Read `message`. Raises ContentRemovedError when its content is not kept any more."""
     if message.size > LARGEST:
         return _headers_only(_first_piece(message), "is too large to be taken apart here")
     raw = _raw(message)
-    try:
-        return _taken_apart(raw)
-    except BROKEN:
-        return _headers_only(raw, "is not made as mail is, and cannot be taken apart")
-
-
-def _taken_apart(raw: bytes) -> Preview:
-    mail, charset = _parsed(raw), _charset_of_names(raw)
+    if _has_too_many_parts(raw):
+        return _headers_only(raw, "has too many parts to be taken apart here")
+    mail = _Mail(raw)
     files = [
-        Attachment(number, _name(part, charset), part.get_content_type(), cells.size(len(_bytes(part))))
-        for number, part in enumerate(_files(mail))
+        Attachment(index, mail.name(number), mail.outline.kind(number), cells.size(len(mail.content(number))))
+        for index, number in enumerate(mail.files())
     ]
-    has_html = _body(mail, "html") is not None
-    return Preview(_headers(raw), _text(_body(mail, "plain"))[:SHOWN], has_html, files, _source(raw))
+    has_html = mail.body("html") is not None
+    return Preview(_headers(raw), mail.text(mail.body("plain"))[:SHOWN], has_html, files, _source(raw))
 
 
 @xframe_options_sameorigin
 def html(_request: object, message: Message) -> HttpResponse:
     """Answer the HTML of `message` for the sandboxed frame. Raises ContentRemovedError, as `of` does."""
-    raw = _raw(message) if message.size <= LARGEST else b""
-    try:
-        shown = _text(_body(_parsed(raw), "html"))
-    except BROKEN:
-        shown = ""
+    mail = _opened(message)
     return HttpResponse(
-        shown,
+        mail.text(mail.body("html")) if mail else "",
         content_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": HTML_POLICY, **_PRIVATE, "Referrer-Policy": "no-referrer"},
     )
@@ -108,14 +128,11 @@ def html(_request: object, message: Message) -> HttpResponse:
 
 def attachment(message: Message, number: int) -> HttpResponse | None:
     """Answer a file of `message` to save, or None when it has no such file."""
-    raw = _raw(message) if message.size <= LARGEST else b""
-    try:
-        part = next(islice(_files(_parsed(raw)), number, None), None) if raw else None
-        if part is None:
-            return None
-        name, data = _name(part, _charset_of_names(raw)), _bytes(part)
-    except BROKEN:
+    mail = _opened(message)
+    found = next(islice(mail.files(), number, None), None) if mail else None
+    if mail is None or found is None:
         return None
+    name, data = mail.name(found), mail.content(found)
     disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
     return HttpResponse(
         data,
@@ -137,33 +154,21 @@ def _raw(message: Message) -> bytes:
     return content.read(message.pk)
 
 
+def _opened(message: Message) -> _Mail | None:
+    """Take a mail apart, unless that takes long."""
+    raw = _raw(message) if message.size <= LARGEST else b""
+    return _Mail(raw) if raw and not _has_too_many_parts(raw) else None
+
+
+def _has_too_many_parts(raw: bytes) -> bool:
+    return raw.count(b"\n--") > MOST_PARTS
+
+
 def _first_piece(message: Message) -> bytes:
     first = None if message.content_removed_at else next(content.stream(message.pk), None)
     if first is None:
         raise ContentRemovedError("The content of this message has been removed.")
     return first
-
-
-def _bounded() -> Any:
-    """Make a policy for one mail: reading what headers mean costs the square of their length, and raises."""
-    left = [EFFORT]
-
-    class Bounded(policy.EmailPolicy):
-        def header_fetch_parse(self, name: str, value: str) -> Any:
-            read = value[:MEANT]
-            left[0] -= len(read) ** 2
-            if left[0] < 0:
-                raise ValueError("the headers of the parts take too long to read")
-            return super().header_fetch_parse(name, read)
-
-    return Bounded()
-
-
-def _parsed(raw: bytes) -> EmailMessage:
-    """Take a mail apart. Raises ValueError for one of so many parts that it would take long."""
-    if raw.count(b"\n--") > MOST_PARTS:
-        raise ValueError("a mail of too many parts")
-    return cast("EmailMessage", BytesParser(policy=_bounded()).parsebytes(raw))
 
 
 def _headers_only(first: bytes, why: str) -> Preview:
@@ -173,69 +178,6 @@ def _headers_only(first: bytes, why: str) -> Preview:
 def _headers(raw: bytes) -> list[tuple[str, str]]:
     """List the fields as they were sent, raw 8-bit text in the charset that the mail tells."""
     return [(field.name, field.value) for field in read_top(raw).fields]
-
-
-def _charset_of_names(raw: bytes) -> str:
-    source = InMemory(raw)
-    index_source(source)
-    return source.charset
-
-
-def _body(mail: EmailMessage, kind: str) -> EmailMessage | None:
-    wanted = f"text/{kind}"
-    parts = (part for part in _leaves(mail) if part.get_content_type() == wanted)
-    return next((part for part in parts if not _is_file(part)), None)
-
-
-def _files(mail: EmailMessage) -> Iterator[EmailMessage]:
-    bodies = (_body(mail, "plain"), _body(mail, "html"))
-    return (part for part in _leaves(mail) if all(part is not body for body in bodies))
-
-
-def _leaves(mail: EmailMessage) -> Iterator[EmailMessage]:
-    """List the parts that hold bytes; a mail inside the mail is one file."""
-    if mail.get_content_type() == "message/rfc822" or not mail.is_multipart():
-        yield mail
-        return
-    for part in mail.iter_parts():
-        yield from _leaves(cast("EmailMessage", part))
-
-
-def _is_file(part: EmailMessage) -> bool:
-    return part.get_content_disposition() == "attachment" or bool(part.get_filename())
-
-
-def _name(part: EmailMessage, charset: str) -> str:
-    """Return the name of a file without what would lead elsewhere on somebody's disk.
-
-    `charset` is that of raw 8-bit names in its mail.
-    """
-    lines = (f"{name}: {value}\r\n".encode("utf-8", "surrogateescape") for name, value in part.raw_items())
-    headers = HeaderBlock.parse(b"".join(lines), charset)
-    name = filename(headers, parse_content_type(headers.content_type))
-    clean = "".join(letter for letter in name if letter.isprintable()).strip(". ")
-    return clean[:150] or ("message.eml" if part.get_content_type() == "message/rfc822" else "attachment")
-
-
-def _bytes(part: EmailMessage) -> bytes:
-    if part.get_content_type() == "message/rfc822":
-        return b"".join(
-            cast("EmailMessage", inner).as_bytes(policy=policy.compat32) for inner in part.iter_parts()
-        )
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
-
-
-def _text(part: EmailMessage | None) -> str:
-    if part is None:
-        return ""
-    data = _bytes(part)
-    charset = part.get_content_charset("utf-8")
-    try:
-        found = codecs.lookup(charset).name
-        return data.decode("utf-8" if found in NO_CHARSETS else found, errors="replace")
-    except (LookupError, ValueError):  # a charset that is none, or that is no charset of text
-        return data.decode("utf-8", errors="replace")
 
 
 def _source(raw: bytes) -> str:

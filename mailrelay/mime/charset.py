@@ -3,6 +3,7 @@
 import re
 
 from mailrelay.mime.contenttype import ContentType
+from mailrelay.mime.decoding import decode_bytes
 
 __all__ = [
     "DECLARED_WITHIN",
@@ -12,6 +13,7 @@ __all__ = [
     "labelled",
     "may_declare",
     "says_nothing",
+    "text_of",
 ]
 
 #: Bytes of a text in which a declaration is looked for; https://html.spec.whatwg.org/ asks for 1024.
@@ -44,6 +46,12 @@ def charset_of(kind: ContentType, text: bytes) -> str:
     """
     within = declared_within(kind, text[:DECLARED_WITHIN])
     return _guessed(text) if says_nothing(within) or is_wide(within) else within
+
+
+def text_of(kind: ContentType, data: bytes) -> str:
+    """A text as people read it: in the charset that its header tells, else in that of `charset_of`."""
+    charset = kind.charset
+    return decode_bytes(data, charset_of(kind, data) if says_nothing(charset) else charset)
 
 
 def may_declare(kind: ContentType) -> bool:

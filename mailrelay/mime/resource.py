@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailrelay.mime.addresses import parse_addresses
-from mailrelay.mime.charset import charset_of, says_nothing
-from mailrelay.mime.decoding import decode_bytes
+from mailrelay.mime.charset import text_of
 from mailrelay.mime.headers import HeaderBlock, decode_words, storable
 from mailrelay.mime.leaves import LeafContent, LeafReader
 from mailrelay.mime.outline import Role
@@ -155,8 +154,7 @@ class _Translation:
         part = self._part(number)
         reader = LeafReader(self.content, part.body_start, part.body_end, part.encoding)
         data = b"".join(LeafContent(reader))
-        charset = part.content_type.charset
-        text = decode_bytes(data, charset_of(part.content_type, data) if says_nothing(charset) else charset)
+        text = text_of(part.content_type, data)
         kind = "html" if self._is_html(number) else "text"
         return {"contentType": kind, "content": storable(text)}
 
