@@ -6,13 +6,13 @@ from typing import Final
 from urllib.parse import unquote
 
 from mailrelay.mime.mailbox import is_writable
-from mailrelay.spelling import normalise
+from mailrelay.spelling import lower, normalise
 
 __all__ = ["SCHEDULING", "Calendar", "read_calendar"]
 
-#: Methods that ask something of other people (RFC 5546 section 1.4): of the attendees, or of the organizer.
-_TO_ATTENDEES: Final = frozenset({"REQUEST", "CANCEL", "ADD", "DECLINECOUNTER"})
-_TO_ORGANIZER: Final = frozenset({"REPLY", "COUNTER", "REFRESH"})
+#: Methods, in lower case, that ask something of others (RFC 5546 section 1.4): attendees, or the organizer.
+_TO_ATTENDEES: Final = frozenset({"request", "cancel", "add", "declinecounter"})
+_TO_ORGANIZER: Final = frozenset({"reply", "counter", "refresh"})
 SCHEDULING: Final = _TO_ATTENDEES | _TO_ORGANIZER
 
 # A name, parameters whose quoted values may have any of the marks in them, a colon, a value.
@@ -23,12 +23,12 @@ _LINE_END = re.compile(r"\r+\n?")
 _FOLD = re.compile(r"\n[ \t]")
 _ADDRESS = re.compile(r'[^\s"<>(),:;\\\[\]?]+@[^\s"<>(),:;\\\[\]?@]+')
 #: Components that hold others, or say what a time is.
-_WITHOUT_PEOPLE: Final = frozenset({"", "VCALENDAR", "VTIMEZONE", "STANDARD", "DAYLIGHT", "VALARM"})
+_WITHOUT_PEOPLE: Final = frozenset({"", "vcalendar", "vtimezone", "standard", "daylight", "valarm"})
 
 
 @dataclass(slots=True)
 class _Component:
-    """An event or a task, say, and the people in it, as `normalise` gives them."""
+    """An event or a task, say, and the people in it, as `normalise` gives them; `name` is in lower case."""
 
     name: str
     attendees: set[str] = field(default_factory=set)
@@ -46,7 +46,10 @@ class _Component:
 
 @dataclass(slots=True)
 class Calendar:
-    """What the text of a calendar says; `clear` is whether all who read it find the same people."""
+    """What the text of a calendar says; `clear` is whether all who read it find the same people.
+
+    `methods` are in lower case.
+    """
 
     methods: set[str] = field(default_factory=set)
     components: list[_Component] = field(default_factory=list)
@@ -83,14 +86,14 @@ class _Reader:
         if match is None or not match[1]:
             self.calendar.clear = False
             return
-        name, parameters, value = match[1].upper(), match[2], match[3].strip()
-        if name == "BEGIN":
-            self.open.append(_Component(value.upper()))
-        elif name == "END":
-            self._end(value.upper())
-        elif name == "METHOD":
-            self.calendar.methods.add(value.upper())
-        elif name in ("ATTENDEE", "ORGANIZER"):
+        name, parameters, value = lower(match[1]), match[2], match[3].strip()
+        if name == "begin":
+            self.open.append(_Component(lower(value)))
+        elif name == "end":
+            self._end(lower(value))
+        elif name == "method":
+            self.calendar.methods.add(lower(value))
+        elif name in ("attendee", "organizer"):
             self._person(name, parameters, value)
 
     def finish(self) -> Calendar:
@@ -119,7 +122,7 @@ class _Reader:
             self.calendar.clear = False
             return
         component = self.open[-1]
-        people = component.attendees if name == "ATTENDEE" else component.organizers
+        people = component.attendees if name == "attendee" else component.organizers
         people.add(normalise(address))
 
 
@@ -127,5 +130,5 @@ def _address(value: str) -> str:
     """The address in a `mailto:` URL (RFC 6068); empty where it has none, several, or more than that."""
     scheme, _, rest = value.partition(":")
     address = unquote(rest)
-    plain = scheme.lower() == "mailto" and _ADDRESS.fullmatch(address) and is_writable(address)
+    plain = lower(scheme) == "mailto" and _ADDRESS.fullmatch(address) and is_writable(address)
     return address if plain else ""

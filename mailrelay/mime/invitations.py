@@ -21,7 +21,7 @@ from mailrelay.mime.parts import index_source
 from mailrelay.mime.shorttext import INSTEAD_OF_INVITATION
 from mailrelay.mime.source import InMemory
 from mailrelay.mime.transfer import without_comments
-from mailrelay.spelling import normalise
+from mailrelay.spelling import lower, normalise
 from mailrelay.vocabulary import Invitations
 
 __all__ = ["AS_FILE", "Conflict", "InvitationError", "mentions_calendar", "settle_invitations"]
@@ -126,16 +126,16 @@ class _Message:
 
 
 def _methods(headers: HeaderBlock) -> Iterator[str]:
-    """The methods that the fields name, in upper case."""
+    """The methods that the fields name, in lower case."""
     for value in headers.get_all("Content-Type"):
-        if method := parameter(parse_parameters(value), "method").strip().upper():
+        if method := lower(parameter(parse_parameters(value), "method").strip()):
             yield method
 
 
 def _is_calendar(value: str) -> bool:
     """Whether some reader may find this media type in a field, comments and all (RFC 2045 section 5.1)."""
     bare = without_comments(value).replace('"', "")
-    return "".join(bare.split()).lower().startswith(_CALENDAR)
+    return lower("".join(bare.split())).startswith(_CALENDAR)
 
 
 class _Rewriting:
@@ -166,7 +166,7 @@ class _Rewriting:
         return self.parts[parent].content_type.name if parent >= 0 else ""
 
     def _drop_content_class(self) -> None:
-        if _CONTENT_CLASS in (self.top.get("Content-Class") or "").lower():
+        if _CONTENT_CLASS in lower(self.top.get("Content-Class") or ""):
             self.top.remove("Content-Class")
 
     def _edits(self) -> Iterator[tuple[int, int, bytes]]:
@@ -203,7 +203,7 @@ class _Rewriting:
         part = self.parts[number]
         headers = self.message.headers(number)
         name = filename(headers, part.content_type) or "invite.ics"
-        name = name if name.lower().endswith(".ics") else f"{name}.ics"
+        name = name if lower(name).endswith(".ics") else f"{name}.ics"
         quoted = name.replace("\\", "\\\\").replace('"', '\\"')
         headers.remove("Content-Class")
         headers.fields = [f for f in headers.fields if part.parent >= 0 or f.key.startswith("content-")]

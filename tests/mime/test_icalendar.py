@@ -12,7 +12,7 @@ ANN, BOB, BOSS = "ann@example.org", "bob@example.org", "relay@example.org"
 
 
 def asks(text: bytes | str, method: str = "REQUEST"):
-    return read_calendar(text if isinstance(text, str) else text.decode()).asks(method)
+    return read_calendar(text if isinstance(text, str) else text.decode()).asks(method.lower())
 
 
 def with_line(line: str) -> str:
