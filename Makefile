@@ -10,7 +10,7 @@ help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup:  ## Build .venv/ from requirements/dev.txt (Python 3.11 or newer); the other targets do it when needed
+setup:  ## Build .venv/ from requirements/dev.txt (Python 3.11 to 3.14; PYTHON=… chooses); the other targets do it when needed
 	@scripts/setup.sh
 
 .PHONY: demo
@@ -23,6 +23,10 @@ test: setup  ## Run the tests; T=tests/smtp chooses some, REQUIRE_SERVICES=1 fai
 
 # Most tests wait for processes: three at once keep two cores busy.
 N ?= 3
+
+.PHONY: test-newest
+test-newest: setup  ## Run the unit suites on the newest Python, and compare what both read; as root, on Debian
+	@scripts/newest-python.sh
 
 .PHONY: run
 run: setup  ## Run the gateway in one process with the environment's settings, and those of .env if there is one
