@@ -3,6 +3,7 @@
 import re
 
 from mailrelay.mime.contenttype import ContentType
+from mailrelay.mime.decoding import is_useful
 
 __all__ = ["INSTEAD_OF_INVITATION", "SHORT_TEXT", "instead_of"]
 
@@ -18,9 +19,13 @@ _USUAL = frozenset({"utf-8", "us-ascii"})
 
 
 def instead_of(kind: ContentType) -> bytes:
-    """A part that stands in the place of a text of `kind`: its header, a blank line and the short text."""
+    """A part that stands in the place of a text of `kind`: its header, a blank line and the short text.
+
+    It keeps a charset that raw 8-bit names in the message may be in.
+    """
     text = SHORT_TEXT
-    charset = kind.charset
-    if _CHARSET.fullmatch(charset) and charset not in _USUAL:
+    charset = kind.charset if _CHARSET.fullmatch(kind.charset) else ""
+    if charset not in {"", *_USUAL}:
         text += f" Its charset is {charset}."
-    return _PLAIN + text.encode()
+    header = _PLAIN.replace(b"us-ascii", charset.encode()) if is_useful(charset) else _PLAIN
+    return header + text.encode()

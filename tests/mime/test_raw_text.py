@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mailrelay.mime.compose import compose
+from mailrelay.mime.compose import Composed, compose
 from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import HeaderBlock, decode_words
 from mailrelay.mime.identity import Identity
@@ -144,6 +144,22 @@ def test_a_file_that_travels_apart_has_its_name_in_the_charset_of_the_mail():
     skeleton = take_apart(Bytes(raw), 100_000, as_is)
 
     assert [leaf.name for leaf in skeleton.leaves] == ["Отчёт 1.pdf"]
+
+
+@pytest.mark.parametrize("top", ["", MIXED])
+def test_a_text_that_travels_apart_leaves_its_charset_to_the_header_and_names(top):
+    raw = f"Subject: Отчёт\r\n{top}Content-Type: text/plain; charset=windows-1251\r\n\r\n".encode("cp1251")
+    raw += "текст ".encode("cp1251") * 30_000
+    if top:
+        raw += (
+            b"\r\n--b\r\nContent-Type: image/png; name=" + "скан.png".encode("cp1251") + b"\r\n\r\nx\r\n--b--"
+        )
+    skeleton = take_apart(Bytes(raw), 100_000, lambda left: Composed((left,), len(left), 0, ()))
+    made = sent(skeleton.mail.parts[0])
+
+    assert len(skeleton.leaves) == 1
+    assert made["Subject"] == "Отчёт"
+    assert [part.get_filename() for part in made.walk()][2:] == (["скан.png"] if top else [])
 
 
 def test_a_part_in_a_charset_of_its_own_has_its_name_in_it():
