@@ -71,8 +71,11 @@ class Schema:
             rows = connection.execute("SELECT app, name FROM django_migrations").fetchall() if table else []
         return self.missing(rows)
 
-    def bring_up_to_date(self, path: Path) -> None:
-        """Make the SQLite file at `path`, or bring it to this version. Raises SchemaError with the reason."""
+    def bring_up_to_date(self, path: Path, lock: int | None = None) -> None:
+        """Make the SQLite file at `path`, or bring it to this version. Raises SchemaError with the reason.
+
+        `lock` is the descriptor of a lock that `migrate` holds as well: it may outlive this process.
+        """
         try:
             if not self.missing_in_file(path):
                 return
@@ -83,7 +86,7 @@ class Schema:
             ):
                 _copy(self.prepared, path)
             else:
-                _migrate(self.base_dir)
+                _migrate(self.base_dir, () if lock is None else (lock,))
         except (sqlite3.Error, OSError) as error:
             raise SchemaError(str(error)) from None
 
@@ -109,11 +112,17 @@ def _flush(path: Path) -> None:
     os.close(handle)
 
 
-def _migrate(base_dir: Path) -> None:
+def _migrate(base_dir: Path, descriptors: tuple[int, ...]) -> None:
     """Run `manage.py migrate` in a process of its own, whose memory is free again when it ends."""
     command = [sys.executable, str(base_dir / "manage.py"), "migrate", "--verbosity", "0"]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+        pass_fds=descriptors,
     )
     if done.returncode:
         raise SchemaError(_reason(done.returncode, done.stderr))

@@ -240,11 +240,10 @@ def _end_of_head(seen: bytes) -> int:
 
 def _asked(head: bytes) -> tuple[str, str]:
     """Return method and path of the request line; empty where it is none."""
-    words = head.lstrip(b"\r\n").partition(b"\n")[0].split()
-    if len(words) < 2:
+    words = head.lstrip(b"\r\n").partition(b"\n")[0].decode("latin-1").split()
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
         return "", ""
-    method, target = (word.decode("latin-1") for word in words[:2])
-    return method, target.partition("?")[0]
+    return words[0], words[1].partition("?")[0]
 
 
 def _finish(connection: socket.socket, method: str, probe: Probe) -> None:

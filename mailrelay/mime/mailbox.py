@@ -51,6 +51,10 @@ def is_address(text: str) -> bool:
     return bool(local and at and domain)
 
 
+#: What RFC 2047 calls an encoded word.
+_ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")
+
+
 def format_address(address: str) -> str:
     """`address` as it may stand in a header; the local part is quoted where it must be.
 
@@ -63,6 +67,9 @@ def format_address(address: str) -> str:
         raise ValueError("the address has a line break, a NUL or another control character in it")
     if not local or (at and not _DOMAIN.fullmatch(domain)) or any(map(str.isspace, domain)):
         raise ValueError("the address has no local part or no valid domain")
+    if _ENCODED_WORD.search(local):
+        # A reader that decodes it, where RFC 2047 section 5 lets none stand, finds another address.
+        raise ValueError("the local part looks like an encoded word")
     if len(address.encode()) > ADDRESS_LIMIT:
         raise ValueError(f"the address is longer than {ADDRESS_LIMIT} bytes")
     return _format_local(local) + at + domain

@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 
-from mailrelay.processes.remote import COMMANDS, LINE_BYTES, SOCKET
+from mailrelay.processes.remote import COMMANDS, LINE_BYTES, SOCKET, is_for_the_asker
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Control:
             connection.settimeout(PATIENCE)
             try:
                 self._run(connection)
-            except (GoneError, OSError, ValueError):
+            except (GoneError, OSError, ValueError, RecursionError):
                 return
             except Exception:
                 log.exception("a command at the control socket failed")
@@ -134,7 +134,7 @@ def _arguments(connection: socket.socket) -> list[str]:
         words = json.loads(lines.readline(LINE_BYTES))
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError("no list of words")
-    if not words or words[0] not in COMMANDS:
+    if not words or words[0] not in COMMANDS or any(map(is_for_the_asker, words)):
         raise ValueError("no command that is carried out here")
     return words
 

@@ -1,7 +1,6 @@
 """The lock that keeps a second gateway out of DATA_DIR; it needs no Django."""
 
 import fcntl
-import threading
 import time
 from pathlib import Path
 from typing import IO
@@ -14,15 +13,14 @@ class StartError(Exception):
     """This process cannot start; the text says why and what to do."""
 
 
-def lock(data_dir: Path, wait: float, stopped: threading.Event) -> IO[str] | None:
+def lock(data_dir: Path, wait: float) -> IO[str]:
     """Hold DATA_DIR for as long as the file that is returned is open.
 
-    Waits up to `wait` seconds for another gateway to end; None when `stopped` is set meanwhile.
-    Raises StartError.
+    Waits up to `wait` seconds for another gateway to end. Raises StartError.
     """
     file = _open(data_dir / "gateway.lock")
     end = time.monotonic() + wait
-    while not stopped.is_set():
+    while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -31,10 +29,9 @@ def lock(data_dir: Path, wait: float, stopped: threading.Event) -> IO[str] | Non
                     f"Another gateway uses {data_dir}: stop it first, or give this one "
                     "a DATA_DIR of its own. (gateway.E014)"
                 ) from None
-            stopped.wait(STEP)
+            time.sleep(STEP)
         else:
             return file
-    return None
 
 
 def _open(path: Path) -> IO[str]:

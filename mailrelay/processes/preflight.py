@@ -1,7 +1,6 @@
 """What every process makes sure of before it starts, in sentences rather than tracebacks."""
 
 import secrets
-import threading
 from typing import IO, Any
 
 from django.conf import settings
@@ -78,10 +77,10 @@ def _one_line(error: Exception) -> str:
     return text if text.endswith((".", "?")) else f"{text}."
 
 
-def lock_data_dir(stopped: threading.Event) -> IO[str] | None:
+def lock_data_dir() -> IO[str]:
     """Hold DATA_DIR as `data_dir.lock` does. Raises CommandError with what is wrong and what to do."""
     try:
-        return data_dir.lock(settings.DATA_DIR, settings.DATA_DIR_LOCK_WAIT, stopped)
+        return data_dir.lock(settings.DATA_DIR, settings.DATA_DIR_LOCK_WAIT)
     except data_dir.StartError as error:
         raise CommandError(str(error)) from None
 

@@ -26,9 +26,10 @@ def serve(django: Application | None = None, front: Front | None = None) -> Heal
 def _listen(address: tuple[str, int]) -> Front:
     try:
         return Front(address, PROBES)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "that is no name of a host"
         raise CommandError(
-            f"Cannot listen on {address[0]}:{address[1]} for probes and pages: {error.strerror}. "
+            f"Cannot listen on {address[0]}:{address[1]} for probes and pages: {reason}. "
             "Set HTTP_LISTEN to another address, or to off."
         ) from None
 

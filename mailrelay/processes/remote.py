@@ -29,19 +29,30 @@ ANYWAY = "GATEWAY_RUN_ANYWAY"
 def carried_out(arguments: Sequence[str], data_dir: Path) -> int | None:
     """Have the gateway that runs on `data_dir` carry out `arguments`; return the exit code.
 
-    None where it is to be done in this process: memory is ample, no gateway runs, or it reads standard input.
+    None where it is to be done in this process: memory is ample, no gateway runs, or there is room for it.
     """
-    if not memory.scarce() or not arguments or "--stdin" in arguments or {"-h", "--help"} & set(arguments):
+    if not memory.scarce() or not arguments:
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.connect(str(data_dir / SOCKET))
         except OSError:
             return None
-        if arguments[0] not in COMMANDS:
+        if arguments[0] not in COMMANDS or any(map(is_for_the_asker, arguments)):
             return None if os.environ.get(ANYWAY) == "1" else _refuse(arguments[0])
-        connection.sendall(json.dumps(list(arguments)).encode() + b"\n")
+        words = [_absolute(word) for word in arguments]
+        connection.sendall(json.dumps(words).encode() + b"\n")
         return _print_answer(connection)
+
+
+def is_for_the_asker(word: str) -> bool:
+    """Whether an argument asks for help or a version, or for what is read from standard input."""
+    return word in {"-h", "-", "--stdin", "/dev/stdin"} or word.startswith(("--h", "--ver"))
+
+
+def _absolute(word: str) -> str:
+    """Make the name of a file whole: the gateway has a working directory of its own."""
+    return str(Path(word).absolute()) if "." in word and "@" not in word and word[0] not in "-/" else word
 
 
 def _print_answer(connection: socket.socket) -> int:

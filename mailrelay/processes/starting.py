@@ -4,7 +4,6 @@ Loading everything takes seconds on a fifth of a core. Probes are answered from 
 embedded database is brought to this version while this process is still small.
 """
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,7 +15,7 @@ from gateway.fixed import INSTALLED_APPS
 from mailrelay.health.front import Answer, Front
 from mailrelay.processes import with_sandbox
 from mailrelay.processes.data_dir import StartError, lock
-from mailrelay.processes.stopping import until_stopped
+from mailrelay.processes.stopping import end_at_once
 from mailrelay.schema import Schema, SchemaError
 
 OK = Answer(HTTPStatus.OK, "application/json", b'{"status": "ok"}\n')
@@ -33,10 +32,9 @@ PROBES = {"/health": lambda: OK, "/ready": lambda: STARTING, "/metrics": lambda:
 class Started:
     """What the first step has made."""
 
-    stopped: threading.Event
     #: None where HTTP_LISTEN is `off`, or cannot be used: the second step says so.
     front: Front | None
-    #: None where this process was told to end while it waited, or where its settings cannot be used.
+    #: None where the settings cannot be used.
     lock: IO[str] | None
 
 
@@ -56,26 +54,26 @@ def _begin(arguments: Sequence[str]) -> Started:
     files, address = early.files(env), early.http_listen(env)
     if with_sandbox.OPTION in arguments:
         with_sandbox.start_again(files.data_dir)
-    stopped = until_stopped()
+    end_at_once()
     if env.problems:  # the system checks name them all
-        return Started(stopped, None, None)
+        return Started(None, None)
     front = _front(address)
-    held = lock(files.data_dir, files.lock_wait, stopped)
-    if held and files.embedded:
-        _bring_up_to_date(files)
-    return Started(stopped, front, held)
+    held = lock(files.data_dir, files.lock_wait)
+    if files.embedded:
+        _bring_up_to_date(files, held)
+    return Started(front, held)
 
 
 def _front(address: early.HttpAddress | None) -> Front | None:
     try:
         return Front(address, PROBES) if address else None
-    except OSError:
+    except (OSError, UnicodeError):  # the second step tries again, and says why not
         return None
 
 
-def _bring_up_to_date(files: early.Files) -> None:
+def _bring_up_to_date(files: early.Files, held: IO[str]) -> None:
     try:
-        Schema(early.BASE_DIR, INSTALLED_APPS).bring_up_to_date(files.database_file)
+        Schema(early.BASE_DIR, INSTALLED_APPS).bring_up_to_date(files.database_file, held.fileno())
     except SchemaError as error:
         reason = " ".join(str(error).split())
         raise StartError(

@@ -135,3 +135,23 @@ def test_what_is_left_does_not_count_pages_that_the_kernel_can_drop(tmp_path, mo
         assert memory.left() == 400
     finally:
         memory.limit.cache_clear()
+
+
+def test_what_is_for_the_asker_alone_is_not_carried_out_elsewhere(gateway):
+    for words in (["doctor", "--version"], ["mailq", "--hel"], ["config", "apply", "/dev/stdin"]):
+        assert "20 MiB left" in said(run(gateway, *words))
+    for sent in (b'["doctor", "--version"]\n', b"[" * 60_000 + b"\n"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{gateway.environment['DATA_DIR']}/{remote.SOCKET}")
+            client.sendall(sent)
+            assert client.recv(10) == b""
+    assert "Traceback" not in gateway.output() and "usage:" not in gateway.output()
+
+
+def test_names_of_files_are_those_of_the_asker():
+    words = ["config", "apply", "senders.yaml", "--dry-run", "ann@example.org", "/etc/x.yaml"]
+
+    absolute = [remote._absolute(word) for word in words]
+
+    assert absolute[:2] == words[:2] and absolute[3:] == words[3:]
+    assert absolute[2] == str(Path("senders.yaml").absolute())

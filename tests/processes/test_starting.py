@@ -14,6 +14,7 @@ import requests
 from gateway.early import BASE_DIR
 from gateway.fixed import INSTALLED_APPS
 from mailrelay import schema
+from mailrelay.processes import data_dir
 from mailrelay.schema import Schema
 from tests.harness.processes import ROOT, GatewayProcess, base_environment, manage
 
@@ -70,7 +71,7 @@ def test_probes_answer_while_the_rest_is_loaded(tmp_path, sandbox):
 
 def test_a_first_start_copies_the_prepared_database(database, prepared, monkeypatch):
     monkeypatch.setattr(Schema, "prepared", prepared)
-    monkeypatch.setattr(schema, "_migrate", lambda _: pytest.fail("it migrated"))
+    monkeypatch.setattr(schema, "_migrate", lambda *_: pytest.fail("it migrated"))
     prepared.chmod(0o444)
 
     SCHEMA.bring_up_to_date(database)
@@ -89,7 +90,7 @@ def test_a_prepared_database_of_another_version_is_left_alone(database, prepared
         connection.execute("DELETE FROM django_migrations WHERE app = 'mailrelay' AND name NOT LIKE '0001%'")
     monkeypatch.setattr(Schema, "prepared", older)
     called = []
-    monkeypatch.setattr(schema, "_migrate", lambda _: called.append(1))
+    monkeypatch.setattr(schema, "_migrate", lambda *_: called.append(1))
 
     SCHEMA.bring_up_to_date(database)
 
@@ -149,3 +150,32 @@ def test_a_gateway_that_waits_for_another_ends_quietly_at_a_signal(tmp_path, san
         second.start(wait=False)
         time.sleep(1.0)
         second.stop()
+
+
+def test_a_signal_during_the_start_ends_it_at_once(tmp_path, sandbox):
+    for wait in (0.1, 0.4, 0.8):
+        gateway = GatewayProcess(base_environment(tmp_path, sandbox))
+        gateway.start(wait=False)
+        time.sleep(wait)
+        gateway.stop(30)
+
+
+def test_a_migration_that_outlives_its_gateway_keeps_the_next_one_waiting(tmp_path, sandbox, monkeypatch):
+    """What kills the gateway alone, as the kernel does, leaves its child: two must not migrate at once."""
+    lock = data_dir.lock(tmp_path, 1)
+    with subprocess.Popen(["sleep", "2"], pass_fds=(lock.fileno(),)):
+        lock.close()
+        begun = time.monotonic()
+        data_dir.lock(tmp_path, 30).close()
+
+    assert time.monotonic() - begun > 1
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70])
+def test_an_address_for_probes_that_is_no_name_is_a_sentence(tmp_path, sandbox, host):
+    gateway = GatewayProcess(base_environment(tmp_path, sandbox) | {"HTTP_LISTEN": f"{host}:8080"})
+    gateway.environment["HTTP_LISTEN"] = f"{host}:8080"
+    gateway.start(wait=False)
+
+    assert gateway.process.wait(60) == 1
+    assert "Set HTTP_LISTEN to another address" in gateway.output() and "Traceback" not in gateway.output()

@@ -1,6 +1,5 @@
 """`manage.py migrate_queue --to URL`: from the embedded default to PostgreSQL, with the mail that waits."""
 
-import threading
 from typing import Any
 
 from django.conf import settings
@@ -33,7 +32,7 @@ class Command(BaseCommand):
             target = database.postgresql(to)
         except ValueError as error:
             raise CommandError(f"--to {error}.") from None
-        lock = preflight.lock_data_dir(threading.Event())
+        lock = preflight.lock_data_dir()
         try:
             total = moving.move(target, self.stdout.write)
             (settings.DATA_DIR / MOVED).touch()

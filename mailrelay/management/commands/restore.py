@@ -1,6 +1,5 @@
 """`manage.py restore FILE`: what `backup` wrote, into an empty DATA_DIR."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, file: Path, **__: Any) -> None:
         preflight.refuse_foreign_database('pg_restore --no-owner --dbname="$DATABASE_URL" gateway.dump')
-        lock = preflight.lock_data_dir(threading.Event())
+        lock = preflight.lock_data_dir()
         try:
             backup.restore(file, Path(settings.DATABASES["default"]["NAME"]), settings.DATA_DIR)
         except UpkeepError as error:

@@ -12,7 +12,7 @@ from mailrelay.processes import preflight, probes, starting, with_sandbox
 from mailrelay.processes.control import Control
 from mailrelay.processes.data_dir import StartError
 from mailrelay.processes.gateway import Gateway
-from mailrelay.processes.stopping import end_within
+from mailrelay.processes.stopping import until_stopped
 
 
 class Command(BaseCommand):
@@ -41,15 +41,15 @@ class Command(BaseCommand):
         preflight.refuse_misreading_python()
         preflight.refuse_wrong_field_key()
         password_file = preflight.first_administrator()
+        stopped = until_stopped()
         gateway = Gateway()
         gateway.start()
         control = Control(settings.DATA_DIR)
         probes.serving()
         if password_file:
             self.stderr.write(f"The first administrator's password is in {password_file}")
-        started.stopped.wait()
+        stopped.wait()
         probes.ending()
-        end_within()
         control.stop()
         gateway.stop()
         probes.stop(health)

@@ -11,7 +11,7 @@ from mailrelay.outbox.scheduler import Scheduler
 from mailrelay.outbox.writer import stop_process_writer
 from mailrelay.processes import preflight, probes
 from mailrelay.processes.relay import Relay
-from mailrelay.processes.stopping import end_within, until_stopped
+from mailrelay.processes.stopping import until_stopped
 
 
 class Command(BaseCommand):
@@ -32,7 +32,6 @@ class Command(BaseCommand):
         probes.serving()
         stopped.wait()
         probes.ending()
-        end_within()
         relay.drain()
         scheduler.stop()
         alerts.stop()
