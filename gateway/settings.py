@@ -173,6 +173,30 @@ SMTP_MAX_MESSAGE_SIZE = ENV.integer(
 SMTP_MAX_RECIPIENTS = ENV.integer(
     "SMTP_MAX_RECIPIENTS", 1000, help="Recipients a transaction may name; more get 452 4.5.3", at_least=1
 )
+SMTP_DEFAULT_DOMAIN = ENV.parsed(
+    "SMTP_DEFAULT_DOMAIN",
+    "",
+    texts.domain,
+    kind="text",
+    help="Domain of recipients that are written without one: with example.org, mail for root goes to "
+    "root@example.org; a client's own wins",
+    fallback="",
+)
+SMTP_ALIASES: dict[str, list[str]] = ENV.parsed(
+    "SMTP_ALIASES",
+    "",
+    texts.aliases,
+    kind="text",
+    help="Whom recipients stand for, as /etc/aliases has it: root: admin@example.org, backup: a@example.org "
+    "b@example.org; a name without a domain is also that name at the default domain; a client's own win",
+    fallback={},
+)
+SMTP_REPEAT_MINUTES = ENV.integer(
+    "SMTP_REPEAT_MINUTES",
+    20,
+    help="Minutes in which the same mail from the same client (Message-ID, envelope and content) is taken "
+    "for a repetition whose 250 was lost: answered 250 with the first queue id and sent once; 0 never",
+)
 SMTP_TLS_CERT_FILE = ENV.text(
     "SMTP_TLS_CERT_FILE", help="PEM file of the listener's certificate with its chain; read again on change"
 )

@@ -66,6 +66,39 @@ def broker_url(text: str) -> str:
     return text
 
 
+def domain(text: str) -> str:
+    """Take a domain, with or without an @ before it."""
+    name = text.removeprefix("@").lower()
+    if name and not re.fullmatch(r"[\w-]+(?:\.[\w-]+)+", name):
+        raise ValueError("must be a domain such as example.org")
+    return name
+
+
+def aliases(text: str) -> dict[str, list[str]]:
+    """Take `root: admin@example.org, backup: a@example.org b@example.org`: names and whom each stands for.
+
+    Blanks, commas and line ends part the words. A name may have a domain, and an address may lack one where
+    it is another name.
+    """
+    found: dict[str, list[str]] = {}
+    name = ""
+    for word in filter(None, re.split(r"[\s,;]+|(?<=:)", re.sub(r"\s+:", ":", text))):
+        if not re.fullmatch(r"[^@<>:\"\\()\[\]]+(?:@[\w-]+(?:\.[\w-]+)*)?:?", word):
+            raise ValueError(f"has {word!r}, which is neither a name with a colon nor an address")
+        if word.endswith(":"):
+            name = word[:-1].lower() if word.isascii() else word[:-1]
+            if name in found:
+                raise ValueError(f"has the name {name!r} twice")
+            found[name] = []
+        elif not name:
+            raise ValueError(f"has {word!r} before any name: write root: admin@example.org")
+        else:
+            found[name].append(word)
+    if lacking := next((name for name, addresses in found.items() if not addresses), None):
+        raise ValueError(f"has no address for {lacking!r}")
+    return found
+
+
 def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 

@@ -19,7 +19,7 @@ def add(section: str, entry: Mapping[str, object]) -> list[Step]:
 
     Raises ConfigurationError and OutboxError; nothing was changed then.
     """
-    given = {key: value for key, value in entry.items() if value not in (None, [], "")}
+    given = {key: value for key, value in entry.items() if value not in (None, [], {}, "")}
     # JSON is YAML, and what has no file has no line to name.
     return apply(parse(json.dumps({section: [given]}), "command line", Path.cwd()))
 

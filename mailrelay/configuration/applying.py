@@ -12,8 +12,8 @@ from mailrelay.configuration.rows import (
     registration_of,
     write_row,
 )
-from mailrelay.configuration.schema import APPS, CLIENTS, MAILBOXES, SENDERS
-from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
+from mailrelay.configuration.schema import ALL_CLIENTS, APPS, CLIENTS, MAILBOXES, SENDERS
+from mailrelay.models import AppRegistration, ClientDefaults, Mailbox, SenderConfig, SmtpClient
 from mailrelay.outbox import registrations
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
@@ -63,6 +63,8 @@ def _steps(document: Document) -> Iterator[Step]:
         yield from _fallback(entry)
     for entry in document.entries(CLIENTS):
         yield _client(entry)
+    for entry in document.entries(ALL_CLIENTS):
+        yield _all_clients(entry)
 
 
 def _mailbox(entry: Entry) -> Step:
@@ -140,6 +142,13 @@ def _client(entry: Entry) -> Step:
     details = differences(CLIENTS, columns, row)
     write_row(row, columns)
     return step(CLIENTS, name, details, created=created)
+
+
+def _all_clients(entry: Entry) -> Step:
+    row = ClientDefaults.objects.order_by("pk").first() or ClientDefaults()
+    details = differences(ALL_CLIENTS, entry.columns, row)
+    write_row(row, entry.columns)
+    return step(ALL_CLIENTS, "all clients", details, created=False)
 
 
 def _prune(document: Document) -> Iterator[Step]:

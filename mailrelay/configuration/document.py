@@ -49,7 +49,7 @@ def parse(text: str, file: str, folder: Path) -> Document:
     """Read `text`; secrets in files are looked for from `folder`. Raises ConfigurationError."""
     top = read(text, file).mapping(section.name for section in SECTIONS)
     sections = {
-        section.name: [_entry(section, item, folder) for item in top[section.name].sequence()]
+        section.name: [_entry(section, item, folder) for item in _items(section, top[section.name])]
         for section in SECTIONS
         if section.name in top
     }
@@ -57,6 +57,10 @@ def parse(text: str, file: str, folder: Path) -> Document:
         _refuse_twins(entries)
     _refuse_shared(sections.get(SENDERS.name, []))
     return Document(sections)
+
+
+def _items(section: Section, item: Item) -> list[Item]:
+    return [item] if section.single else item.sequence()
 
 
 def _entry(section: Section, item: Item, folder: Path) -> Entry:
@@ -81,6 +85,8 @@ def _identity(section: Section, items: dict[str, Item]) -> tuple[str, ...]:
         if "mailbox" in items:
             values.address(items["mailbox"])
         return (_named(items["name"]),)
+    if section.single:
+        return (section.name,)
     return (_named(items["app"]), values.address(items["address"]))
 
 

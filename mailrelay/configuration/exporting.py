@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import Q
 
 from mailrelay.configuration.apps import SECRETS
-from mailrelay.configuration.schema import APPS, CLIENTS, MAILBOXES, SENDERS, Section
+from mailrelay.configuration.schema import ALL_CLIENTS, APPS, CLIENTS, MAILBOXES, SENDERS, Section
 from mailrelay.configuration.secrets import KEEP
-from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
+from mailrelay.models import AppRegistration, ClientDefaults, Mailbox, SenderConfig, SmtpClient
 from mailrelay.vocabulary import ManagedBy
 
 HEADING = """\
@@ -22,14 +22,15 @@ HEADING = """\
 
 def export() -> str:
     """Write every row that the environment does not own. No secret is read for it."""
-    document = {
+    lists = {
         APPS.name: _apps(),
         MAILBOXES.name: _mailboxes(),
         SENDERS.name: _senders(),
         CLIENTS.name: _clients(),
     }
+    document: dict[str, object] = {name: list(entries) for name, entries in lists.items()}
     body = yaml.safe_dump(
-        {name: list(entries) for name, entries in document.items()},
+        document | _all_clients(),
         sort_keys=False,
         allow_unicode=True,
         width=100,
@@ -66,6 +67,12 @@ def _clients() -> Iterator[dict[str, Any]]:
         yield {"name": row.name, **_keys(CLIENTS, row)}
 
 
+def _all_clients() -> dict[str, object]:
+    row = ClientDefaults.objects.order_by("pk").first()
+    keys = _keys(ALL_CLIENTS, row) if row is not None else {}
+    return {ALL_CLIENTS.name: keys} if keys else {}
+
+
 def _of(relation: str) -> list[str]:
     return [f"{relation}__{column}" for column in SECRETS]
 
@@ -76,5 +83,5 @@ def _keys(section: Section, row: models.Model) -> dict[str, Any]:
     return {
         name: value
         for name, value in shown.items()
-        if name in section.required or not (value is None or value in ("", []))
+        if name in section.required or not (value is None or value in ("", [], {}))
     }

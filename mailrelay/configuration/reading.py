@@ -42,6 +42,15 @@ class Item:
             found[key] = Item(self.file, place.path, value_node)
         return found
 
+    def entries(self) -> list[tuple[str, "Item"]]:
+        """Give the entries of a mapping whose keys are anything, each there once; nothing has none."""
+        if self._is("null"):
+            return []
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.error(f"must be a mapping; it is {self._kind()}.")
+        keys = [str(key.value) for key, _ in self.node.value if isinstance(key, yaml.ScalarNode)]
+        return list(self.mapping(keys).items())
+
     def sequence(self) -> list["Item"]:
         if self._is("null"):
             return []
@@ -72,6 +81,12 @@ class Item:
         if not self._is("bool"):
             raise self.error(f"must be true or false; it is {self._kind()}.")
         return str(self.node.value).lower() in {"true", "yes", "on"}
+
+    def is_nothing(self) -> bool:
+        return self._is("null")
+
+    def is_sequence(self) -> bool:
+        return isinstance(self.node, yaml.SequenceNode)
 
     def is_mapping(self) -> bool:
         return isinstance(self.node, yaml.MappingNode)

@@ -34,7 +34,11 @@ def differences(section: Section, columns: dict[str, Any], row: models.Model) ->
 
 
 def _change(column: str, old: Any, new: Any) -> str:
-    if column not in LISTS:
+    if isinstance(new, dict):
+        old, new = (
+            "\n".join(f"{name}:{','.join(those)}" for name, those in each.items()) for each in (old, new)
+        )
+    elif column not in LISTS:
         return f"{_shown(old)} → {_shown(new)}"
     before, after = str(old).split(), str(new).split()
     gone = [f"-{word}" for word in before if word not in after]

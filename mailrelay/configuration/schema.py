@@ -12,13 +12,13 @@ from django.db import models
 
 from mailrelay.configuration import values
 from mailrelay.configuration.reading import Item
-from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
+from mailrelay.models import AppRegistration, ClientDefaults, Mailbox, SenderConfig, SmtpClient
 from mailrelay.models.encrypted import EncryptedTextField
 
 #: Columns whose name in the file is another.
 NAMES = {"is_default": "default", "kind": "credential"}
 #: How columns are read whose field alone does not say enough.
-READERS: dict[str, Callable[[Item], str]] = {
+READERS: dict[str, Callable[[Item], object]] = {
     "tenant_id": values.tenant,
     "client_id": values.client_id,
     "authority_host": values.origin,
@@ -29,6 +29,8 @@ READERS: dict[str, Callable[[Item], str]] = {
     "networks": values.cidrs,
     "allowed_from": values.patterns,
     "allowed_recipients": values.patterns,
+    "default_domain": values.domain_or_nothing,
+    "aliases": values.aliases,
 }
 #: Columns that hold a value a line, and are a list in the file.
 LISTS = ("addresses", "domains", "networks", "allowed_from", "allowed_recipients")
@@ -69,6 +71,8 @@ class Section:
     required: tuple[str, ...]
     #: Keys that name another entry of the same list, and may be left out.
     links: tuple[str, ...] = ()
+    #: Whether it is a mapping of its own, and no list of them.
+    single: bool = False
 
     @property
     def keys(self) -> dict[str, Key]:
@@ -86,4 +90,5 @@ APPS = Section("apps", "app", AppRegistration, ("name", "tenant_id", "client_id"
 MAILBOXES = Section("mailboxes", "mailbox", Mailbox, ("app", "address"))
 SENDERS = Section("senders", "sender", SenderConfig, ("name", "app", "mailbox"), ("fallback",))
 CLIENTS = Section("clients", "client", SmtpClient, ("name",))
-SECTIONS = (APPS, MAILBOXES, SENDERS, CLIENTS)
+ALL_CLIENTS = Section("all_clients", "rules of", ClientDefaults, (), single=True)
+SECTIONS = (APPS, MAILBOXES, SENDERS, CLIENTS, ALL_CLIENTS)

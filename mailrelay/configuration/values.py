@@ -7,6 +7,7 @@ from typing import TypeVar
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from gateway import texts
 from gateway.env import LOOPBACK_NETWORKS, PRIVATE_NETWORKS
 from mailrelay.configuration.reading import Item
 from mailrelay.models import written
@@ -45,6 +46,23 @@ def domains(item: Item) -> str:
     return _lines(_read(entry, written.domain) for entry in item.sequence())
 
 
+def domain_or_nothing(item: Item) -> str:
+    return _read(item, written.domain) if item.text() else ""
+
+
+def aliases(item: Item) -> dict[str, list[str]]:
+    """Read names, each with the address or the list of addresses that it stands for."""
+    found: dict[str, list[str]] = {}
+    for name, value in item.entries():
+        targets = value.sequence() if value.is_sequence() else [value]
+        text = f"{name}: {' '.join(target.text() for target in targets)}"
+        try:
+            found |= texts.aliases(text)
+        except ValueError as problem:
+            raise value.error(f"{problem}.") from None
+    return found
+
+
 def patterns(item: Item) -> str:
     """Read addresses and @domains."""
     return _lines(_read(entry, written.pattern) for entry in item.sequence())
@@ -77,7 +95,7 @@ def of_field(item: Item, field: "models.Field[object, object]") -> object:
     elif isinstance(field, models.DateField):
         value = item.day() or None
     elif isinstance(field, models.IntegerField) and not field.choices:
-        value = item.integer()
+        value = None if field.null and item.is_nothing() else item.integer()
     else:
         value = _chosen(item, field) if field.choices else item.text()
     try:

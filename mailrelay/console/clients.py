@@ -18,20 +18,55 @@ from mailrelay.console import refusals
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.devices import DeviceForm, PasswordForm, refuse_taken, ways_in
-from mailrelay.console.fields import LimitField, NetworksField, PatternsField
+from mailrelay.console.fields import AliasesField, DomainField, LimitField, NetworksField, PatternsField
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
-from mailrelay.models import Message, Refusal, SmtpClient
+from mailrelay.models import ClientDefaults, Message, Refusal, SmtpClient
 from mailrelay.routing.loading import environment_client
 
 #: Messages of a client that are counted at most, and refusals that its page lists.
 COUNTED, LISTED = 1000, 5
 LIMITS = ("max_message_size", "messages_per_minute", "max_connections", "urgency")
+RULES = ("default_domain", "aliases", "repeat_minutes")
 WITHOUT = "It has no password yet and cannot log in: “New password” on its page makes one."
 NOT_MADE = "No password was made: this one was changed meanwhile. Open the page again to make another."
 
 
-class ClientForm(ModelForm[SmtpClient]):
+class RulesForm(ModelForm[Any]):
+    """The fields of what holds for one client or for all; a form that leaves one empty says nothing."""
+
+    otherwise = "what the settings say"
+
+    default_domain = DomainField(label="Default domain")
+    aliases = AliasesField(label="Aliases")
+    repeat_minutes = forms.IntegerField(
+        required=False, min_value=0, max_value=32_767, label="Repeated mail, minutes"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        helps = {
+            "default_domain": "Of recipients that are written without one: with example.org, mail for root "
+            "goes to root@example.org. Empty is {0}.",
+            "aliases": "Whom recipients stand for, a name a line: root: admin@example.org, ops@example.org. "
+            "A name that is not here is looked for among {0}.",
+            "repeat_minutes": "The same mail (Message-ID, envelope and content) that comes again within "
+            "these minutes is one whose 250 was lost: it is given the first queue id and sent once. 0 is "
+            "never, empty is {0}.",
+        }
+        for name, text in helps.items():
+            self.fields[name].help_text = text.format(self.otherwise)
+
+
+class DefaultsForm(RulesForm):
+    class Meta:
+        model = ClientDefaults
+        fields = RULES
+
+
+class ClientForm(RulesForm):
+    otherwise = "the rules of all clients"
+
     login = forms.CharField(
         required=False,
         max_length=200,
@@ -65,7 +100,16 @@ class ClientForm(ModelForm[SmtpClient]):
 
     class Meta:
         model = SmtpClient
-        fields = ("name", "active", "login", "networks", "allowed_from", "allowed_recipients", *LIMITS)
+        fields = (
+            "name",
+            "active",
+            "login",
+            "networks",
+            "allowed_from",
+            "allowed_recipients",
+            *LIMITS,
+            *RULES,
+        )
 
     def clean_login(self) -> str:
         login = str(self.cleaned_data["login"]).strip()
@@ -102,6 +146,7 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
         ("How it is going", {"fields": present}),
         ("Where it comes from", {"fields": ("login", "networks")}),
         ("What it may do", {"fields": ("allowed_from", "allowed_recipients", *LIMITS)}),
+        ("What becomes of its mail", {"fields": RULES}),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -205,6 +250,31 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
         told = ((f"{one.count:,} ×", one.reply, moment(one.last_at, now)) for one in rows[:LISTED])
         lines = format_html_join("", '<li>{} {} <span class="second">{}</span></li>', told)
         return format_html('<ul>{}</ul><a href="{}">All of it</a>', lines, refusals.of_client(row))
+
+
+@admin.register(ClientDefaults, site=site)
+class DefaultsAdmin(ConfigurationAdmin[ClientDefaults]):
+    """One row, which is there as soon as somebody looks."""
+
+    form = DefaultsForm
+    list_display = ("__str__", "default_domain", "alias_names", "repeat_minutes")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ClientDefaults | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not ClientDefaults.objects.exists():
+            ClientDefaults.objects.get_or_create(pk=1)
+        return super().changelist_view(request, extra_context)
+
+    @admin.display(description="aliases")
+    def alias_names(self, row: ClientDefaults) -> str:
+        return ", ".join(row.aliases)
 
 
 def _messages_of(row: SmtpClient) -> str:

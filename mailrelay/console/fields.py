@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from gateway import texts
 from gateway.env import PRIVATE_NETWORKS
 from mailrelay.models import written
 
@@ -77,6 +78,28 @@ def _network(word: str) -> str:
     return word
 
 
+class AliasesField(forms.CharField):
+    """Names, each with whom it stands for, one a line as `/etc/aliases` has them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "none"})
+        super().__init__(required=False, widget=widget, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return "\n".join(f"{name}: {', '.join(those)}" for name, those in value.items())
+        return value
+
+    def clean(self, value: Any) -> Any:
+        try:
+            return texts.aliases(str(super().clean(value)))
+        except ValueError as problem:
+            raise ValidationError(f"This list {problem}.") from None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
 class ReadField(forms.CharField):
     """One value as `read` gives it; `read` raises ValueError with what is wrong with it."""
 
@@ -120,6 +143,11 @@ class WordsField(forms.MultipleChoiceField):
 class TenantField(ReadField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(written.tenant, **kwargs)
+
+
+class DomainField(ReadField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(written.domain, required=False, **kwargs)
 
 
 class ClientIdField(ReadField):

@@ -8,7 +8,7 @@ from mailrelay.console.outlook import Outlook
 from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.words import state_words
 from mailrelay.models import Delivery, Message, Recipient, Worker
-from mailrelay.models.messages import task_id
+from mailrelay.models.messages import named_as, task_id
 from mailrelay.outbox import capacity, clock
 from mailrelay.vocabulary import State
 
@@ -33,6 +33,8 @@ class Part:
 class Addressee:
     address: str
     badge: str
+    #: What the client called it, where that was something else.
+    named_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,10 @@ def _part(delivery: Delivery, now: datetime, queues: set[str]) -> Part:
 
 def _addressees(message: Message, deliveries: list[Delivery]) -> list[Addressee]:
     states = {delivery.pk: delivery.state for delivery in deliveries}
-    rows = Recipient.objects.filter(message=message).order_by("pk").values_list("address", "delivery_id")
+    rows = Recipient.objects.filter(message=message).order_by("pk")
     return [
-        Addressee(address, state_badge(states.get(delivery_id or 0, message.state)))
-        for address, delivery_id in rows[:LISTED]
+        Addressee(
+            address, state_badge(states.get(delivery_id or 0, message.state)), named_as(original, address)
+        )
+        for address, delivery_id, original in rows.values_list("address", "delivery_id", "dsn_orcpt")[:LISTED]
     ]

@@ -7,7 +7,17 @@ from typing import Any
 
 VIEWER, OPERATOR, ADMINISTRATOR = "Viewer", "Operator", "Administrator"
 #: What everybody with a role may see; the audit list and people are for administrators.
-SEEN = ("message", "senderconfig", "mailbox", "appregistration", "smtpclient", "refusal", "worker", "alert")
+SEEN = (
+    "message",
+    "senderconfig",
+    "mailbox",
+    "appregistration",
+    "smtpclient",
+    "clientdefaults",
+    "refusal",
+    "worker",
+    "alert",
+)
 #: What operators do besides: read content, and act on messages.
 OPERATED = ("view_content", "operate_message")
 PEOPLE = ("user", "group")

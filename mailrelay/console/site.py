@@ -17,6 +17,7 @@ SCREENS = {
     "Mailbox": "What Microsoft limits, how much of it is used, and what stands still.",
     "AppRegistration": "The applications in Entra ID whose tokens send the mail.",
     "SmtpClient": "Applications and devices that may hand mail in.",
+    "ClientDefaults": "What holds for all of them: default domain, aliases, repeated mail.",
     "Alert": "What is the matter with the gateway, and what was.",
     "AlertChannel": "Who is told of that, how, and how often.",
     "Refusal": "What the listener refused, to whom and why; what should have been let in is allowed here.",

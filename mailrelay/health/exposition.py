@@ -24,6 +24,11 @@ TOTALS = {
     counters.LEASES_EXPIRED: ("graph_smtp_leases_expired", "Workers that ended with a mail in hand"),
     counters.CLAIM_CONFLICTS: ("graph_smtp_claim_conflicts", "Tasks that came for a mail of someone else's"),
     counters.DISOWNED: ("graph_smtp_disowned", "Mails taken back, since their commit came too late"),
+    counters.REPEATED: ("graph_smtp_repeated", "Mails that a client sent again, and that were sent once"),
+    counters.MESSAGE_IDS_REUSED: (
+        "graph_smtp_message_ids_reused",
+        "Mails whose client had given their Message-ID to others before",
+    ),
     counters.ORPHANS_SWEPT: ("graph_smtp_orphans_swept", "Contents removed that no message refers to"),
 }
 

@@ -1,6 +1,6 @@
 """To, Cc and Bcc made equal to the envelope, because Graph delivers to these fields and to nobody else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mailrelay.mime.addresses import (
     AddressList,
@@ -43,13 +43,18 @@ def reconcile(headers: HeaderBlock, recipients: Sequence[str]) -> list[str]:
     return changes + _write_bcc(headers, [wanted[key] for key in wanted if key not in shown])
 
 
-def named_recipients(headers: HeaderBlock) -> list[str]:
-    """The addresses that To, Cc and Bcc name, each once, in order; only those that a header can hold."""
+def named_recipients(
+    headers: HeaderBlock, stands_for: Callable[[str], Iterable[str]] = lambda address: (address,)
+) -> list[str]:
+    """Whom To, Cc and Bcc name, each once, in order; only those that a header can hold.
+
+    `stands_for` gives the addresses that one of them means, which may have no domain.
+    """
     found: dict[str, str] = {}
     for listed in read_fields(headers, "To", "Cc", "Bcc"):
-        for mailbox in listed.mailboxes:
-            if is_writable(mailbox.address):
-                found.setdefault(normalise(mailbox.address), mailbox.address)
+        for address in (one for mailbox in listed.mailboxes for one in stands_for(mailbox.address)):
+            if is_writable(address):
+                found.setdefault(normalise(address), address)
     return list(found.values())
 
 

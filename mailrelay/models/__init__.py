@@ -2,7 +2,7 @@
 
 from mailrelay.models.alerts import Alert, AlertChannel, AlertTold, Lease
 from mailrelay.models.attempts import SendLog, TimelineEntry
-from mailrelay.models.clients import Refusal, SmtpClient
+from mailrelay.models.clients import ClientDefaults, Refusal, SmtpClient
 from mailrelay.models.counters import Counter, HourlyTotal, Worker, WorkingTime
 from mailrelay.models.inboxes import Inbox, NonDelivery
 from mailrelay.models.messages import ContentChunk, Delivery, Message, Recipient
@@ -17,6 +17,7 @@ __all__ = [
     "ApiToken",
     "AppRegistration",
     "AuditEvent",
+    "ClientDefaults",
     "ContentChunk",
     "Counter",
     "Delivery",

@@ -7,7 +7,38 @@ from django.db.models.functions import Lower
 from mailrelay.vocabulary import Urgency
 
 
-class SmtpClient(models.Model):
+class ClientRules(models.Model):
+    """What is said of one client or of all; where neither says it, the settings do."""
+
+    default_domain = models.CharField(
+        max_length=253,
+        blank=True,
+        default="",
+        help_text="Domain of recipients that are written without one",
+    )
+    #: Names in lower case, each with the addresses and names that it stands for.
+    aliases = models.JSONField(blank=True, default=dict, help_text="Whom recipients stand for")
+    repeat_minutes = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Minutes in which the same mail is a repetition and stored once; 0 is never",
+    )
+
+    class Meta:
+        abstract = True
+
+
+class ClientDefaults(ClientRules):
+    """The rules of all clients that have none of their own; one row."""
+
+    class Meta:
+        verbose_name = verbose_name_plural = "rules of all clients"
+
+    def __str__(self) -> str:
+        return "All clients"
+
+
+class SmtpClient(ClientRules):
     """An application or device, known by the networks that it connects from, or by a login."""
 
     name = models.CharField(max_length=200, unique=True)

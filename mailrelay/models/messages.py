@@ -52,6 +52,10 @@ class Message(models.Model):
     report = models.CharField(max_length=10, choices=choices(Report), default=Report.NONE, editable=False)
     #: The id of the message reported on; no foreign key, since either may outlive the other.
     report_of = models.UUIDField(null=True, editable=False)
+    #: Of content and envelope, by which a repetition is known; empty where none is looked for.
+    fingerprint = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+    #: How often its client has sent it again and was given its queue id.
+    repeats = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     class Meta:
         permissions = (
@@ -241,3 +245,14 @@ class Recipient(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def named_as(self) -> str:
+        """What the client called it, where that was an alias or an address before this one; else empty."""
+        return named_as(self.dsn_orcpt, self.address)
+
+
+def named_as(original: str, address: str) -> str:
+    """Read from a recipient's `dsn_orcpt` what it was called; empty where that is its own address."""
+    name = original.partition(";")[2]
+    return "" if name.lower() == address.lower() else name

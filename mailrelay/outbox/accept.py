@@ -14,7 +14,7 @@ from uuid import UUID
 
 from mailrelay import memory, metrics
 from mailrelay.models import ContentChunk
-from mailrelay.outbox import clock, repeats
+from mailrelay.outbox import clock, duplicates, repeats
 from mailrelay.outbox.errors import DatabaseAwayError, DisownedError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.outage import Outage
@@ -86,9 +86,12 @@ class Acceptor:
         given_up = self._given_up(mails)
         wanted = [mail for mail in mails if mail.submission.id not in given_up]
         repeated = repeats.among([mail.submission for mail in wanted])
-        new = [mail for mail in wanted if mail.submission.id not in repeated]
-        found: dict[UUID, int | Exception] = {**repeated, **self._store.insert(new)}
+        keyed = [mail for mail in wanted if mail.submission.id not in repeated]
+        again = duplicates.among([mail.submission for mail in keyed])
+        new = [mail for mail in keyed if mail.submission.id not in again.repeated]
+        found: dict[UUID, int | Exception] = {**repeated, **again.repeated, **self._store.insert(new)}
         repeats.note([mail.submission for mail in new])
+        duplicates.note(again)
         return [found.get(mail.submission.id, DisownedError(TOO_LATE)) for mail in mails]
 
     def _store_large(self, submission: Submission, outcome: "Future[None]") -> None:

@@ -24,6 +24,8 @@ POISON = "poison"
 LEASES_EXPIRED = "leases_expired"
 CLAIM_CONFLICTS = "claim_conflicts"
 DISOWNED = "disowned"
+REPEATED = "repeated"
+MESSAGE_IDS_REUSED = "message_ids_reused"
 ORPHANS_SWEPT = "orphans_swept"
 TOKEN_REFRESHES = "token_refreshes"  # noqa: S105 - a name, not a token
 TOKEN_FAILURES = "token_failures"  # noqa: S105 - likewise
@@ -38,6 +40,8 @@ ALL = (
     LEASES_EXPIRED,
     CLAIM_CONFLICTS,
     DISOWNED,
+    REPEATED,
+    MESSAGE_IDS_REUSED,
     ORPHANS_SWEPT,
     TOKEN_REFRESHES,
     TOKEN_FAILURES,

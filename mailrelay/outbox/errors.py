@@ -35,9 +35,9 @@ class DatabaseAwayError(OutboxError):
 
 
 class RepeatedError(OutboxError):
-    """The submission's key was taken before, with the message `queue_id`; `same` says: for the same mail."""
+    """The submission, or its key, was taken before as the message `queue_id`; `same` says: the same mail."""
 
     def __init__(self, queue_id: UUID, *, same: bool) -> None:
-        super().__init__(f"The key was taken before, with {queue_id.hex}.")
+        super().__init__(f"This was taken before, as {queue_id.hex}.")
         self.queue_id = queue_id
         self.same = same

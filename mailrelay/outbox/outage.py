@@ -79,7 +79,13 @@ def _take_back(doubtful: tuple[UUID, ...]) -> None:
 
 
 def _withdraw(queue_id: UUID) -> bool:
-    """Delete a message that nobody began to send; one that is under way stays, and is a second copy."""
+    """Delete a message that nobody began to send; one that is under way stays, and is a second copy.
+
+    What its client has sent again meanwhile was answered 250 with its queue id, and stays as well.
+    """
+    message = Message.objects.filter(pk=queue_id).select_for_update(no_key=True)
+    if any(message.values_list("repeats", flat=True)):
+        return False
     rows = Delivery.objects.filter(message_id=queue_id).select_for_update(no_key=True)
     states = list(rows.values_list("state", flat=True))
     if any(state != State.QUEUED for state in states):

@@ -28,7 +28,7 @@ _messages = Insert(
     Message,
     *("id", "created_at", "state_at", "client_id", "client_address", "client_name", "mail_from"),
     *("header_from", "from_key", "subject", "message_id", "message_id_key", "sender_id", "size"),
-    *("recipient_count", "dsn_ret", "dsn_envid"),
+    *("recipient_count", "dsn_ret", "dsn_envid", "fingerprint"),
 )
 _chunks = Insert(ContentChunk, "content", "number", "data", "created_at")
 _deliveries = Insert(
@@ -121,6 +121,11 @@ class Store:
         return [self._boxes[key] for key in keys]
 
 
+def key_of(message_id: str) -> str:
+    """Give what Message-IDs are found by."""
+    return message_id.lower()[:KEY_LENGTH]
+
+
 def store_chunks(content: UUID, pieces: Iterable[tuple[int, bytes]], now: datetime) -> None:
     """Store numbered pieces of a large content ahead of its message."""
     _chunks([content, number, data, now] for number, data in pieces)
@@ -158,12 +163,13 @@ def _message(mail: Submission, now: datetime) -> list[object]:
         mail.header_from.lower(),
         mail.subject,
         mail.message_id,
-        mail.message_id.lower()[:KEY_LENGTH],
+        key_of(mail.message_id),
         mail.sender_id,
         mail.content.size,
         len(mail.recipients),
         mail.wish.ret,
         mail.wish.envid,
+        mail.fingerprint.text if mail.fingerprint else "",
     ]
 
 

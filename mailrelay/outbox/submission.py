@@ -1,10 +1,12 @@
 """What the listener hands over: one mail, ready to be stored."""
 
+import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -12,6 +14,8 @@ from mailrelay.vocabulary import Route, Urgency
 
 #: Bytes a content row; larger mail is stored in several, committed ahead of its message.
 CHUNK_SIZE = 256 * 1024
+#: Characters of the recipient that another stands for, with its type (RFC 3461 section 4.2).
+ORIGINAL_LIMIT = 500
 
 
 class Content(Protocol):
@@ -32,11 +36,46 @@ class Repeat:
     fingerprint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells a repetition of a mail from another: client, envelope and content, as parts of SHA-256."""
+
+    client: str
+    envelope: str
+    content: str
+    #: How old what it repeats may be, in seconds.
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, client: str, envelope: Iterable[str], content: str, seconds: float) -> "Fingerprint":
+        """Make the one of a mail of `client`; `content` is its SHA-256 in hex."""
+        return cls(_digest((client,))[:16], _digest(tuple(envelope))[:16], content[:32], seconds)
+
+    @classmethod
+    def read(cls, text: str) -> "Fingerprint | None":
+        """Read what `text` gave; None where a message has none."""
+        return cls(text[:16], text[16:32], text[32:]) if text else None
+
+    @property
+    def text(self) -> str:
+        return self.client + self.envelope + self.content
+
+
+@lru_cache(maxsize=256)
+def _digest(words: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()
+
+
 class RecipientWish(NamedTuple):
     """What the client wants to hear of a recipient (RFC 3461 sections 4.1 and 4.2); empty is its silence."""
 
     notify: str = ""  # NEVER, or some of DELAY, FAILURE and SUCCESS with commas between
     original: str = ""  # the recipient as it was before: type;address
+
+    def standing_for(self, address: str) -> "RecipientWish":
+        """What is wanted of a recipient that `address` stands for, unless the client named one before it."""
+        label = address.encode("ascii", "backslashreplace").decode()
+        return RecipientWish(self.notify, self.original or f"rfc822;{label}"[:ORIGINAL_LIMIT])
 
     def joined(self, other: "RecipientWish") -> "RecipientWish":
         """What is wanted where a recipient was named twice: each report that either wants; silence is all."""
@@ -80,6 +119,8 @@ class Submission:
     urgency: Urgency = Urgency.NORMAL
     route: Route = Route.MIME
     repeat: Repeat | None = None
+    #: By which a repetition is known; None where none is looked for.
+    fingerprint: Fingerprint | None = None
     wish: Wish = NO_WISH
 
 

@@ -35,6 +35,8 @@ def _rules(row: SmtpClient) -> str:
         "a minute": row.messages_per_minute,
         "connections": row.max_connections,
         "urgency": "" if row.urgency is None else Urgency(row.urgency).name.lower(),
+        "default domain": row.default_domain,
+        "aliases": ", ".join(row.aliases),
     }
     told = "; ".join(f"{name} {value}" for name, value in rules.items() if value)
     return f" | {told}" if told else ""
@@ -91,8 +93,12 @@ def test(directory: Directory, question: Question) -> Iterator[str]:
     yield f"client: {client.name}"
     _refused(policy.mail_from(directory, client, question.mail_from, utf8=True))
     yield f"MAIL FROM:<{question.mail_from}>: taken"
-    _refused(policy.rcpt_to(client, question.address or "", question.recipient, utf8=True))
-    yield f"RCPT TO:<{question.recipient}>: taken"
+    meant = policy.rcpt_to(directory, client, question.address or "", question.recipient, utf8=True)
+    if isinstance(meant, Reply):
+        _refused(meant)
+    else:
+        others = f", and goes to {', '.join(meant)}" if meant != (question.recipient,) else ""
+        yield f"RCPT TO:<{question.recipient}>: taken{others}"
     headers = HeaderBlock.parse(f"From: {question.mail_from}\r\n\r\n".encode())
     resolved = policy.resolve(directory, client, question.mail_from, headers)
     if isinstance(resolved, Reply):

@@ -40,7 +40,8 @@ def _recipients(message: Message, deliveries: list[Delivery]) -> Iterator[str]:
     for number, recipient in enumerate(message.recipients.order_by("pk").iterator(chunk_size=500)):
         heading = "To" if not number else ""
         state = states.get(recipient.delivery_id or 0, State.FAILED)
-        yield f"{heading:10} {printable(recipient.address)}: {state.value}"
+        named = f", named as {printable(recipient.named_as)}" if recipient.named_as else ""
+        yield f"{heading:10} {printable(recipient.address)}: {state.value}{named}"
 
 
 def _timeline(message: Message) -> Iterator[str]:

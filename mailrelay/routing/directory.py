@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field, replace
 
+from mailrelay.routing.aliases import Aliases, stands_for
 from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency
 
@@ -74,6 +75,11 @@ class Client:
     max_connections: int = 0
     #: What its mail counts as; None leaves it to each mail's own headers.
     urgency: Urgency | None = None
+    #: Of recipients without a domain; empty is what holds for all.
+    default_domain: str = ""
+    aliases: Aliases = field(default_factory=dict, hash=False)
+    #: Minutes in which the same mail is a repetition; None is what holds for all.
+    repeat_minutes: int | None = None
 
     def may_use(self, address: str) -> bool:
         """Whether this client may send from `address`; no list means any."""
@@ -106,6 +112,15 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for clients that have no rule of their own."""
+
+    default_domain: str = ""
+    aliases: Aliases = field(default_factory=dict, hash=False)
+    repeat_minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """All that the listener has to know to say yes or no."""
 
@@ -114,6 +129,28 @@ class Directory:
     #: Why there is nobody to send as, for the refusal's text.
     lacking: Reason = Reason.NONE
     backlog: Backlog = Backlog()
+    defaults: Defaults = Defaults()
+
+    def stands_for(self, client: Client, address: str) -> tuple[str, ...]:
+        """Give whom a recipient of `client` stands for; nobody where it has no domain and gets none.
+
+        `postmaster` has the domain of the default sender's mailbox at least (RFC 5321 section 4.5.1).
+        """
+        maps, domain = (client.aliases, self.defaults.aliases), client.default_domain
+        found = stands_for(address, maps, domain or self.defaults.default_domain)
+        if found or address.lower() != "postmaster":
+            return found
+        sender = self.default_sender or next(iter(self.senders), None)
+        return (f"{address}@{sender.mailbox_address.rpartition('@')[2]}" if sender else address,)
+
+    def is_alias(self, client: Client, name: str) -> bool:
+        """Whether `name`, as it is written, is an alias for a client."""
+        return normalise(name) in client.aliases or normalise(name) in self.defaults.aliases
+
+    def repeat_minutes(self, client: Client) -> int:
+        """Minutes in which the same mail of `client` is a repetition; 0 is never."""
+        own = client.repeat_minutes
+        return self.defaults.repeat_minutes if own is None else own
 
     def client_for(self, address: IPAddress) -> Client | None:
         """Find the client without a login that has the narrowest network around `address`."""

@@ -10,9 +10,9 @@ from dataclasses import replace
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from mailrelay.models import SenderConfig, SmtpClient
+from mailrelay.models import ClientDefaults, SenderConfig, SmtpClient
 from mailrelay.routing import backlog
-from mailrelay.routing.directory import Client, Directory, IPNetwork, Sender
+from mailrelay.routing.directory import Client, Defaults, Directory, IPNetwork, Sender
 from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency
 
@@ -29,12 +29,23 @@ def load() -> Directory:
     clients = (_client(row) for row in SmtpClient.objects.filter(active=True).order_by("pk"))
     # Whether mail has nowhere to go is ours to mend: a client is told to come back.
     lacking = Reason.NONE if senders else Reason.CREDENTIAL_MISSING
-    return Directory(senders, (*clients, environment_client()), lacking)
+    return Directory(senders, (*clients, environment_client()), lacking, defaults=defaults())
 
 
 def environment_client() -> Client:
     """Return who SMTP_ALLOWED_NETWORKS lets in."""
     return Client(None, "SMTP_ALLOWED_NETWORKS", settings.SMTP_ALLOWED_NETWORKS)
+
+
+def defaults() -> Defaults:
+    """Return what holds for all clients: what people have entered, and the settings where they have not."""
+    row = ClientDefaults.objects.order_by("pk").first() or ClientDefaults()
+    minutes = row.repeat_minutes
+    return Defaults(
+        default_domain=row.default_domain or settings.SMTP_DEFAULT_DOMAIN,
+        aliases=settings.SMTP_ALIASES | row.aliases,
+        repeat_minutes=settings.SMTP_REPEAT_MINUTES if minutes is None else minutes,
+    )
 
 
 def _sender(row: SenderConfig) -> Sender:
@@ -74,6 +85,9 @@ def _client(row: SmtpClient) -> Client:
         messages_per_minute=row.messages_per_minute,
         max_connections=row.max_connections,
         urgency=None if row.urgency is None else Urgency(row.urgency),
+        default_domain=row.default_domain,
+        aliases=row.aliases,
+        repeat_minutes=row.repeat_minutes,
     )
 
 

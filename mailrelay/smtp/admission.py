@@ -44,14 +44,19 @@ def add_recipient(
     address: str,
     wish: RecipientWish = NO_RECIPIENT_WISH,
 ) -> Reply:
-    """Add a recipient to `transaction`, or say why it is none. Who is one already is not counted again."""
-    refused = policy.rcpt_to(transaction.client, peer.address, address, utf8=transaction.utf8)
-    if refused is not None:
-        return refused
-    most, address = context.options.max_recipients, policy.qualified(context.directory(), address)
-    if len(transaction.named) >= most and not transaction.names(address):
+    """Add whom `address` stands for to `transaction`, or say why it is no recipient.
+
+    Who is one already is not counted again.
+    """
+    directory, most = context.directory(), context.options.max_recipients
+    meant = policy.rcpt_to(directory, transaction.client, peer.address, address, utf8=transaction.utf8)
+    if isinstance(meant, Reply):
+        return meant
+    new = sum(not transaction.names(one) for one in meant)
+    if new and len(transaction.named) + new > most:
         return Reply(f"452 4.5.3 Too many recipients: {most} at most in one message", "recipients")
-    transaction.add(address, wish)
+    for one in meant:
+        transaction.add(one, wish if one == address else wish.standing_for(address))
     return replies.RCPT_OK
 
 

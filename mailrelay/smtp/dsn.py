@@ -2,14 +2,14 @@
 
 import re
 
-from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, RecipientWish, Wish
+from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, ORIGINAL_LIMIT, RecipientWish, Wish
 from mailrelay.smtp.replies import Reply
 
 WRONG_RET = Reply("501 5.5.4 RET is FULL or HDRS", "parameter")
 WRONG_NOTIFY = Reply("501 5.5.4 NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY", "parameter")
 
-#: Characters of ENVID, and of ORCPT with its type (RFC 3461 sections 4.4 and 4.2).
-ENVID_LIMIT, ORCPT_LIMIT = 100, 500
+#: Characters of ENVID (RFC 3461 section 4.4).
+ENVID_LIMIT = 100
 _NOTICES = ("SUCCESS", "FAILURE", "DELAY")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
 _TYPE = re.compile(r"[A-Za-z0-9-]+")
@@ -45,7 +45,7 @@ def of_rcpt(parameters: dict[str, str]) -> RecipientWish:
     kind, separator, text = parameters.get("ORCPT", "").partition(";")
     address = _decoded(text) if separator and _TYPE.fullmatch(kind) else ""
     original = f"{kind};{address}" if address else ""
-    if len(original) > ORCPT_LIMIT:
+    if len(original) > ORIGINAL_LIMIT:
         original = ""
     return RecipientWish(notify, original)
 

@@ -109,6 +109,7 @@ def _failed(submission: Submission, error: BaseException) -> Reply:
     if isinstance(error, DisownedError):
         return replies.TRY_LATER
     if isinstance(error, RepeatedError):
+        logger.info("repeated: id=%s client=%s", error.queue_id.hex, submission.client_address)
         return replies.repeated(error.queue_id, same=error.same)
     logger.error("not stored: id=%s client=%s", submission.id.hex, submission.client_address, exc_info=error)
     return replies.TRY_LATER

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
 from mailrelay.mime.opening import OPENING, read_top
-from mailrelay.outbox.submission import NO_WISH, Repeat, Submission, new_queue_id
+from mailrelay.outbox.submission import NO_WISH, Fingerprint, Repeat, Submission, new_queue_id
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import policy, replies
 from mailrelay.smtp.policy import Resolution
@@ -15,6 +15,7 @@ from mailrelay.smtp.sizing import routed
 from mailrelay.smtp.spool import HEADER_LIMIT, Spool
 from mailrelay.smtp.trace import loops, received
 from mailrelay.smtp.transaction import Peer, Transaction
+from mailrelay.spelling import normalise
 
 #: Header bytes up to which a mail is examined in the event loop; a larger header takes a thread.
 QUICK_HEADER = 16 * 1024
@@ -78,17 +79,21 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     full = policy.backlogged(directory, resolved.sender, resolved.mailbox_address, arrival.client_key)
     if full is not None:
         return full
-    recipients = policy.recipients(
-        resolved, arrival.client, headers, arrival.transaction.recipients, arrival.max_recipients
-    )
+    envelope, most = arrival.transaction.recipients, arrival.max_recipients
+    recipients = policy.recipients(directory, resolved, arrival.client, headers, envelope, most)
     if isinstance(recipients, Reply):
         return recipients
-    submission = _submission(arrival, headers, resolved, recipients)
+    again = _fingerprint(arrival, directory, headers, recipients)
+    submission = _submission(arrival, headers, resolved, recipients, again)
     return routed(arrival.spool, headers, submission, resolved)
 
 
 def _submission(
-    arrival: Arrival, headers: HeaderBlock, resolved: Resolution, recipients: tuple[str, ...]
+    arrival: Arrival,
+    headers: HeaderBlock,
+    resolved: Resolution,
+    recipients: tuple[str, ...],
+    fingerprint: Fingerprint | None,
 ) -> Submission:
     queue_id, now = new_queue_id(), datetime.now(UTC)
     peer, client, transaction = arrival.peer, arrival.client, arrival.transaction
@@ -121,8 +126,23 @@ def _submission(
         content=arrival.spool,
         urgency=policy.urgency(headers) if client.urgency is None else client.urgency,
         repeat=arrival.repeat,
+        fingerprint=fingerprint,
         wish=replace(transaction.wish, recipients=transaction.wishes) if transaction.asks else NO_WISH,
     )
+
+
+def _fingerprint(
+    arrival: Arrival, directory: Directory, headers: HeaderBlock, recipients: tuple[str, ...]
+) -> Fingerprint | None:
+    """Give what a repetition of the mail would be known by; None where its client says that otherwise.
+
+    A mail without a Message-ID of its own may well be meant a second time.
+    """
+    seconds = 60 * directory.repeat_minutes(arrival.client)
+    if not seconds or arrival.repeat is not None or not _message_id(headers):
+        return None
+    envelope = (normalise(arrival.transaction.mail_from), *sorted(map(normalise, recipients)))
+    return Fingerprint.of(arrival.client_key, envelope, arrival.spool.digest(), seconds)
 
 
 def _message_id(headers: HeaderBlock) -> str:

@@ -49,8 +49,13 @@ def mail_from(directory: Directory, client: Client | None, address: str, *, utf8
     return None
 
 
-def rcpt_to(client: Client | None, client_address: str, address: str, *, utf8: bool) -> Reply | None:
-    """Whether RCPT TO:<address> is taken. A client that is not listed is refused whatever the address."""
+def rcpt_to(
+    directory: Directory, client: Client | None, client_address: str, address: str, *, utf8: bool
+) -> tuple[str, ...] | Reply:
+    """Return whom RCPT TO:<address> stands for, or why it is not taken.
+
+    A client that is not listed is refused whatever the address.
+    """
     if client is None:
         return Reply(
             f"550 5.7.1 Client {client_address} may not send through this server: log in, or add its network "
@@ -59,13 +64,29 @@ def rcpt_to(client: Client | None, client_address: str, address: str, *, utf8: b
         )
     if refused := _unreadable(address, utf8=utf8):
         return refused
+    if refused := _no_recipient(address):
+        return refused
+    meant = directory.stands_for(client, address)
+    if not meant:
+        return Reply(
+            f"553 5.1.3 <{address}> has no domain: write user@example.org, or make it an alias or set a "
+            "default domain for the client (SMTP_ALIASES, SMTP_DEFAULT_DOMAIN)",
+            "address",
+        )
+    return next(filter(None, (_wrong_recipient(client, one) for one in meant)), None) or meant
+
+
+def _no_recipient(address: str) -> Reply | None:
     local, at, domain = address.rpartition("@")
     if not address or (at and not (local and domain)) or ("@" in local and not QUOTED_LOCAL.fullmatch(local)):
         return Reply(f"553 5.1.3 <{address}> is not an address: write user@example.org", "address")
+    return None
+
+
+def _wrong_recipient(client: Client, address: str) -> Reply | None:
+    """Why mail of `client` cannot go to `address`, which is written out or what an alias stands for."""
     if len(address.encode()) > ADDRESS_LIMIT:
         return Reply(f"553 5.1.3 The recipient address is longer than {ADDRESS_LIMIT} octets", "address")
-    if not at and address.lower() != "postmaster":
-        return Reply(f"553 5.1.3 <{address}> has no domain: write user@example.org", "address")
     try:
         format_address(address)
     except ValueError as wrong:
@@ -77,14 +98,6 @@ def rcpt_to(client: Client | None, client_address: str, address: str, *, utf8: b
             "client-recipient",
         )
     return None
-
-
-def qualified(directory: Directory, address: str) -> str:
-    """Give `postmaster` the domain of the default sender's mailbox (RFC 5321 section 4.5.1 demands both)."""
-    if "@" in address:
-        return address
-    sender = directory.default_sender or next(iter(directory.senders), None)
-    return f"{address}@{sender.mailbox_address.rpartition('@')[2]}" if sender else address
 
 
 def resolve(directory: Directory, client: Client, mail_from: str, headers: HeaderBlock) -> Resolution | Reply:
@@ -109,13 +122,27 @@ def resolve(directory: Directory, client: Client, mail_from: str, headers: Heade
 
 
 def recipients(
-    resolved: Resolution, client: Client, headers: HeaderBlock, envelope: Sequence[str], most: int
+    directory: Directory,
+    resolved: Resolution,
+    client: Client,
+    headers: HeaderBlock,
+    envelope: Sequence[str],
+    most: int,
 ) -> tuple[str, ...] | Reply:
     """Return who gets a message: the envelope, or whom the header names where the sender lets that rule.
 
-    Whom a header names has to be allowed like a RCPT TO; `most` is how many it may name.
+    Whom a header names has to be allowed like a RCPT TO; `most` is how many it may name. An entry without a
+    domain counts where it is an alias, or the envelope has it too: it may be half of somebody's name.
     """
-    named = named_recipients(headers) if resolved.sender.headers_rule else []
+    if not resolved.sender.headers_rule:
+        return tuple(envelope)
+
+    def meant(address: str) -> Sequence[str]:
+        found = directory.stands_for(client, address)
+        sure = "@" in address or directory.is_alias(client, address) or set(found) <= set(envelope)
+        return found if sure else ()
+
+    named = named_recipients(headers, meant)
     if not named:
         return tuple(envelope)
     where = f"The header decides who gets mail of sender {resolved.sender.name}, and"

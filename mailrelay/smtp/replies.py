@@ -74,9 +74,9 @@ def queued(queue_id: UUID) -> Reply:
 
 
 def repeated(queue_id: UUID, *, same: bool) -> Reply:
-    """Answer a submission whose key was taken before: as then, unless it was for another mail."""
+    """Answer a mail that was taken before, or whose key was: as then, unless that was another mail."""
     if same:
-        return Reply(f"250 2.0.0 Ok: queued before as {queue_id.hex}", REPEATED)
+        return Reply(queued(queue_id).line, REPEATED)
     return Reply(
         f"554 5.5.4 This Idempotency-Key was taken with another mail, {queue_id.hex}: give each mail its own",
         "idempotency-key",

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 import re
 import tempfile
@@ -43,9 +44,9 @@ class Spool:
     """
 
     __slots__ = (
-        "_blocks", "_buffered", "_executor", "_file", "_header_end", "_lease", "_lengths", "_limit",
-        "_prefix", "_skip", "_tail", "_undecided", "_where", "clean", "error", "header_complete", "oversize",
-        "put_off", "received", "writing",
+        "_blocks", "_buffered", "_executor", "_file", "_hash", "_header_end", "_lease", "_lengths",
+        "_limit", "_prefix", "_skip", "_tail", "_undecided", "_where", "clean", "error", "header_complete",
+        "oversize", "put_off", "received", "writing",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,8 @@ class Spool:
         self._blocks: list[bytes] = []
         self._buffered = 0
         self._file: IO[bytes] | None = None
+        #: Of what is in the file.
+        self._hash = hashlib.sha256()
         #: Bytes of what was stored that are header as far as is known, and the last of them.
         self._header_end = 0
         self._tail = b""
@@ -149,6 +152,13 @@ class Spool:
         # Text without any header would become part of ours (Postfix ends the header there as well).
         self._prefix = field if _FIELD_OR_BLANK.match(head, self._skip) else field + b"\r\n"
 
+    def digest(self) -> str:
+        """The SHA-256 of what the client sent, in hex."""
+        seen = self._hash.copy()
+        for block in self._blocks:
+            seen.update(block)
+        return seen.hexdigest()
+
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield the content in pieces of `size` bytes, the last one shorter. May be called again."""
         offset = 0
@@ -224,6 +234,7 @@ class Spool:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._where, prefix="mail-", buffering=0)  # noqa: SIM115
         for block in blocks:
+            self._hash.update(block)
             view = memoryview(block)
             while view:
                 view = view[self._file.write(view) :]

@@ -133,6 +133,27 @@ def test_a_repetition_of_a_key_gives_the_same_queue_id(place, gateway):
     assert place.stored() == before + 1
 
 
+def test_the_same_mail_without_a_key_is_a_repetition_by_its_message_id(place, gateway):
+    data = MAIL.replace(b"Subject", b"Message-ID: <twice@app.test>\nSubject")
+    before = place.stored()
+    first, second, other = (
+        submit(gateway, data=data),
+        submit(gateway, data=data),
+        submit(gateway, data=data + b"."),
+    )
+    assert first.json() == second.json() != other.json()
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert place.stored() == before + 2
+
+
+def test_a_key_says_that_the_same_mail_is_meant_again(place, gateway):
+    data = MAIL.replace(b"Subject", b"Message-ID: <keyed@app.test>\nSubject")
+    before = place.stored()
+    ids = {submit(gateway, data=data, Idempotency_Key=key).json()["id"] for key in ("k1", "k2")}
+    assert len(ids) == 2
+    assert place.stored() == before + 2
+
+
 def test_repetitions_at_the_same_time_are_one_message(place, gateway):
     before, answers = place.stored(), []
     large = MAIL + b"x" * 70 + b"\n" + b"y" * 600_000

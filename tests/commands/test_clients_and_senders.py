@@ -120,6 +120,19 @@ def test_trying_a_client_says_each_step_and_the_rule_that_refuses(run, sender):
         run("smtpclient", "test", "Rack", "--from", "a@contoso.test", "--to", "b@other.test")
 
 
+def test_trying_a_client_says_whom_a_name_stands_for(run, sender):
+    run(
+        *("smtpclient", "add", "Cron", "--network", "192.0.2.0/24", "--default-domain", "contoso.test"),
+        *("--alias", "root=a@contoso.test", "--alias", "root=b@contoso.test", "--repeat-minutes", "0"),
+    )
+    asked = ("smtpclient", "test", "Cron", "--from", "root@contoso.test", "--to")
+    assert "RCPT TO:<root>: taken, and goes to a@contoso.test, b@contoso.test" in run(*asked, "root")
+    assert "RCPT TO:<smartd>: taken, and goes to smartd@contoso.test" in run(*asked, "smartd")
+    assert "RCPT TO:<c@contoso.test>: taken\n" in run(*asked, "c@contoso.test")
+    assert SmtpClient.objects.get().repeat_minutes == 0
+    assert "default domain contoso.test; aliases root" in run("smtpclient", "list")
+
+
 def test_the_list_has_a_line_for_each_client_and_never_a_hash(run):
     run("smtpclient", "add", "Printer", "--login", "printer", "--max-size", "5000", "--urgency", "bulk")
     SmtpClient.objects.create(name="Bare", login="bare")

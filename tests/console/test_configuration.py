@@ -9,7 +9,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mailrelay.console.cells import exact
-from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig, SmtpClient, Worker
+from mailrelay.models import (
+    AppRegistration,
+    Delivery,
+    Mailbox,
+    SenderConfig,
+    SmtpClient,
+    Worker,
+)
 from mailrelay.vocabulary import CredentialKind, ManagedBy, Reason, State
 from tests.console.asking import add_registration
 from tests.console.rows import CLIENT, TENANT, make_message, make_registration, make_sender

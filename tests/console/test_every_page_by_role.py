@@ -10,7 +10,16 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from mailrelay.console import roles
 from mailrelay.console.message_actions import ACTIONS
-from mailrelay.models import Alert, AlertChannel, ApiToken, AuditEvent, Refusal, SmtpClient, Worker
+from mailrelay.models import (
+    Alert,
+    AlertChannel,
+    ApiToken,
+    AuditEvent,
+    ClientDefaults,
+    Refusal,
+    SmtpClient,
+    Worker,
+)
 from mailrelay.outbox import clock
 from mailrelay.vocabulary import Condition, State
 from tests.console.rows import make_message, make_registration, make_sender
@@ -28,6 +37,7 @@ SCREENS = {
     "mailrelay_mailbox": (ALL, ADMINISTRATORS, ADMINISTRATORS, ADMINISTRATORS),
     "mailrelay_appregistration": (ALL, ADMINISTRATORS, ADMINISTRATORS, ADMINISTRATORS),
     "mailrelay_smtpclient": (ALL, ADMINISTRATORS, ADMINISTRATORS, ADMINISTRATORS),
+    "mailrelay_clientdefaults": (ALL, NOBODY, ADMINISTRATORS, NOBODY),
     "mailrelay_refusal": (ALL, NOBODY, NOBODY, NOBODY),
     "mailrelay_worker": (ALL, NOBODY, NOBODY, NOBODY),
     "mailrelay_alert": (ALL, NOBODY, NOBODY, NOBODY),
@@ -82,6 +92,7 @@ def rows() -> dict[str, object]:
         "mailrelay_mailbox": sender.mailbox,
         "mailrelay_appregistration": sender.mailbox.registration,
         "mailrelay_smtpclient": SmtpClient.objects.create(name="printer", login="printer"),
+        "mailrelay_clientdefaults": ClientDefaults.objects.create(),
         "mailrelay_refusal": Refusal.objects.create(
             address="192.0.2.9", rule="client", reply="550", first_at=now, last_at=now
         ),

@@ -179,3 +179,45 @@ def test_the_word_private_stands_for_its_networks(settings_of):
     }
 
     assert networks == {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("root: admin@example.org", {"root": ["admin@example.org"]}),
+        ("Root:Admin@example.org", {"root": ["Admin@example.org"]}),
+        (
+            "root : a@example.org, b@example.org\npostmaster: root",
+            {"root": ["a@example.org", "b@example.org"], "postmaster": ["root"]},
+        ),
+        (
+            "root: a@example.org b@example.org, x@example.net: c@example.org;",
+            {"root": ["a@example.org", "b@example.org"], "x@example.net": ["c@example.org"]},
+        ),
+        ("", {}),
+    ],
+)
+def test_aliases_are_names_and_whom_they_stand_for(settings_of, written, read):
+    found = settings_of(SMTP_ALIASES=written)
+    assert (found.SMTP_ALIASES, found.ENV.problems) == (read, [])
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("root", "has 'root' before any name"),
+        ("root:", "no address for 'root'"),
+        ("root: a@example.org, ROOT: b@example.org", "the name 'root' twice"),
+        ("root: a@b@c", "'a@b@c', which is neither"),
+        ("root: |/usr/bin/mail", None),
+        ("root: <a@example.org>", "neither a name with a colon nor an address"),
+        ('root: "x y"@example.org', "neither"),
+    ],
+)
+def test_aliases_that_cannot_be_read_are_refused_with_the_word(settings_of, written, said):
+    problems = settings_of(SMTP_ALIASES=written).ENV.problems
+    assert [said in problem.message for problem in problems] == ([True] if said else [])
+
+
+def test_the_default_domain_may_have_an_at_before_it(settings_of):
+    assert settings_of(SMTP_DEFAULT_DOMAIN="@Example.org").SMTP_DEFAULT_DOMAIN == "example.org"

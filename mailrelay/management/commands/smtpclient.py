@@ -50,6 +50,14 @@ class Command(BaseCommand):
         add.add_argument("--max-size", type=int, metavar="BYTES")
         add.add_argument("--per-minute", type=int, metavar="N", help="messages a minute")
         add.add_argument("--connections", type=int, metavar="N", help="at a time")
+        add.add_argument("--default-domain", metavar="DOMAIN", help="of recipients without one")
+        add.add_argument(
+            "--alias",
+            action="append",
+            metavar="NAME=ADDRESS",
+            help="whom a recipient stands for; all are set",
+        )
+        add.add_argument("--repeat-minutes", type=int, metavar="N", help="for repeated mail; 0 is never")
         add.add_argument("--urgency", choices=[urgency.name.lower() for urgency in Urgency])
 
     def handle(self, *_: Any, action: str, **options: Any) -> None:
@@ -75,6 +83,9 @@ class Command(BaseCommand):
             "messages_per_minute": options["per_minute"],
             "max_connections": options["connections"],
             "urgency": options["urgency"],
+            "default_domain": options["default_domain"],
+            "aliases": _aliases(options["alias"] or []),
+            "repeat_minutes": options["repeat_minutes"],
         }
         yield from map(str, adding.add("clients", entry))
         row = SmtpClient.objects.get(name=name)
@@ -98,3 +109,12 @@ class Command(BaseCommand):
         question = clients.Question(options["name"], address, options["sender"], options["to"])
         yield from clients.test(load(), question)
         yield "The listener would take this mail."
+
+
+def _aliases(given: list[str]) -> dict[str, list[str]]:
+    """Read NAME=ADDRESS, where a name may come with several addresses."""
+    found: dict[str, list[str]] = {}
+    for word in given:
+        name, _, address = word.partition("=")
+        found.setdefault(name, []).append(address)
+    return found
