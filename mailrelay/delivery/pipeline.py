@@ -13,7 +13,7 @@ from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from mailrelay import metrics, tracing
-from mailrelay.delivery import large, reconcile, tokens
+from mailrelay.delivery import large, reconcile, rehearsal, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.loops import circles
@@ -23,6 +23,7 @@ from mailrelay.delivery.reconcile import Finding, Found
 from mailrelay.delivery.results import (
     circling,
     inseparable,
+    of_whole_mail,
     removed,
     result_of,
     uninvited,
@@ -139,6 +140,8 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         return settle.put_off(delivery, uninvited(error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
+    if prepared.route is Route.MIME and (failing := rehearsal.failing(delivery, credential, token)):
+        return settle.put_off(delivery, failing, noted=False)
     second_copy = found.finding is not Finding.CLEAR
     attempt = leases.begin(delivery, prepared.size, prepared.route, second_copy=second_copy)
     failpoints.hit(failpoints.GRAPH_BEFORE)
@@ -214,7 +217,7 @@ def _request(
         except TokenUnavailable as unavailable:
             return result_of(unavailable.verdict, answer)
         answer, verdict = _send(delivery, credential, mail, attempt, token, fresh=True)
-    return result_of(verdict, answer)
+    return of_whole_mail(verdict, answer)
 
 
 def _send(

@@ -25,7 +25,7 @@ from mailrelay.models import Delivery, SendLog
 from mailrelay.outbox import clock, leases, settle
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.result import Result
-from mailrelay.vocabulary import Blame, Outcome, Reason
+from mailrelay.vocabulary import Blame, Outcome, Reason, Route
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Finding(Enum):
 #: What is asked again later, and what is sent only if a person lets it.
 WAITS = (Finding.ON_ITS_WAY, Finding.UNANSWERED)
 SENTENCES = {
-    Finding.SENT: "Graph gave no answer, but the mail is in Sent Items: it was sent.",
+    Finding.SENT: "Graph did not say so, but the mail is in Sent Items: it was sent.",
     Finding.ON_ITS_WAY: "The draft has left for Sent Items and is not there yet; it is looked for again.",
     Finding.UNANSWERED: "Microsoft did not say what became of the mail; it is asked again.",
     Finding.LOST: "Graph has no trace of the mail: the draft is gone, and Sent Items does not show it.",
@@ -84,10 +84,12 @@ def look(delivery: Delivery, credential: Credential) -> Found:
     if delivery.claims <= 1:
         return Found(Finding.CLEAR)  # nothing was attempted before the first claim
     last = SendLog.objects.filter(delivery=delivery).order_by("-number").first()
-    if last is None or last.outcome != Outcome.UNCERTAIN:
+    if last is None:
         return Found(Finding.CLEAR)
     attempt = leases.attempt_of(last, delivery)
     inquiry = Inquiry(delivery, credential, last)
+    if last.outcome != Outcome.UNCERTAIN:
+        return inquiry.by_copy_of_throttled(attempt)
     if last.draft_id:
         return Found(inquiry.by_draft(), attempt, last.draft_id)
     return Found(inquiry.by_copy() if delivery.mailbox.can_read else Finding.UNKNOWN, attempt)
@@ -121,6 +123,16 @@ class Inquiry:
         if copy is None:
             return self._silence(response, Finding.UNKNOWN)
         return Finding.SENT if copy else Finding.UNKNOWN
+
+    def by_copy_of_throttled(self, attempt: Attempt) -> Found:
+        """Look for what was throttled, where that may be read: reports say that some was sent all the same.
+
+        Nothing but a copy counts: what is throttled goes again, or a mailbox would never be done with it.
+        """
+        throttled = self.last.http_status == 429 and self.last.route == Route.MIME
+        if throttled and self.delivery.mailbox.can_read and self.by_copy() is Finding.SENT:
+            return Found(Finding.SENT, attempt)
+        return Found(Finding.CLEAR)
 
     def _age(self) -> timedelta:
         return clock.now() - self.last.started_at

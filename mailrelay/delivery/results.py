@@ -35,6 +35,26 @@ def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
     )
 
 
+def of_whole_mail(verdict: Verdict, answer: Answer) -> Result:
+    """Join them for a mail that was handed over whole: then a failing service may have sent it all the same.
+
+    The draft of the large route tells; here Sent Items may, and else the sender's policy decides.
+    """
+    result = result_of(verdict, answer)
+    if not verdict.doubtful:
+        return result
+    return replace(
+        result,
+        outcome=Outcome.UNCERTAIN,
+        blame=Blame.MAILBOX,
+        reason=Reason.UNCERTAIN,
+        sentence=f"{result.sentence} The mail may have been sent all the same.",
+        advice=f"Look into the Sent Items of the mailbox {answer.mailbox} before it is sent again by hand.",
+        enhanced_status="4.4.2",
+        coded=True,
+    )
+
+
 def circling() -> Result:
     """Say that the mail goes in circles: a person has to find out between whom."""
     return Result(

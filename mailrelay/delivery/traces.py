@@ -64,8 +64,8 @@ def _left_by_others(delivery: Delivery, attempt: SendLog, people: frozenset[str]
     """
     before = attempt.started_at - BEFORE
     others = _sharing(attempt).filter(Q(finished_at=None) | Q(finished_at__gt=before))
-    others = others.filter(outcome__in=["", Outcome.SENT, Outcome.UNCERTAIN])
-    others = others.exclude(delivery=delivery, outcome=Outcome.UNCERTAIN)
+    others = others.filter(Q(outcome__in=["", Outcome.SENT, Outcome.UNCERTAIN]) | Q(http_status=429))
+    others = others.exclude(delivery=delivery, outcome__in=[Outcome.UNCERTAIN, Outcome.TRANSIENT])
     rows = list(others.select_related("delivery__sender")[:MOST_OTHERS])
     if len(rows) == MOST_OTHERS:
         return MOST_OTHERS

@@ -24,6 +24,8 @@ class Row:
     wait: float | None = None
     permanent_after: int | None = None
     retry_token: bool = False
+    #: With a 5xx after the whole body, mail was sent all the same: public reports, and no document denies it.
+    doubtful: bool = False
 
 
 def _permanent(sentence: str, advice: str, status: str, reason: Reason = Reason.REJECTED) -> Row:
@@ -34,8 +36,10 @@ def _configuration(blame: Blame, reason: Reason, sentence: str, advice: str) -> 
     return Row(Outcome.CONFIGURATION, blame, reason, sentence, advice, "4.7.0")
 
 
-def _mailbox_waits(reason: Reason, sentence: str, advice: str = "", wait: float | None = None) -> Row:
-    return Row(Outcome.TRANSIENT, Blame.MAILBOX, reason, sentence, advice, "4.3.2", wait)
+def _mailbox_waits(
+    reason: Reason, sentence: str, advice: str = "", wait: float | None = None, *, doubtful: bool = False
+) -> Row:
+    return Row(Outcome.TRANSIENT, Blame.MAILBOX, reason, sentence, advice, "4.3.2", wait, doubtful=doubtful)
 
 
 MIME = _permanent(
@@ -171,9 +175,17 @@ DAILY = _mailbox_waits(
     "Look into its Inbox for a notice by Microsoft; the gateway tries again in an hour.",
     _HOURS,
 )
-BUSY = _mailbox_waits(Reason.SERVER_ERROR, "Exchange cannot serve the mailbox {mailbox} at the moment.")
+BUSY = _mailbox_waits(
+    Reason.SERVER_ERROR, "Exchange cannot serve the mailbox {mailbox} at the moment.", doubtful=True
+)
 FAULT = Row(
-    Outcome.TRANSIENT, Blame.MESSAGE, Reason.SERVER_ERROR, "Exchange had an internal error.", "", "4.3.0"
+    Outcome.TRANSIENT,
+    Blame.MESSAGE,
+    Reason.SERVER_ERROR,
+    "Exchange had an internal error.",
+    "",
+    "4.3.0",
+    doubtful=True,
 )
 UNKNOWN_CODE = Row(
     Outcome.TRANSIENT,
@@ -182,6 +194,7 @@ UNKNOWN_CODE = Row(
     "Graph refused the message for the mailbox {mailbox} with an error that the gateway does not know.",
     "It is tried again; if it stays, look the code up at Microsoft or report it.",
     "4.3.0",
+    doubtful=True,
 )
 VIRUS = _permanent("Exchange found a virus in the message.", "Clean the sending system.", "5.7.1")
 NOT_FOUND = Row(
@@ -251,6 +264,7 @@ CODES: dict[str, Row] = {
     "TooManyRequests": THROTTLED,
     "ApplicationThrottled": THROTTLED,
     "MailboxConcurrency": THROTTLED,
+    "CommandConcurrencyLimitReached": THROTTLED,
     "ErrorExceededMessageLimit": DAILY,
     "ErrorSubmissionQuotaExceeded": DAILY,
     "ErrorQuotaExceeded": FULL,

@@ -176,9 +176,15 @@ def _by_row(answer: Answer, row: Row, code: str) -> Verdict:
         claims=answer.claims if row.retry_token else None,
         enhanced_status=row.status,
         permanent_after=row.permanent_after,
+        doubtful=row.doubtful and _came_after_the_whole_mail(answer),
         about_recipient=row is RECIPIENTS,
         recipients=named_in(answer.message) if row is RECIPIENTS else (),
     )
+
+
+def _came_after_the_whole_mail(answer: Answer) -> bool:
+    """Whether Graph had all of a mail and then says that the service failed, not that it refuses it."""
+    return answer.body_sent and answer.is_json_error and (answer.status or 0) >= 500
 
 
 __all__ = ["CODES", "SILENT_CEILING", "Verdict", "verdict_of", "verdict_of_token_error"]

@@ -3,7 +3,7 @@
 https://learn.microsoft.com/graph/api/user-sendmail: base64 of the MIME as text/plain; 202 says accepted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailrelay.graph.answer import Answer, answer_of
 from mailrelay.graph.credentials import Credential
@@ -78,5 +78,6 @@ def probe_mailbox(
     answer = send_mime(
         session, token, credential, mailbox, _NOT_BASE64, client_request_id=client_request_id, timeout=timeout
     )
+    answer = replace(answer, body_sent=False)  # there was no mail that could have been sent
     usable = any(code.startswith("ErrorMimeContentInvalid") for code in answer.codes)
     return Probe(usable, verdict_of(answer, token_is_fresh=token_is_fresh), answer)

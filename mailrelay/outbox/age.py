@@ -73,12 +73,13 @@ def most() -> timedelta:
 def tried(now: datetime) -> Q:
     """Select deliveries whose wait saw attempts from early on: of their own, or of what they wait for.
 
-    What waits behind a registration that fails is not tried itself: one mail is, for all.
+    What waits behind a registration or a mailbox that fails is not tried itself: it is found out for all.
     """
     early = ago(most() / SPREAD, now)
     begun = Coalesce(OuterRef("released_at"), OuterRef("created_at"))
     own = SendLog.objects.filter(delivery=OuterRef("pk"), started_at__gte=begun, started_at__lte=early)
-    return Q(Exists(own)) | Q(mailbox__registration__failing_since__lte=early)
+    failing = Q(mailbox__failures__gt=0, mailbox__succeeded_at__lte=early)
+    return Q(Exists(own)) | failing | Q(mailbox__registration__failing_since__lte=early)
 
 
 def _gaps(row: WorkingTime | None, now: datetime) -> Gaps:

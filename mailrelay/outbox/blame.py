@@ -19,6 +19,8 @@ from mailrelay.vocabulary import Reason, State, UncertainPolicy
 FIRST_PAUSE = 1.0
 #: A pause that Microsoft asks for is kept, but not beyond a day.
 LONGEST_PAUSE = 86_400.0
+#: Seconds after which what was sent shows in Sent Items as a rule.
+COPY_SHOWS = 60.0
 SUCCESS_FIELDS = (
     "failures",
     "pause_text",
@@ -79,17 +81,22 @@ def requeue(delivery: Delivery, text: str, now: datetime) -> None:
     _settle(delivery, now, state=State.QUEUED, reason=Reason.NONE, last_error=text, next_attempt_at=None)
 
 
-def uncertain(delivery: Delivery, text: str, now: datetime) -> None:
+def uncertain(delivery: Delivery, text: str, now: datetime, *, coded: bool = False) -> None:
     """Graph may have sent it: that is looked up where it can be; else the sender's policy decides.
 
-    A second copy is made at most once.
+    A second copy is made at most once. `coded`: Graph said that its service failed, so that no late answer
+    comes and the mail hardly was sent: it waits for a copy to show, or as after any passing fault.
     """
     counters.add(counters.UNCERTAIN)
+    looked_up = _can_be_looked_up(delivery)
     resent = delivery.sender.uncertain_policy == UncertainPolicy.RESEND and not delivery.copies
-    if resent or _can_be_looked_up(delivery):
-        await_outcome(delivery, text, now)
-    else:
+    if not (resent or looked_up):
         given_up(delivery, text, now)
+    elif coded:
+        first = backoff(settings.DELIVERY_RETRY_MIN, settings.DELIVERY_RETRY_MAX, 1)
+        await_outcome(delivery, text, now, min(settings.UNCERTAIN_DELAY, COPY_SHOWS if looked_up else first))
+    else:
+        await_outcome(delivery, text, now)
 
 
 def given_up(delivery: Delivery, text: str, now: datetime) -> None:
@@ -100,9 +107,12 @@ def given_up(delivery: Delivery, text: str, now: datetime) -> None:
         hold(delivery, Reason.UNCERTAIN, text, now)
 
 
-def await_outcome(delivery: Delivery, text: str, now: datetime) -> None:
-    """Let mail that may have been sent wait: for a late answer, for a look, and last for the second copy."""
-    again = now + timedelta(seconds=settings.UNCERTAIN_DELAY)
+def await_outcome(delivery: Delivery, text: str, now: datetime, wait: float | None = None) -> None:
+    """Let mail that may have been sent wait: for a late answer, for a look, and last for the second copy.
+
+    `wait` is in seconds, UNCERTAIN_DELAY if it is not given.
+    """
+    again = now + timedelta(seconds=settings.UNCERTAIN_DELAY if wait is None else wait)
     _settle(
         delivery,
         now,
@@ -118,7 +128,7 @@ def _can_be_looked_up(delivery: Delivery) -> bool:
     last = SendLog.objects.filter(delivery=delivery).order_by("-number").first()
     if last is not None and last.draft_id:
         return True
-    return not delivery.copies and bool(delivery.mailbox.can_read)
+    return bool(delivery.mailbox.can_read)
 
 
 def _settle(delivery: Delivery, now: datetime, **columns: object) -> None:

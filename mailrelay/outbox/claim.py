@@ -153,6 +153,8 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
         if taken := _reserve_one(row, capacity.queue_of(mailbox.registration.managed_by, row.route), now):
             room -= row.route == Route.LARGE
             limits.spend(mailbox, row, now)
+            if mailbox.failures:  # it is asked without mail first
+                limits.spend_request(mailbox, now)
             reserved.append(taken)
         elif stoppage.hold_resting(row.pk, now):
             held += 1

@@ -10,7 +10,7 @@ from datetime import datetime
 from mailrelay.models import Mailbox
 from mailrelay.outbox import capacity, claim, clock, limits, scheduler
 from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.limits import SLIDING
+from mailrelay.outbox.limits import REQUEST, SLIDING
 from mailrelay.outbox.writer import write
 
 #: Seconds after which a slot is free again that nobody gave back: since its process died, or Graph may be at
@@ -29,17 +29,6 @@ class Slot:
     begun: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What a request without mail costs the limits."""
-
-    size: int = 0
-    recipient_count: int = 0
-
-
-REQUEST = _Request()
-
-
 def take(mailbox: Mailbox, requests: int) -> Slot | None:
     """Take a slot for `requests` requests, one after the other; None while there is none to spare.
 
@@ -52,8 +41,7 @@ def take(mailbox: Mailbox, requests: int) -> Slot | None:
         if not _has_room(row, now):
             return None
         for _ in range(requests):
-            for sliding in SLIDING:
-                sliding.spend(row, REQUEST, now, 1)
+            limits.spend_request(row, now)
         until = int(now.timestamp() + HELD)
         row.cooling = [*row.cooling, until]
         row.save(update_fields=limits.COLUMNS)

@@ -28,6 +28,17 @@ class Costly(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What a request without mail costs the limits."""
+
+    size: int = 0
+    recipient_count: int = 0
+
+
+REQUEST = Request()
+
+
+@dataclass(frozen=True, slots=True)
 class Sliding:
     """One limit over a sliding window: its column, the column of its use, and what a delivery costs."""
 
@@ -124,6 +135,12 @@ def spend(mailbox: Mailbox, delivery: Costly, now: datetime) -> None:
     mailbox.tokens -= 1
     for limit in SLIDING:
         limit.spend(mailbox, delivery, now, 1)
+
+
+def spend_request(mailbox: Mailbox, now: datetime) -> None:
+    """Take what a request without mail costs."""
+    for limit in SLIDING:
+        limit.spend(mailbox, REQUEST, now, 1)
 
 
 def refund(mailbox: Mailbox, delivery: Costly, now: datetime) -> None:

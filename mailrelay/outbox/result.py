@@ -21,6 +21,8 @@ class Result:
     retry_after: float | None = None
     duration: float = 0.0
     reply: str = ""
+    #: Graph said itself that its service failed: an uncertain mail hardly was sent, and waits less long.
+    coded: bool = False
     #: Failed attempts after which this passing fault is one for good.
     permanent_after: int | None = None
     #: Whether recipients are what was refused, and what they were named by: addresses, if it names any.

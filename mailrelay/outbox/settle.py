@@ -93,11 +93,15 @@ def settle(attempt: Attempt, result: Result) -> list[Reservation]:
     return write(Move.SETTLE, run)
 
 
-def put_off(delivery: Delivery, result: Result) -> list[Reservation]:
-    """End a lease whose request was never begun: no token, say, or content that is gone."""
+def put_off(delivery: Delivery, result: Result, *, noted: bool = True) -> list[Reservation]:
+    """End a lease whose request was never begun: no token, say, or content that is gone.
+
+    `noted`: it is said on the timeline.
+    """
 
     def move(row: Delivery, now: datetime) -> Mailbox:
-        follow.note(row, result.text, now)
+        if noted:
+            follow.note(row, result.text, now)
         return _move(row, result, leases.begun_at(delivery), now)
 
     return _end_lease(delivery, move)
@@ -196,7 +200,8 @@ def pause(mailbox_id: int, text: str, retry_after: float | None) -> None:
 def _record(attempt: Attempt, result: Result, now: datetime) -> str | None:
     """Write the result into its own attempt; return the outcome that stood there: none, or uncertain.
 
-    None when it has a result that is certain: then this is the second record of one answer.
+    None when it has a result that is certain: then this is the second record of one answer. What was refused
+    in passing may turn out to have been sent (`delivery.reconcile`).
     """
     columns = (
         now,
@@ -213,7 +218,8 @@ def _record(attempt: Attempt, result: Result, now: datetime) -> str | None:
         result.advice,
         result.reply,
     )
-    for before in ("", Outcome.UNCERTAIN):
+    replaceable = ["", Outcome.UNCERTAIN, *([Outcome.TRANSIENT] if result.outcome == Outcome.SENT else [])]
+    for before in map(str, replaceable):
         if statements.changed(RECORD, *columns, attempt.id, before):
             return before
     return None
@@ -251,7 +257,7 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
     elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
         _fail(delivery, mailbox, result, now)
     elif result.outcome == Outcome.UNCERTAIN:
-        blame.uncertain(delivery, result.text, now)
+        blame.uncertain(delivery, result.text, now, coded=result.coded)
         if result.http_status is None:
             blame.cool_slot(mailbox, now)
         _pause_the_blamed(mailbox, result, begun, now)
@@ -269,7 +275,7 @@ def _vindicates(registration: AppRegistration, result: Result) -> bool:
 
     Missing consent looks alike for a mailbox and for all of a registration, so that one proves nothing there.
     """
-    answered = result.http_status is not None and result.outcome != Outcome.UNCERTAIN
+    answered = result.http_status is not None and (result.coded or result.outcome != Outcome.UNCERTAIN)
     alike = result.reason == registration.failing == Reason.CONSENT_MISSING
     return answered and not alike and result.blame in {Blame.MESSAGE, Blame.MAILBOX}
 

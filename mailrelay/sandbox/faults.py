@@ -31,7 +31,7 @@ BEFORE = (  # nothing is applied
     "hang",  # `seconds`, then a reset
 )
 AFTER = (  # the request is applied first
-    "accept_then_status",  # 504 (or `status`), code, message, json, body, retry_after
+    "accept_then_status",  # 504 (or `status`), code, message, json, body, retry_after; 429, 503: see below
     "hang_after_accept",  # `seconds`, then a reset
     "reset_after_accept",
     "slow_response",  # `seconds`, then the true answer
@@ -39,6 +39,8 @@ AFTER = (  # the request is applied first
     "accept_with_retry_after",  # the true answer with `retry_after`
     "accept_with_proxy_page",  # applied, but a proxy answers with HTML and `status`
 )
+#: A service that is throttled or busy says so to every request, also to one that carries nothing to accept.
+TO_ALL = (429, 503)
 WITHIN = ("latency", "duplicate", "expire_session")  # milliseconds of `ms`; two copies from one request
 KINDS = BEFORE + AFTER + WITHIN
 PROXY_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Proxy sign-in page</body></html>"
@@ -117,6 +119,8 @@ class Faults:
         for fault in list(self.queue):
             if not fault.matches(call) or (chosen and fault.kind != "latency"):
                 continue
+            if fault.kind in AFTER and _carries_nothing(call) and not strikes_every_request(fault):
+                continue
             if fault.skip:
                 fault.skip -= 1
                 continue
@@ -132,6 +136,16 @@ class Faults:
             fault.times -= 1
             if fault.times <= 0:
                 self.queue.remove(fault)
+
+
+def strikes_every_request(fault: Fault | None) -> bool:
+    """Whether an answer in the place of the true one is also that of a request which is refused."""
+    return fault is not None and fault.kind == "accept_then_status" and fault.status in TO_ALL
+
+
+def _carries_nothing(call: Call) -> bool:
+    """Whether a request asks to send what cannot be a message: it finds out how the mailbox stands."""
+    return call.kind == "sendMail" and (call.request.content_length or 0) < 2
 
 
 async def before(call: Call) -> Answer | None:

@@ -125,7 +125,7 @@ class Site:
             answer = call.refused(refusal)
             call.record(answer.decision, answer.status, answer.code)
             await call.drain()
-            return answer
+            return await faults.after(call, answer) if faults.strikes_every_request(call.fault) else answer
         call.record(answer.decision, answer.status, answer.code)
         return await faults.after(call, answer)
 

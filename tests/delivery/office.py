@@ -119,7 +119,14 @@ class Office:
             entry.failed_at = entry.failed_at and entry.failed_at - seconds
 
     def requests(self, kind: str = "sendMail", box: Mailbox | None = None) -> list[dict]:
-        """List what reached the sandbox since this office opened."""
+        """List what reached the sandbox since this office opened, without rehearsals."""
+        return [line for line in self._lines(kind, box) if not _is_rehearsal(line)]
+
+    def rehearsals(self, box: Mailbox | None = None) -> list[dict]:
+        """List the requests to send that carried no mail."""
+        return [line for line in self._lines("sendMail", box) if _is_rehearsal(line)]
+
+    def _lines(self, kind: str, box: Mailbox | None) -> list[dict]:
         address = box.address if box else None
         lines = self.sandbox.ledger()[self._seen :]
         return [
@@ -134,6 +141,10 @@ class Office:
     def states(box: Mailbox | None = None) -> list[str]:
         found = Delivery.objects.order_by("pk")
         return list((found.filter(mailbox=box) if box else found).values_list("state", flat=True))
+
+
+def _is_rehearsal(line: dict) -> bool:
+    return line["kind"] == "sendMail" and line.get("request_bytes") == 1
 
 
 def fresh(row):

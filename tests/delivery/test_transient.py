@@ -20,6 +20,8 @@ ELSEWHERE = {
     "proxy page 407": {"kind": "proxy_page", "status": 407},
     "redirect": {"kind": "redirect"},
 }
+#: Exchange refuses a mail for now, and has certainly not sent it.
+CONFLICT = {"status": 409, "code": "ErrorIrresolvableConflict"}
 
 
 def waits(delivery) -> float:
@@ -31,7 +33,7 @@ def assert_sent_once(office, delivery) -> None:
     assert office.delivered() == [f"<{delivery.message.message_id}>"]
 
 
-@pytest.mark.parametrize("status", [500, 400, 409])
+@pytest.mark.parametrize("status", [400, 409])
 def test_an_error_of_exchange_defers_the_message(office, status):
     office.sandbox.fault("sendMail", "status", status=status, code="ErrorInternalServerTransientError")
     delivery = office.one()
@@ -65,7 +67,7 @@ def test_an_item_that_exchange_does_not_find_leaves_a_whole_mail_unsent_and_due_
 
 def test_the_wait_doubles_with_some_chance_up_to_the_longest(office, settings):
     settings.DELIVERY_RETRY_MIN, settings.DELIVERY_RETRY_MAX = 10, 100
-    office.sandbox.fault("sendMail", "status", status=500, times=None)
+    office.sandbox.fault("sendMail", "status", **CONFLICT, times=None)
     delivery = office.one()
     office.work()
     seen = [waits(delivery)]
@@ -81,7 +83,7 @@ def test_the_wait_doubles_with_some_chance_up_to_the_longest(office, settings):
 
 
 def test_other_mail_of_the_mailbox_overtakes_a_deferred_one(office):
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", **CONFLICT)
     first, second = office.one(), office.one()
 
     office.work()
@@ -323,7 +325,7 @@ def test_a_token_that_can_be_none_is_no_fault_of_the_mail(office, token, caplog)
 
 def test_it_fails_when_no_time_is_left_for_another_try(office, settings):
     settings.DELIVERY_MAX_AGE = 60
-    office.sandbox.fault("sendMail", "status", status=500, times=None)
+    office.sandbox.fault("sendMail", "status", **CONFLICT, times=None)
     delivery = office.one()
     Delivery.objects.filter(pk=delivery.pk).update(created_at=clock.now() - timedelta(seconds=50))
     office.work()
@@ -360,4 +362,5 @@ def test_a_gateway_whose_network_heals_delivers_each_mail_once(embedded):
 
     ids = [delivery["internet_message_id"] for delivery in embedded.delivered()]
     assert sorted(ids) == sorted(f"<test-{number}@app.test>" for number in range(40))
-    assert rows(embedded.environment, "SELECT MAX(copies) FROM mailrelay_delivery") == [(0,)]
+    copies = "SELECT COUNT(*) FROM mailrelay_delivery WHERE copies > 0"
+    assert rows(embedded.environment, copies) == [(1,)], "after the 503 alone it was not certain"

@@ -95,7 +95,7 @@ def test_there_is_never_a_third_copy_though_every_answer_is_a_504(office):
 
 def test_a_transient_answer_to_the_second_try_does_not_earn_a_third_copy(office):
     office.sandbox.fault("sendMail", "accept_then_status")
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", status=409, code="ErrorIrresolvableConflict")
     office.sandbox.fault("sendMail", "accept_then_status", times=None)
     delivery = office.one()
 

@@ -104,6 +104,8 @@ ROWS = [
     (409, "ErrorIrresolvableConflict", "", T, MESSAGE, Reason.SERVER_ERROR, "4.3.0"),
     (429, "TooManyRequests", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
     (429, "ApplicationThrottled", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
+    (429, "CommandConcurrencyLimitReached", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
+    (500, "CommandConcurrencyLimitReached", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
     (429, "UnknownError", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
     (429, "", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
     (429, "ErrorExceededMessageLimit", "", T, MAILBOX, Reason.THROTTLED, "4.3.2"),
