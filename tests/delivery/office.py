@@ -23,6 +23,8 @@ from mailrelay.sandbox.client import SandboxProcess
 from mailrelay.sandbox.world import CLIENT, TENANT
 from tests.outbox import rows
 
+#: Exchange refuses a mail for now, and has certainly not sent it: a fault's `status` and `code`.
+CONFLICT = {"status": 409, "code": "ErrorIrresolvableConflict"}
 MAIL = "From: app@contoso.test\r\nTo: {to}\r\nSubject: mail\r\nMessage-ID: <{id}>\r\n\r\nbody\r\n"
 
 

@@ -9,13 +9,13 @@ from mailrelay.health import figures
 from mailrelay.models import Delivery, Mailbox
 from mailrelay.outbox import clock
 from mailrelay.vocabulary import State
-from tests.delivery.office import fresh
+from tests.delivery.office import CONFLICT, fresh
 
 HOUR = 3600
 
 
 def test_a_clock_that_steps_back_tries_nothing_early_and_stops_no_new_mail(office):
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", **CONFLICT)
     deferred = office.one()
     office.work()
 
@@ -31,7 +31,7 @@ def test_a_clock_that_steps_back_tries_nothing_early_and_stops_no_new_mail(offic
 
 
 def test_a_clock_that_steps_forward_tries_what_is_deferred_once_and_fails_nothing(office):
-    office.sandbox.fault("sendMail", "status", status=500, times=None)
+    office.sandbox.fault("sendMail", "status", times=None, **CONFLICT)
     office.queue(10)
     office.work()
     assert (office.states(), len(office.requests())) == ([State.DEFERRED] * 10, 10)
@@ -43,7 +43,7 @@ def test_a_clock_that_steps_forward_tries_what_is_deferred_once_and_fails_nothin
 
 @pytest.mark.parametrize("seconds", [6 * 86_400, 400 * 86_400])
 def test_a_first_attempt_after_the_clock_was_set_puts_its_mail_off_and_ends_nothing(office, seconds):
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", **CONFLICT)
     office.beat()
     deferred = office.one()
 

@@ -8,7 +8,7 @@ from mailrelay.outbox import registrations
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
 from mailrelay.sandbox.world import CLIENT, FABRIKAM_CLIENT, RBAC_CLIENT, SECOND_TENANT
 from mailrelay.vocabulary import CredentialKind, Reason, State
-from tests.delivery.office import fresh
+from tests.delivery.office import CONFLICT, fresh
 from tests.harness.processes import mail, rows, send
 
 NORMAL = {"state": "normal"}
@@ -209,7 +209,7 @@ def test_mail_that_was_held_for_longer_than_mail_may_wait_is_sent_when_it_is_men
     assert_held(deliveries, Reason.MAILBOX_BLOCKED)
 
     office.sandbox.world(mailboxes={box.address: {"tenant": box.registration.tenant_id} | NORMAL})
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", **CONFLICT)
     office.later(PROBE_INTERVAL + 1)
     office.later(60)
 

@@ -8,7 +8,7 @@ from mailrelay.delivery import pipeline
 from mailrelay.models import Delivery, TimelineEntry
 from mailrelay.outbox import counters, hand, leases
 from mailrelay.vocabulary import Outcome, Reason, State
-from tests.delivery.office import count, fresh, timeline
+from tests.delivery.office import CONFLICT, count, fresh, timeline
 
 #: What each action makes of a delivery in each state; what is not named here stays as it is.
 TURNS = {
@@ -101,7 +101,7 @@ def test_held_mail_waits_until_it_is_released(office):
 
 
 def test_a_requeue_tries_deferred_mail_at_once(office):
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", **CONFLICT)
     delivery = office.one()
     office.work()
     assert fresh(delivery).state == State.DEFERRED
@@ -206,7 +206,7 @@ def test_mail_that_is_set_free_has_its_whole_time_again(office, settings, action
     settings.DELIVERY_MAX_AGE = 60
     delivery = office.one(state=before)
     office.later(120)
-    office.sandbox.fault("sendMail", "status", status=500, times=None)
+    office.sandbox.fault("sendMail", "status", times=None, **CONFLICT)
 
     action(delivery.message_id, "ann")
     office.work()

@@ -6,7 +6,7 @@ from django.db import DatabaseError
 from mailrelay.delivery import pipeline
 from mailrelay.outbox import counters, expiry, hand
 from mailrelay.vocabulary import Reason, State
-from tests.delivery.office import count, fresh, log, timeline
+from tests.delivery.office import CONFLICT, count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send
 
 
@@ -92,7 +92,7 @@ def test_an_attempt_that_was_begun_ends_the_count_of_crashes(office, crash_on):
     office.work()
     office.later(60)
     crash_on.clear()
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", **CONFLICT)
 
     office.later(60)
 

@@ -7,7 +7,7 @@ import pytest
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, SenderConfig
 from mailrelay.outbox import again, clock
 from mailrelay.vocabulary import FromPolicy, Reason, State, UncertainPolicy
-from tests.delivery.office import fresh, log, timeline
+from tests.delivery.office import CONFLICT, fresh, log, timeline
 
 SHARED = "shared@contoso.test"
 HOME = "gateway@contoso.test"
@@ -113,7 +113,7 @@ def test_its_draft_is_not_looked_for_in_a_mailbox_that_does_not_have_it(office):
 
 
 def test_mail_that_certainly_was_not_sent_is_no_second_copy_at_another_sender(office):
-    office.sandbox.fault("sendMail", "status", status=500)
+    office.sandbox.fault("sendMail", "status", **CONFLICT)
     delivery = office.one()
     office.work()
     other = office.box(SHARED)

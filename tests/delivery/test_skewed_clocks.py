@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.delivery.office import CONFLICT
 from tests.harness.ports import eventually
 from tests.harness.processes import mail, send
 from tests.harness.services import PostgreSQL, program
@@ -64,7 +65,7 @@ def test_a_worker_whose_clock_is_wrong_delivers_once_by_the_databases_time(on_re
     on_redis.migrate()
     listener = on_redis.listener().start()
     on_redis.worker().start(**variables)
-    on_redis.sandbox.fault("sendMail", "status", status=500)
+    on_redis.sandbox.fault("sendMail", "status", **CONFLICT)
 
     for number in range(5):
         send(listener.smtp_port, mail(number))
@@ -80,7 +81,7 @@ def test_a_workers_clock_that_steps_back_and_forth_makes_no_storm_and_stops_no_m
     on_redis.migrate()
     listener = on_redis.listener().start()
     on_redis.worker().start(**variables)
-    on_redis.sandbox.fault("sendMail", "status", status=500)
+    on_redis.sandbox.fault("sendMail", "status", **CONFLICT)
     send(listener.smtp_port, mail(0))
     on_redis.wait_for(150, deferred=1)
 

@@ -10,7 +10,7 @@ from mailrelay.delivery import tokens
 from mailrelay.models import AppRegistration, Delivery
 from mailrelay.outbox import blame, clock
 from mailrelay.vocabulary import Outcome, Reason, State
-from tests.delivery.office import MAIL, fresh, log
+from tests.delivery.office import CONFLICT, MAIL, fresh, log
 from tests.harness.processes import mail, rows, send
 from tests.outbox.rows import give
 
@@ -20,8 +20,6 @@ ELSEWHERE = {
     "proxy page 407": {"kind": "proxy_page", "status": 407},
     "redirect": {"kind": "redirect"},
 }
-#: Exchange refuses a mail for now, and has certainly not sent it.
-CONFLICT = {"status": 409, "code": "ErrorIrresolvableConflict"}
 
 
 def waits(delivery) -> float:
