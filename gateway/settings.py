@@ -122,6 +122,12 @@ SENDER_LARGE_TEXT = ENV.choice(
     ("file", "refuse"),
     help="A text beyond one request to Graph: sent as a file with a short text in front, or refused",
 )
+SENDER_OWN_MESSAGE_IDS = ENV.flag(
+    "SENDER_OWN_MESSAGE_IDS",
+    False,
+    help="Of mail that shares a Message-ID (parts of a split, transactions of one mail), each but the first "
+    "gets one of its own: for a tenant whose Exchange takes the others for duplicates",
+)
 SENDER_REDIRECT_ALL_TO = ENV.optional(
     "SENDER_REDIRECT_ALL_TO",
     texts.email_address,

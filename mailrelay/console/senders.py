@@ -137,6 +137,7 @@ class SenderForm(ModelForm[SenderConfig]):
             "large_text",
             "invitations",
             "sent_items",
+            "own_message_ids",
             "fallback",
             "bounce_policy",
             "redirect_all_to",
@@ -243,6 +244,7 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
                     "large_text",
                     "invitations",
                     "sent_items",
+                    "own_message_ids",
                     "bounce_policy",
                 )
             },

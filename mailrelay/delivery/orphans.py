@@ -72,7 +72,7 @@ def _look_for(row: SendLog) -> bool:
 
 
 def _all_gone(caller: Caller, row: SendLog) -> bool:
-    found, response = folders.find(caller, folders.DRAFTS, f"<{row.message.message_id}>")
+    found, response = folders.find(caller, folders.DRAFTS, f"<{row.delivery.sent_under}>")
     counted(response.answer)
     # Only after the look: whose draft was made before it is in flight still, or has its id on record.
     if found is None or _in_flight(row):

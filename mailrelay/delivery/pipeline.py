@@ -41,7 +41,7 @@ from mailrelay.mime.compose import Composed
 from mailrelay.mime.invitations import InvitationError
 from mailrelay.mime.skeleton import NotSeparableError
 from mailrelay.models import Delivery
-from mailrelay.outbox import failpoints, leases, overflow, publish, scheduler, settle
+from mailrelay.outbox import failpoints, leases, overflow, own_ids, publish, scheduler, settle
 from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxError
 from mailrelay.outbox.leases import Attempt
@@ -123,6 +123,7 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
             and (settled := _settled(delivery, credential, found)) is not None
         ):
             return settled
+        own_ids.give_where_wanted(delivery)
         with composing(delivery):
             prepared = plan(delivery)
         if prepared.route is Route.MIME:

@@ -101,6 +101,7 @@ def composed(delivery: Delivery, raw: bytes) -> Composed:
         message_id=f"<{message.message_id}>",
         date=message.created_at,
         invitations=Invitations(delivery.sender.invitations),
+        own_id=f"<{delivery.own_message_id}>" if delivery.own_message_id else "",
     )
 
 

@@ -21,6 +21,7 @@ def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
         advice=verdict.advice,
         retry_after=verdict.retry_after,
         permanent_after=verdict.permanent_after,
+        duplicate=verdict.duplicate,
         about_recipient=verdict.about_recipient,
         refused=verdict.recipients,
     )

@@ -64,7 +64,7 @@ def _remove(row: SendLog, age: timedelta) -> None:
         if caller is None:  # no token, or mail needs all that the mailbox may be asked
             sent_copies.later(row, max(SOON, age))
             return
-        found, response = folders.find(caller, folders.SENT_ITEMS, f"<{row.message.message_id}>")
+        found, response = folders.find(caller, folders.SENT_ITEMS, f"<{row.delivery.sent_under}>")
         counted(response.answer)
         since = row.started_at - CLOCKS
         mine = [item for item in found or () if item.created_at and item.created_at > since]

@@ -31,7 +31,7 @@ def found(caller: Caller, delivery: Delivery, attempt: SendLog) -> tuple[bool | 
 
     False says no more than that nothing there is certain to be its own.
     """
-    key = f"<{delivery.message.message_id}>"
+    key = f"<{delivery.sent_under}>"
     items, response = folders.find(caller, folders.SENT_ITEMS, key, addressed=True)
     if items is None:
         return None, response
@@ -73,6 +73,9 @@ def _left_by_others(delivery: Delivery, attempt: SendLog, people: frozenset[str]
 
 
 def _sharing(attempt: SendLog) -> QuerySet[SendLog]:
-    """The other attempts with the same Message-ID."""
+    """The other attempts under the same Message-ID."""
+    others = SendLog.objects.exclude(pk=attempt.pk)
+    if attempt.delivery.own_message_id:
+        return others.filter(delivery=attempt.delivery_id)
     key = attempt.message.message_id_key
-    return SendLog.objects.filter(message__message_id_key=key).exclude(pk=attempt.pk)
+    return others.filter(message__message_id_key=key, delivery__own_message_id="")

@@ -64,6 +64,14 @@ CONVERSION = Row(
 RECIPIENTS = _permanent(
     "Graph refused a recipient address.", "Correct the address and send the message again.", "5.1.3"
 )
+DUPLICATE = Row(
+    Outcome.TRANSIENT,
+    Blame.MESSAGE,
+    Reason.REJECTED,
+    "Exchange has a mail with this Message-ID already, and takes no second one.",
+    "",
+    "4.3.0",
+)
 NO_RECIPIENTS = _permanent(
     "Graph found no recipient in the message.", "Correct the addresses and send the message again.", "5.1.3"
 )

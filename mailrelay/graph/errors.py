@@ -9,6 +9,7 @@ from mailrelay.graph.error_table import (
     BY_LOWER,
     CEILING,
     CODES,
+    DUPLICATE,
     GONE_DRAFT,
     NO_RECIPIENTS,
     NOT_FOUND,
@@ -35,6 +36,8 @@ _SIZE_WORDS = re.compile(
 )
 #: Exchange's own exception for a message over the mailbox's limit, whatever code stands outside.
 _OVER_THE_LIMIT = "MapiExceptionMaxSubmissionExceeded"
+#: Likewise for a second submission of one Message-ID; the code around it is written nowhere.
+_SUBMITTED_BEFORE = re.compile(r"DuplicateDelivery", re.IGNORECASE)
 #: A token of the right kind that a policy refuses at this place, even when it is fresh.
 _BY_POLICY = re.compile(r"continuous access evaluation|LocationCondition", re.IGNORECASE)
 _EMPTY = re.compile(r"contains no recipients", re.IGNORECASE)
@@ -148,6 +151,8 @@ def _row(answer: Answer) -> tuple[str, Row]:
         return named, CEILING
     if _OVER_THE_LIMIT in answer.message:
         return named, TOO_BIG
+    if _SUBMITTED_BEFORE.search(" ".join((*answer.codes, answer.message))):
+        return named, DUPLICATE
     if "S2S auth token" in answer.message:
         return named, TOKEN  # seen for ageing tokens with 403 and changing codes
     for code in answer.codes:
@@ -177,6 +182,7 @@ def _by_row(answer: Answer, row: Row, code: str) -> Verdict:
         enhanced_status=row.status,
         permanent_after=row.permanent_after,
         doubtful=row.doubtful and _came_after_the_whole_mail(answer),
+        duplicate=row is DUPLICATE,
         about_recipient=row is RECIPIENTS,
         recipients=named_in(answer.message) if row is RECIPIENTS else (),
     )

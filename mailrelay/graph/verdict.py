@@ -21,5 +21,6 @@ class Verdict:
     enhanced_status: str = "4.0.0"  # RFC 3463, for the bounce
     permanent_after: int | None = None  # attempts after which this transient verdict is a permanent one
     doubtful: bool = False  # such answers have been reported of mail that was sent all the same
+    duplicate: bool = False  # Exchange has taken a mail of this Message-ID before
     about_recipient: bool = False  # one or more recipients are refused, the others would be taken
     recipients: tuple[str, ...] = ()  # what Graph named them by: an address, a display name, pieces of either

@@ -45,12 +45,14 @@ def compose(
     message_id: str,
     date: datetime,
     invitations: Invitations = Invitations.FILE,
+    own_id: str = "",
 ) -> Composed:
     """Make `raw` fit for sendMail: exactly these recipients, From by policy, safe for Graph.
 
     `header_from` is the author that was decided on, empty for none. `message_id` (with its angle
-    brackets) and `date` are used where the message has none. Any bytes are taken. Raises ValueError
-    for recipients, an identity or a Message-ID that no header can hold, and InvitationError.
+    brackets) and `date` are used where the message has none; `own_id` in the place of the one that it has.
+    Any bytes are taken. Raises ValueError for recipients, an identity or a Message-ID that no header can
+    hold, and InvitationError.
     """
     raw, losses = settle_invitations(raw, recipients, invitations)
     headers = read_top(raw)
@@ -61,6 +63,7 @@ def compose(
         header_from=header_from,
         message_id=message_id,
         date=date,
+        own_id=own_id,
     )
     body, body_changes = make_safe(raw, headers)
     head = headers.as_bytes()
@@ -78,6 +81,7 @@ def compose_headers(
     header_from: str,
     message_id: str,
     date: datetime,
+    own_id: str = "",
 ) -> list[str]:
     """Change `headers` as `compose` does; a sentence for each change.
 
@@ -92,6 +96,8 @@ def compose_headers(
     if not headers.get("Message-ID"):
         headers.replace("Message-ID", message_id)
         changes.append("Message-ID was added.")
+    if own_id:
+        changes.append(_renamed(headers, own_id))
     if not headers.get("Date"):
         headers.replace("Date", format_datetime(date if date.tzinfo else date.replace(tzinfo=UTC)))
         changes.append("Date was added.")
@@ -105,3 +111,12 @@ def compose_headers(
             f"{count} header fields with raw 8-bit text or lines over 998 octets were encoded or folded."
         )
     return changes
+
+
+def _renamed(headers: HeaderBlock, own_id: str) -> str:
+    """Put `own_id` in the place of the Message-ID, which readers find in References from now on."""
+    former = headers.get("Message-ID") or ""
+    references = " ".join(f"{headers.get('References') or ''} {former}".split())
+    headers.replace("Message-ID", own_id)
+    headers.replace("References", references)
+    return "Message-ID gave way to one that no other mail has, and moved to References."

@@ -145,6 +145,8 @@ class Delivery(models.Model):
     copies = models.PositiveIntegerField(default=0)
     #: Whether a person lets it be sent though it may have been sent before: holds for one attempt.
     copy_allowed = models.BooleanField(default=False, db_default=False, editable=False)
+    #: What it is sent under where another mail has the Message-ID of its message; without angle brackets.
+    own_message_id = models.CharField(max_length=400, blank=True, default="", db_default="", editable=False)
     #: Fences the reservation and the lease: only its holder moves the row.
     token = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
@@ -203,6 +205,11 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.message_id.hex}/{self.pk}"
+
+    @property
+    def sent_under(self) -> str:
+        """Its Message-ID as Exchange gets it, without angle brackets."""
+        return self.own_message_id or self.message.message_id
 
     @property
     def aged_from(self) -> datetime:

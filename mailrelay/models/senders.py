@@ -268,6 +268,13 @@ class SenderConfig(models.Model):
         db_default=SentItems.KEEP,
         help_text="Removing them afterwards needs Mail.ReadWrite",
     )
+    own_message_ids = models.BooleanField(
+        "own Message-IDs",
+        default=False,
+        db_default=False,
+        help_text="Of mail that shares a Message-ID, as the parts of a split do, each but the first gets one "
+        "of its own",
+    )
     fallback = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,

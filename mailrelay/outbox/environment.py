@@ -84,6 +84,7 @@ def _upsert() -> None:
             "large_mail": settings.SENDER_LARGE_MAIL,
             "large_text": settings.SENDER_LARGE_TEXT,
             "invitations": settings.SENDER_INVITATIONS,
+            "own_message_ids": settings.SENDER_OWN_MESSAGE_IDS,
             "redirect_all_to": settings.SENDER_REDIRECT_ALL_TO,
             "active": True,
         },

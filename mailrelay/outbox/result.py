@@ -25,6 +25,8 @@ class Result:
     coded: bool = False
     #: Failed attempts after which this passing fault is one for good.
     permanent_after: int | None = None
+    #: Exchange has taken a mail of this Message-ID before.
+    duplicate: bool = False
     #: Whether recipients are what was refused, and what they were named by: addresses, if it names any.
     about_recipient: bool = False
     refused: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from mailrelay.outbox import (
     leases,
     limits,
     overflow,
+    own_ids,
     rows,
     split,
     statements,
@@ -252,7 +253,9 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
     if _vindicates(mailbox.registration, result):
         blame.mended(mailbox.registration, now)
         mailbox.registration.failing = Reason.NONE
-    if result.outcome == Outcome.TOO_LARGE and overflow.fall_over(delivery, mailbox, result.text, now):
+    if result.duplicate:
+        _taken_for_another(delivery, result, now)
+    elif result.outcome == Outcome.TOO_LARGE and overflow.fall_over(delivery, mailbox, result.text, now):
         pass
     elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
         _fail(delivery, mailbox, result, now)
@@ -321,6 +324,20 @@ def _fail(delivery: Delivery, mailbox: Mailbox, result: Result, now: datetime) -
         blame.requeue(delivery, result.text, now)
     else:
         blame.fail(delivery, result.reason, result.text, now)
+
+
+def _taken_for_another(delivery: Delivery, result: Result, now: datetime) -> None:
+    """Exchange has a mail of this Message-ID: an earlier attempt was that, or it has to be told apart."""
+    if own_ids.was_sent(delivery):
+        Delivery.objects.filter(pk=delivery.pk).update(**SENT)
+        follow.message(delivery.message_id, now)
+        follow.note(delivery, own_ids.PROOF, now)
+        counters.add(counters.SENT)
+    elif delivery.own_message_id and not own_ids.is_sent_anew(delivery):
+        blame.given_up(delivery, result.text, now)
+    else:
+        own_ids.give(delivery, now)
+        blame.requeue(delivery, result.text, now)
 
 
 def _put_off(delivery: Delivery, result: Result, now: datetime) -> None:

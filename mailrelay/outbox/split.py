@@ -78,7 +78,7 @@ def _apart(delivery: Delivery, recipients: Sequence[Recipient]) -> Delivery:
     """Give `recipients` a delivery of their own, like the one that they leave."""
     apart = Delivery.objects.get(pk=delivery.pk)
     apart.pk, apart.token, apart.leased_until, apart.claims = None, None, None, 0
-    apart.recipient_count = len(recipients)
+    apart.recipient_count, apart.own_message_id = len(recipients), ""
     apart.part = 1 + max(Delivery.objects.filter(message=delivery.message_id).values_list("part", flat=True))
     apart.save(force_insert=True)
     Recipient.objects.filter(pk__in=[row.pk for row in recipients]).update(delivery=apart)

@@ -114,6 +114,7 @@ class Store:
         self.known_headers: dict[str, frozenset[str]] = defaultdict(frozenset)
         self.drafts: dict[str, Draft] = {}  # by either identifier
         self.sessions: dict[str, Session] = {}
+        self.submitted: set[tuple[str, str]] = set()  # mailbox and Message-ID, where a second one matters
         self._closed: deque[str] = deque()
 
     def add(self, mail: Delivered) -> None:

@@ -140,7 +140,7 @@ def send(call: Call, mail: Mail, *, save: bool = True, immutable_id: str = "") -
     if lost:
         original = transport.Original(decoded(subject), mail.head.first("message-id") or mail.message_id)
         transport.report(sandbox, mailbox, original, lost, reason or transport.UNKNOWN)
-    copies = 2 if call.has_fault("duplicate") else 1
+    copies = 0 if _is_dropped(call, mail) else 2 if call.has_fault("duplicate") else 1
     digest = hashlib.sha256(mail.mime).hexdigest()
     numbers = [_deliver(call, mail, digest, subject, lost) for _ in range(copies)] if not reason else []
     call.facts |= {
@@ -152,6 +152,25 @@ def send(call: Call, mail: Mail, *, save: bool = True, immutable_id: str = "") -
         "undeliverable": lost,
     }
     return _keep(call, mail, subject, immutable_id) if save else None
+
+
+def _is_dropped(call: Call, mail: Mail) -> bool:
+    """Whether a mail is dropped for its Message-ID; raises Refusal where it is refused for that."""
+    mode, known = call.sandbox.world.behaviour.second_submission, call.sandbox.store.submitted
+    if mode == "deliver":
+        return False
+    key = (owner(call).id, (mail.head.first("message-id") or mail.message_id).lower())
+    if key not in known:
+        known.add(key)
+        return False
+    if mode == "refuse":
+        raise Refusal(
+            500,
+            "ErrorInternalServerError",
+            "Cannot submit message., StoragePermanentException.MapiExceptionDuplicateDelivery: Unable to "
+            "submit message.",
+        )
+    return True
 
 
 def _deliver(call: Call, mail: Mail, digest: str, subject: str, lost: list[str]) -> int:

@@ -30,6 +30,8 @@ MAILBOX_STATES = (
     "submission_quota",  # 500 ErrorSubmissionQuotaExceeded
 )
 
+SECOND_SUBMISSIONS = ("deliver", "drop", "refuse")
+
 
 @dataclass
 class Tenant:
@@ -108,6 +110,8 @@ class Behaviour:
     silent_200_above: int = 0  # bytes of MIME above which sendMail says 200 and sends nothing; 0: never
     oversize_status: int = 413  # or 400, both were reported
     rewrite_message_id: bool = False
+    #: What becomes of a second submission of one Message-ID in one mailbox: deliver, drop (202), refuse
+    second_submission: str = "deliver"
     keep_unknown_headers: bool = False
     # Reported since July 2025: MIME with a calendar of method REQUEST, CANCEL or REPLY goes to its people,
     # whatever To, Cc and Bcc say. False: to these.
@@ -172,6 +176,8 @@ class World:
         }
 
     def _check(self) -> None:
+        if self.behaviour.second_submission not in SECOND_SUBMISSIONS:
+            raise ValueError(f"second_submission must be one of {', '.join(SECOND_SUBMISSIONS)}")
         tenants = {key: app.tenant for key, app in self.apps.items()}
         tenants |= {key: box.tenant for key, box in self.mailboxes.items()}
         for key, tenant in tenants.items():
