@@ -151,14 +151,12 @@ class _Rewriting:
         self._drop_content_class()
         if self.parts[0].is_leaf:
             return self._wrapped([INSTEAD_OF_INVITATION, self._file(0)])
-        files = [self._file(number) for number in self.moved]
         edits = list(self._edits())
-        if files and self.parts[0].content_type.name == "multipart/mixed":
-            edits.append(self._behind_the_last(files))
-            files = []
+        if self.parts[0].content_type.name == "multipart/mixed":
+            edits += map(self._behind_its_alternatives, self.moved)
         body = self._edited(edits)
-        if files:
-            return self._wrapped([self._own_part(body), *files])
+        if self.moved and self.parts[0].content_type.name != "multipart/mixed":
+            return self._wrapped([self._own_part(body), *map(self._file, self.moved)])
         return self.top.as_bytes() + body
 
     def _above(self, number: int) -> str:
@@ -185,15 +183,19 @@ class _Rewriting:
             else:  # a multipart has at least one part (RFC 2046 section 5.1.1)
                 yield part.header_start, part.body_end, INSTEAD_OF_INVITATION
 
-    def _behind_the_last(self, files: list[bytes]) -> tuple[int, int, bytes]:
-        end = max(part.body_end for part in self.parts if part.parent == 0)
+    def _behind_its_alternatives(self, number: int) -> tuple[int, int, bytes]:
+        """A part of the message itself, next to the one that the calendar was in."""
+        around = number
+        while self.parts[around].parent > 0:
+            around = self.parts[around].parent
+        end = self.parts[around].body_end
         delimiter = b"\r\n--" + self.parts[0].content_type.boundary.encode("utf-8", "replace") + b"\r\n"
-        return end, end, b"".join(delimiter + file for file in files)
+        return end, end, delimiter + self._file(number)
 
     def _edited(self, edits: list[tuple[int, int, bytes]]) -> bytes:
         """The message's body with its edits."""
         pieces, at = [], self.parts[0].body_start
-        for start, end, made in sorted(edits):
+        for start, end, made in sorted(edits, key=lambda edit: edit[:2]):
             pieces += [self.raw[at:start], made]
             at = max(at, end)
         return b"".join([*pieces, self.raw[at:]])

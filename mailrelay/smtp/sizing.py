@@ -13,6 +13,7 @@ from mailrelay.routing.directory import Directory, Sender
 from mailrelay.smtp.policy import Resolution
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import Spool
+from mailrelay.spelling import lower
 from mailrelay.vocabulary import Invitations, LargeMail, Route
 
 #: Room for what composing adds to any message: Message-ID, Date, MIME-Version, From, Reply-To.
@@ -33,7 +34,7 @@ def routed(
 ) -> Submission | Reply:
     """Give the submission its route by its size as it will be sent, or say why none carries it."""
     limit = min(resolved.sender.direct_limit, DIRECT_LIMIT)
-    calendar = _may_have_calendar(spool, resolved.sender)
+    calendar = _may_have_calendar(spool, headers, resolved.sender)
     if not calendar and _surely_fits(spool, submission, limit):
         return submission
     try:
@@ -129,11 +130,12 @@ def _uninvited(error: InvitationError) -> Reply:
     )
 
 
-def _may_have_calendar(spool: Spool, sender: Sender) -> bool:
+def _may_have_calendar(spool: Spool, headers: HeaderBlock, sender: Sender) -> bool:
     """Whether it has to be looked whom a calendar names; what is larger is looked at as it is taken apart."""
     if sender.invitations is Invitations.LEAVE or spool.size - spool.header_size > DIRECT_LIMIT:
         return False
-    return mentions_calendar(spool.chunks(CHUNK_SIZE))
+    types = lower(" ".join(headers.get_all("Content-Type")))
+    return ("multipart" in types or "calendar" in types) and mentions_calendar(spool.chunks(CHUNK_SIZE))
 
 
 def _addressed(submission: Submission, sender: Sender) -> Sequence[str]:

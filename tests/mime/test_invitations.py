@@ -60,7 +60,7 @@ SHAPES = {
     ),
     "alternative in mixed": (
         multipart(b"mixed", multipart(b"alternative", PLAIN, INVITE, boundary=b"a"), PLAIN),
-        ["multipart/mixed", "multipart/alternative", "text/plain", "text/plain", "application/octet-stream"],
+        ["multipart/mixed", "multipart/alternative", "text/plain", "application/octet-stream", "text/plain"],
     ),
     "mixed": (
         multipart(b"mixed", PLAIN, INVITE),
@@ -83,6 +83,16 @@ SHAPES = {
         multipart(b"alternative", INVITE),
         ["multipart/mixed", "multipart/alternative", "text/plain", "application/octet-stream"],
     ),
+    "two in alternatives of a mixed": (
+        multipart(
+            b"mixed",
+            multipart(b"alternative", PLAIN, INVITE, part(calendar(event("cy@example.org"))), boundary=b"a"),
+            HTML,
+        ),
+        ["multipart/mixed", "multipart/alternative", "text/plain"]
+        + ["application/octet-stream"] * 2
+        + ["text/html"],
+    ),
     "twice": (
         multipart(b"mixed", multipart(b"alternative", PLAIN, INVITE, boundary=b"a"), INVITE),
         ["multipart/mixed", "multipart/alternative", "text/plain"] + ["application/octet-stream"] * 2,
@@ -96,17 +106,17 @@ def test_an_invitation_to_others_is_a_file_beside_what_is_read(entity, becomes):
 
     assert changes == [AS_FILE]
     assert outline(parsed(found)) == becomes
-    assert invited(raw) == [ANN]
+    assert ANN in invited(raw)
     assert invited(found) == []
     files = [leaf for leaf in parsed(found).walk() if leaf.get_content_type() == "application/octet-stream"]
     assert {leaf.get_filename() for leaf in files} <= {"invite.ics", "talk.ics"}
     assert all(leaf.get_content_disposition() == "attachment" for leaf in files)
     kept = [leaf for leaf in leaves(found) if leaf not in INSTEAD_OF_INVITATION]
-    assert sorted(leaf.strip() for leaf in kept) == sorted(leaf.strip() for leaf in leaves(raw))
+    assert [leaf.strip() for leaf in kept] == [leaf.strip() for leaf in leaves(raw)]
 
 
-@pytest.mark.parametrize(("entity", "_"), SHAPES.values(), ids=SHAPES.keys())
-def test_an_invitation_to_exactly_the_recipients_stays_byte_for_byte(entity, _):
+@pytest.mark.parametrize("entity", [entity for entity, _ in SHAPES.values() if b"cy@" not in entity])
+def test_an_invitation_to_exactly_the_recipients_stays_byte_for_byte(entity):
     found, changes, raw = settled(entity, "Ann@Example.ORG")
 
     assert (found, changes) == (raw, [])
