@@ -19,7 +19,7 @@ demo: setup  ## Run everything against the bundled sandbox and send mail through
 
 .PHONY: test
 test: setup  ## Run the tests; T=tests/smtp chooses some, REQUIRE_SERVICES=1 fails what would be skipped
-	$(VENV)/pytest $(if $(T),,-n $(N) --dist loadfile --durations 25) -m "not soak" $(T)
+	$(VENV)/pytest $(if $(T),,-n $(N) --dist loadfile --durations 25) -m "not soak and not image" $(T)
 
 # Most tests wait for processes: three at once keep two cores busy.
 N ?= 3
@@ -91,6 +91,11 @@ deploy-tools: setup  ## Install what tests/deploy checks docker/ and deploy/ wit
 .PHONY: image
 image:  ## Build the container image; I="--load --tag NAME" are arguments of docker buildx build
 	docker/build.sh $(I)
+
+.PHONY: image-test
+image-test: setup  ## Build the image by an engine of its own, and run it as the manifests and compose do; Debian and root
+	@scripts/deploy-tools.sh
+	$(VENV)/python -m tests.image $(T)
 
 .PHONY: image-scan
 image-scan:  ## Look for known weaknesses in IMAGE; fails for those that are serious and have a fix

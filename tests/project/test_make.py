@@ -12,7 +12,7 @@ from tests.project.files import ROOT
 CONTRACT = {
     *("help", "setup", "demo", "test", "run", "lint", "fmt", "lock", "docs", "screenshots"),
     *("bench", "soak", "services-test", "ci", "deploy-tools"),
-    *("image", "image-scan", "image-sbom", "image-sign", "release-notes"),
+    *("image", "image-test", "image-scan", "image-sbom", "image-sign", "release-notes"),
 }
 
 
@@ -40,6 +40,7 @@ def test_the_continuous_check_makes_what_a_developer_makes():
     assert "REQUIRE_SERVICES=1" in text
     assert "make test" in text
     assert "make demo ONCE=1" in text
+    assert re.search(r"^REQUIRE_SERVICES=1 .*make image-test$", text, re.MULTILINE)
 
 
 @pytest.fixture
