@@ -46,6 +46,8 @@ class Trip:
         self.write_stall = write_stall
         self._may_reach = may_reach
         self.aborted = False
+        #: Of the answer, from its first line on, whatever becomes of the rest.
+        self.status: int | None = None
         #: Seconds that its connection had been kept unused; None: it was made for this request.
         self.idle: float | None = None
         self.keeping: Keeping | None = None
@@ -113,6 +115,14 @@ class _FinalResponse(http.client.HTTPResponse):
             if not 100 <= status < 200:
                 return version, status, reason
             http.client.parse_headers(self.fp)
+
+    def begin(self) -> None:
+        try:
+            super().begin()
+        finally:
+            # What is cut off behind the first line is an error or a short head, by the version of Python.
+            if current.trip is not None and isinstance(self.status, int):
+                current.trip.status = self.status
 
 
 class _Tracked(HTTPConnection):

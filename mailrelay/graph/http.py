@@ -270,6 +270,7 @@ class GraphSession:
             # Not chained anywhere: requests' exceptions carry the prepared request, token included.
             got.failure = failure_of(error, trip.phase)
         finally:
+            got.status = trip.status if got.status is None else got.status
             if trip.aborted:  # http.client takes a head that is cut off for a short one, without an error
                 got.whole, got.failure = False, Failure.deadline(timeouts.total)
             _note_what_broke(trip, got)

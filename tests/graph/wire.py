@@ -30,7 +30,7 @@ class Visit:
     def read_head(self) -> bytes:
         """The next request's head; b"" when the client has closed."""
         while b"\r\n\r\n" not in self._buffer:
-            data = self.sock.recv(65536)
+            data = self._received()
             if not data:
                 return b""
             self._buffer += data
@@ -44,12 +44,19 @@ class Visit:
             (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
         )
         while len(self._buffer) < length:
-            data = self.sock.recv(65536)
+            data = self._received()
             if not data:
                 break
             self._buffer += data
         body, self._buffer = self._buffer[:length], self._buffer[length:]
         return head, body
+
+    def _received(self) -> bytes:
+        """Bytes; b"" at the end, which newer versions of Python report as an error where TLS is cut off."""
+        try:
+            return self.sock.recv(65536)
+        except (ConnectionError, ssl.SSLError):
+            return b""
 
     def answer_all(self, *answers: bytes) -> None:
         """Answer request after request, the last answer for ever."""
