@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mailrelay', '0023_invitations'),
+        ('mailrelay', '0024_clients_rules_and_repeats'),
     ]
 
     operations = [
