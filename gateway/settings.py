@@ -113,8 +113,7 @@ SENDER_INVITATIONS = ENV.choice(
     "SENDER_INVITATIONS",
     "file",
     ("file", "refuse", "leave"),
-    help="An invitation whose calendar does not name exactly the recipients: attached as a file, refused, or "
-    "left as it is, though Graph may send it to the people in the calendar",
+    help="An invitation whose calendar names others than the recipients: a file, refused, or left to Graph",
 )
 SENDER_LARGE_TEXT = ENV.choice(
     "SENDER_LARGE_TEXT",
