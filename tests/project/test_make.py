@@ -10,7 +10,7 @@ import pytest
 from tests.project.files import ROOT
 
 CONTRACT = {
-    *("help", "setup", "demo", "test", "run", "lint", "fmt", "lock", "docs", "screenshots"),
+    *("help", "setup", "demo", "test", "test-newest", "run", "lint", "fmt", "lock", "docs", "screenshots"),
     *("bench", "soak", "services-test", "ci", "deploy-tools"),
     *("image", "image-test", "image-scan", "image-sbom", "image-sign", "release-notes"),
 }
