@@ -65,7 +65,7 @@ def test_the_whole_mail_comes_back_where_it_is_asked_for_without_the_blind(embed
 
 def test_recipients_of_whom_nothing_is_to_be_told_are_left_out(embedded, reports):
     listener = embedded.start()
-    refuse(embedded)
+    refuse(embedded, code="ErrorMissingRecipients")  # of all of it, not of one recipient
 
     ask(
         listener.smtp_port,

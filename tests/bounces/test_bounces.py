@@ -18,13 +18,13 @@ OURS = "gateway@contoso.test"
 OPERATIONS = "operations@contoso.test"
 
 
-def refuse(stack, **order):
+def refuse(stack, code="ErrorInvalidRecipients", **order):
     """Let Graph refuse the next mail for good."""
     stack.sandbox.fault(
         "sendMail",
         "status",
         status=400,
-        code="ErrorInvalidRecipients",
+        code=code,
         message="At least one recipient is not valid.",
         **order,
     )
