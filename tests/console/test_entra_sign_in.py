@@ -257,7 +257,7 @@ def test_a_token_that_holds_names_a_person():
         {"aud": "another-application"},
         {"iss": "https://evil.test/v2.0"},
         {"exp": time.time() - 600},
-        {"nbf": time.time() + 600},
+        {"nbf": time.time() + 86_400},
         {"nonce": "another"},
         {"nonce": None},
         {"oid": None},

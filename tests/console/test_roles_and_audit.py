@@ -88,7 +88,7 @@ def test_migrating_makes_the_roles_and_sets_them_right_again():
     group.permissions.set(Group.objects.get(name=roles.ADMINISTRATOR).permissions.all())
     call_command("migrate", verbosity=0)
     assert set(group.permissions.values_list("codename", flat=True)) == before
-    assert before == {f"view_{name}" for name in SCREENS}
+    assert before == {f"view_{name}" for name in (*SCREENS, "clientdefaults")}
 
 
 def test_changes_and_looks_are_on_record_and_refusals_too(people, sender):

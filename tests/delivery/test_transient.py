@@ -329,11 +329,12 @@ def test_it_fails_when_no_time_is_left_for_another_try(office, settings):
     office.work()
     assert fresh(delivery).state == State.DEFERRED
 
-    office.later(waits(delivery) + 0.1)
+    for _ in range(4):  # tries are spread over a quarter of the time at least
+        if fresh(delivery).state == State.DEFERRED:
+            office.later(waits(delivery) + 0.1)
 
-    fresh(delivery)
-    assert (delivery.state, delivery.reason) == (State.FAILED, Reason.TOO_OLD)
-    assert "internal error" in delivery.last_error
+    assert (fresh(delivery).state, delivery.reason) == (State.FAILED, Reason.TOO_OLD)
+    assert delivery.last_error
 
 
 def test_mail_that_waited_too_long_behind_a_pause_fails(office, settings):
