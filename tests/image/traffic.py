@@ -60,7 +60,9 @@ class Traffic:
     def _try(self, data: bytes) -> None:
         with smtplib.SMTP(self.address, self.port, local_hostname="client.test", timeout=60) as client:
             client.ehlo()
-            for code, text in (client.mail("app@contoso.test"), client.rcpt("ann@example.org")):
+            # SIZE as smtplib's sendmail and mail servers say it.
+            options = [f"size={len(data)}"]
+            for code, text in (client.mail("app@contoso.test", options), client.rcpt("ann@example.org")):
                 if code != 250:
                     raise smtplib.SMTPResponseException(code, text)
             code, text = client.data(data)
