@@ -45,6 +45,12 @@ class Cgroup:
         name = "inactive_file" if is_version_2() else "total_inactive_file"
         return self.usage() - self._table("memory", "memory.stat")[name]
 
+    def resident(self) -> int:
+        """Return the bytes of its processes alone, without file cache."""
+        if is_version_2():
+            return self._table("memory", "memory.stat")["anon"]
+        return self._table("memory", "memory.stat")["total_rss"]
+
     def kills(self) -> int:
         """Return how many processes the kernel has killed in it for want of memory."""
         if is_version_2():

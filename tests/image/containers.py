@@ -162,7 +162,11 @@ class Container:
         self.killed()
         values: dict[str, object] = {"now": "ended"}
         with suppress(OSError):
-            values = {"now": f"{self.group.working_set() / MIB:.1f}", "cpu": f"{self.group.seconds():.1f}"}
+            values = {
+                "now": f"{self.group.working_set() / MIB:.1f}",
+                "resident": f"{self.group.resident() / MIB:.1f}",
+                "cpu": f"{self.group.seconds():.1f}",
+            }
         if self.kubelet:
             values["liveness"] = len(self.kubelet.liveness.failures())
         values |= {"peak": f"{self.peak / MIB:.1f}", "kills": self.killed()} | more

@@ -6,6 +6,7 @@ COLUMNS = {
     "ready": "/ready, s",
     "peak": "peak, MiB",
     "now": "working set, MiB",
+    "resident": "without cache",
     "kills": "kills",
     "liveness": "liveness failed",
     "cpu": "CPU, s",
