@@ -167,7 +167,11 @@ class Front:
         method, path = _asked(seen)
         quick, slow = self.probes.get(path), self.slow_probes.get(path)
         pages = self.pages
-        if method in METHODS and (quick or slow):
+        if not method:
+            client.socket.recv(end)
+            _reply(client.socket, HTTPStatus.BAD_REQUEST)
+            client.socket.close()
+        elif method in METHODS and (quick or slow):
             client.socket.recv(end)
             if quick:
                 _finish(client.socket, method, quick)
