@@ -39,7 +39,7 @@ def fields_of(report):
 
 def test_the_sender_gets_a_report_that_people_and_programs_can_read(embedded, reports):
     listener = embedded.start()
-    refuse(embedded)
+    refuse(embedded, code="ErrorMissingRecipients")  # of all of it, not of one recipient
 
     original = mail(1, Subject="Grüße vom Scanner", Bcc="hidden@example.org")
     queue_id = send(listener.smtp_port, original, ["ann@example.org", "hidden@example.org"], mail_from=OURS)
@@ -59,7 +59,7 @@ def test_the_sender_gets_a_report_that_people_and_programs_can_read(embedded, re
     ]
     assert {block["Action"] for block in recipients} == {"failed"}
     assert {block["Status"] for block in recipients} == {"5.1.3"}
-    assert "ErrorInvalidRecipients" in recipients[0]["Diagnostic-Code"]
+    assert "ErrorMissingRecipients" in recipients[0]["Diagnostic-Code"]
     quoted = report.get_payload(2)
     assert quoted.get_content_type() == "text/rfc822-headers"
     assert "Message-ID: <test-1@app.test>" in quoted.get_content()
