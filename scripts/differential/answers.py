@@ -99,7 +99,7 @@ def block(sample: Sample) -> headers.HeaderBlock:
 def read_header(sample: Sample) -> Any:
     found = block(sample)
     windowed = source.top_headers(Content(sample.message))
-    return found, windowed, headers.fields_end(sample.message), headers.mbox_end(sample.message)
+    return found, windowed, headers.fields_end(sample.message), headers.header_start(sample.message)
 
 
 def read_parts(sample: Sample) -> Any:
