@@ -34,6 +34,11 @@ def with_files(sizes: list[int], **headers: str) -> EmailMessage:
     return message
 
 
+def another(data: bytes, number: int) -> bytes:
+    """Return the mail of `with_files` under another Message-ID: the same one twice is stored once."""
+    return data.replace(b"<large-1@", b"<large-1-%d@" % number, 1)
+
+
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

@@ -13,7 +13,7 @@ from mailrelay.vocabulary import State
 from tests.delivery.office import fresh
 from tests.harness.ports import eventually
 from tests.harness.processes import as_sent, rows, send
-from tests.large.mails import MEBIBYTE, with_files
+from tests.large.mails import MEBIBYTE, another, with_files
 from tests.large.test_memory import peak
 from tests.outbox import rows as made
 
@@ -162,10 +162,10 @@ def test_a_process_that_is_handed_everything_at_once_stays_within_its_bound(able
     whole = with_files([int(2.15 * MEBIBYTE)])
     large = as_sent(with_files([25 * MEBIBYTE]))
 
-    for _ in range(3):
-        send(listener.smtp_port, large, timeout=110)
-    for _ in range(8):
-        send(listener.smtp_port, whole, timeout=110)
+    for number in range(3):
+        send(listener.smtp_port, another(large, number), timeout=110)
+    for number in range(8):
+        send(listener.smtp_port, another(as_sent(whole), number), timeout=110)
     able.wait_for(sent=11, timeout=110)
 
     assert peak(listener) - idle < MOST

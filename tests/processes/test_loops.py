@@ -27,9 +27,8 @@ def soon(monkeypatch):
 
 def probe() -> tuple[str, str]:
     """Ask /health as the server does; return its status line and what it says."""
-    told = []
-    body = b"".join(serving.PATHS["/health"](lambda status, _: told.append(status)))
-    return told[0], json.loads(body)["status"]
+    answer = serving.PROBES["/health"]()
+    return f"{answer.status.value} {answer.status.phrase}", json.loads(answer.body)["status"]
 
 
 def test_celerys_loop_is_missed_while_something_in_it_does_not_end():

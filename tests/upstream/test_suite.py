@@ -19,11 +19,11 @@ PAGE = ROOT / "docs/decisions/0014-tests-of-aiosmtpd.md"
 
 def listed() -> dict[str, set[str]]:
     """Read the page: tests by class and name, with the cases that differ; an empty set is all."""
-    found = {}
+    found = defaultdict(set)
     for line in PAGE.read_text().splitlines():
         if line.startswith("- `"):
             name, *cases = re.findall(r"`([^`]+)`", line)
-            found[name] = set(cases)
+            found[name].update(cases)
     return found
 
 
