@@ -29,9 +29,8 @@ gateway) exec "$python" manage.py rungateway "$@" ;;
 relay) exec "$python" manage.py runsmtp "$@" ;;
 worker) exec python -m celery -A gateway worker --loglevel WARNING "$@" ;;
 web)
-    # One process, so that its metrics are whole; its heartbeat file in memory; no socket in the home.
-    exec python -m gunicorn --no-control-socket --bind "${HTTP_LISTEN:-0.0.0.0:8080}" --workers 1 --threads 8 \
-        --worker-tmp-dir /dev/shm --graceful-timeout 25 --access-logfile /dev/null "$@" gateway.wsgi
+    # Its other settings: gunicorn.conf.py. gunicorn touches a file every second; here it is in memory.
+    exec python -m gunicorn --worker-tmp-dir /dev/shm "$@" gateway.wsgi
     ;;
 flower)
     for name in FLOWER_BASIC_AUTH FLOWER_BROKER_API FLOWER_COOKIE_SECRET; do

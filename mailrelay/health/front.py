@@ -12,11 +12,11 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 log = logging.getLogger(__name__)
 
@@ -71,23 +71,29 @@ class _Client:
 
 
 class Front:
-    """Listens at one address. `probes` and `pages` may be replaced at any time by any thread."""
+    """Answers at its listeners. `probes` and `pages` may be replaced at any time by any thread."""
 
-    def __init__(self, address: tuple[str, int], probes: Mapping[str, Probe]) -> None:
-        """Bind to `address`, and answer from a thread. Raises OSError when it cannot be had."""
+    def __init__(self, listeners: Sequence[socket.socket], probes: Mapping[str, Probe]) -> None:
+        """Make what answers whoever connects to `listeners`, once started; it closes them at its end."""
         self.probes = probes
         self.slow_probes: Mapping[str, Probe] = {}
         self.pages: Pages | None = None
-        self.listeners = _bind(*address)
+        self.listeners = listeners
         self._clients: dict[_Client, None] = {}  # the oldest first
         self._per_host: Counter[str] = Counter()
         self._scrapes = threading.BoundedSemaphore(SCRAPES)
         self._ended = False
         self._selector = selectors.DefaultSelector()
         for listener in self.listeners:
+            listener.setblocking(False)
             self._selector.register(listener, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="http-front", daemon=True)
-        self._thread.start()
+
+    def start(self) -> Self:
+        """Answer from a thread from now on; a second call changes nothing."""
+        if self._thread.ident is None:
+            self._thread.start()
+        return self
 
     @property
     def port(self) -> int:
@@ -164,7 +170,7 @@ class Front:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(seen) + 1)
 
     def _answer(self, client: _Client, seen: bytes, end: int) -> None:
-        method, path = _asked(seen)
+        method, path = _asked(seen[:end])
         quick, slow = self.probes.get(path), self.slow_probes.get(path)
         pages = self.pages
         if not method:
@@ -214,7 +220,7 @@ class Front:
         client.socket.close()
 
 
-def _bind(host: str, port: int) -> list[socket.socket]:
+def listen(host: str, port: int) -> list[socket.socket]:
     """Listen at each address that `host` stands for. Raises OSError."""
     found: list[socket.socket] = []
     try:
@@ -228,7 +234,6 @@ def _bind(host: str, port: int) -> list[socket.socket]:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind(address)
             listener.listen(BACKLOG)
-            listener.setblocking(False)
     except OSError:
         for listener in found:
             listener.close()
@@ -238,16 +243,24 @@ def _bind(host: str, port: int) -> list[socket.socket]:
 
 def _end_of_head(seen: bytes) -> int:
     """Return the length of the head with the blank line that ends it (RFC 9112, 2.1); 0 without one."""
-    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (at := seen.find(mark)) >= 0]
+    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := seen.find(mark)) >= 0]
     return min(ends, default=0)
 
 
 def _asked(head: bytes) -> tuple[str, str]:
-    """Return method and path of the request line; empty where it is none."""
-    words = head.lstrip(b"\r\n").partition(b"\n")[0].decode("latin-1").split()
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+    """Return method and path of the request line; empty where it is none, or where its length is in doubt."""
+    line, _, fields = head.lstrip(b"\r\n").partition(b"\n")
+    words = line.decode("latin-1").split()
+    if len(words) != 3 or not words[2].startswith("HTTP/1.") or _has_two_lengths(fields):
         return "", ""
     return words[0], words[1].partition("?")[0]
+
+
+def _has_two_lengths(fields: bytes) -> bool:
+    """Whether a proxy in front may see another end of this request (RFC 9112, 6.1 and 6.3)."""
+    names = Counter(line.partition(b":")[0].strip().lower() for line in fields.split(b"\n"))
+    lengths = names[b"content-length"]
+    return lengths > 1 or bool(lengths and names[b"transfer-encoding"])
 
 
 def _finish(connection: socket.socket, method: str, probe: Probe) -> None:

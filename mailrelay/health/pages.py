@@ -49,7 +49,7 @@ class PageServer(TcpWSGIServer):  # type: ignore[misc]
         dispatcher.set_thread_count(THREADS)
         own = listener.dup()
         super().__init__(
-            application,
+            _bodiless_head(application),
             map={},
             _start=False,
             _sock=own,
@@ -105,3 +105,17 @@ class PageServer(TcpWSGIServer):  # type: ignore[misc]
 
     def _close_all(self) -> None:
         self.asyncore.close_all(self._map)
+
+
+def _bodiless_head(application: Application) -> Application:
+    """Answer HEAD without a body (RFC 9110, 9.3.2), which waitress leaves to the application."""
+
+    def served(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        body = application(environ, start_response)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return body
+        if close := getattr(body, "close", None):
+            close()
+        return ()
+
+    return served

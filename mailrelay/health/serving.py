@@ -81,7 +81,8 @@ _NOT_YET = Answer(
 )
 
 
-def _not_found(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+def no_pages(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Stand for Django's application in a process that has no pages."""
     start_response("404 Not Found", [("Content-Type", "text/plain")])
     return [b"This process serves /health, /ready and /metrics.\n"]
 
@@ -97,12 +98,13 @@ def begin_to_look() -> None:
 
 
 class HealthServer:
-    """Serves the probes, and Django's pages when given its application, behind `front`."""
+    """Serves the probes at `front`, and what `web_application` made behind it."""
 
-    def __init__(self, front: Front, django: Application = _not_found) -> None:
+    def __init__(self, front: Front, application: Application) -> None:
         self._front = front
-        self._pages = PageServer(web_application(django), front.listeners[0])
+        self._pages = PageServer(application, front.listeners[0])
         front.pages, front.slow_probes, front.probes = self._pages, SLOW_PROBES, PROBES
+        front.start()
 
     @property
     def port(self) -> int:

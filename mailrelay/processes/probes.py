@@ -4,10 +4,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from mailrelay.health import monitor as health
-from mailrelay.health.front import Front
+from mailrelay.health.front import Front, listen
 from mailrelay.health.pages import Application
 from mailrelay.health.readiness import OK
-from mailrelay.health.serving import PROBES, HealthServer
+from mailrelay.health.serving import PROBES, HealthServer, no_pages, web_application
 
 
 def serve(django: Application | None = None, front: Front | None = None) -> HealthServer | None:
@@ -20,12 +20,12 @@ def serve(django: Application | None = None, front: Front | None = None) -> Heal
     if settings.HTTP_LISTEN is None:
         return None
     front = front or _listen(settings.HTTP_LISTEN)
-    return HealthServer(front, django) if django else HealthServer(front)
+    return HealthServer(front, web_application(django or no_pages))
 
 
 def _listen(address: tuple[str, int]) -> Front:
     try:
-        return Front(address, PROBES)
+        return Front(listen(*address), PROBES)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "that is no name of a host"
         raise CommandError(

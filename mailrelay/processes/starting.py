@@ -12,7 +12,7 @@ from typing import IO
 from gateway import early
 from gateway.env import Environment
 from gateway.fixed import INSTALLED_APPS
-from mailrelay.health.front import Answer, Front
+from mailrelay.health.front import Answer, Front, listen
 from mailrelay.processes import with_sandbox
 from mailrelay.processes.data_dir import StartError, lock
 from mailrelay.processes.stopping import end_at_once
@@ -66,7 +66,7 @@ def _begin(arguments: Sequence[str]) -> Started:
 
 def _front(address: early.HttpAddress | None) -> Front | None:
     try:
-        return Front(address, PROBES) if address else None
+        return Front(listen(*address), PROBES).start() if address else None
     except (OSError, UnicodeError):  # the second step tries again, and says why not
         return None
 

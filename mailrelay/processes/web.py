@@ -16,6 +16,7 @@ from mailrelay.health.serving import web_application
 from mailrelay.outbox import scheduler
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.processes import preflight
+from mailrelay.processes.gunicorn_worker import BOOT_ERROR
 from mailrelay.processes.relay import options
 from mailrelay.routing.loading import Watch
 from mailrelay.smtp import desk
@@ -24,8 +25,6 @@ from mailrelay.smtp.sightings import Recorder
 
 log = logging.getLogger(__name__)
 
-#: The exit code that makes gunicorn give up, where any other makes it try for ever.
-BOOT_ERROR = 3
 #: Seconds between two looks for the tables that the first administrator needs.
 INTERVAL = 1.0
 

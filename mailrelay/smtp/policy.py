@@ -78,7 +78,9 @@ def rcpt_to(
 
 def _no_recipient(address: str) -> Reply | None:
     local, at, domain = address.rpartition("@")
-    if not address or (at and not (local and domain)) or ("@" in local and not QUOTED_LOCAL.fullmatch(local)):
+    # A quote within a local part means different mailboxes to different readers.
+    odd = bool({"@", '"'} & set(local)) and not QUOTED_LOCAL.fullmatch(local)
+    if not address or (at and not (local and domain)) or odd:
         return Reply(f"553 5.1.3 <{address}> is not an address: write user@example.org", "address")
     return None
 

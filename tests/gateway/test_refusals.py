@@ -22,7 +22,7 @@ from tests.harness.processes import (
 RUNGATEWAY = ("manage.py", "rungateway")
 RUNSMTP = ("manage.py", "runsmtp")
 WORKER = ("-m", "celery", "-A", "gateway", "worker")
-GUNICORN = ("-m", "gunicorn", "--no-control-socket", "--bind", "127.0.0.1:0", "gateway.wsgi")
+GUNICORN = Web.command
 NO_BROKER = {"CELERY_BROKER_URL": "redis://:pass-of-broker@127.0.0.1:9/0"}
 each_process = pytest.mark.parametrize(
     "command",
@@ -31,14 +31,14 @@ each_process = pytest.mark.parametrize(
 )
 
 
-def refusal(command, environment, **more) -> str:
+def refusal(command, environment, arguments=(), code=None, **more) -> str:
     """Start what cannot start; return what it said."""
     addresses = {
         "HTTP_LISTEN": f"127.0.0.1:{free_port()}",
         "SMTP_LISTENERS": f"smtp://127.0.0.1:{free_port()}",
     }
     done = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, *command, *arguments],
         cwd=ROOT,
         env=addresses | environment | more,
         capture_output=True,
@@ -48,7 +48,7 @@ def refusal(command, environment, **more) -> str:
     )
     said = done.stdout + done.stderr
     # gunicorn ends with 3, "worker failed to boot": with any other code it would try for ever.
-    assert done.returncode == (3 if command is GUNICORN else 1), said
+    assert done.returncode == (code or (3 if command is GUNICORN else 1)), said
     assert "Traceback" not in said
     return said
 
@@ -238,6 +238,12 @@ def _waits_for(process, path) -> bool:
     assert process.process.poll() is None
     files = Path(f"/proc/{process.process.pid}/fd").iterdir()
     return str(path) in map(os.path.realpath, files)
+
+
+def test_gunicorn_says_what_its_worker_cannot_serve(migrated, tmp_path):
+    for arguments in (("--bind", f"unix:{tmp_path}/socket"), ("--certfile", __file__)):
+        assert "plain HTTP at host:port" in refusal(GUNICORN, migrated, arguments)
+    assert "HTTP_LISTEN is off" in refusal(GUNICORN, migrated, HTTP_LISTEN="off", code=1)
 
 
 def test_pages_wait_for_the_tables_while_probes_answer(tmp_path):

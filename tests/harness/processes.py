@@ -187,14 +187,7 @@ class Worker(GatewayProcess):
 
 
 class Web(GatewayProcess):
-    def start(self, **more):
-        self.command = (
-            "-m",
-            "gunicorn",
-            "--no-control-socket",
-            *("--bind", f"127.0.0.1:{self.http_port}", "--threads", "4", "gateway.wsgi"),
-        )
-        return super().start(**more)
+    command = ("-m", "gunicorn", "gateway.wsgi")
 
     def is_serving(self) -> bool:
         return True

@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from mailrelay.health import front as front_module
-from mailrelay.health.front import Answer, Front
+from mailrelay.health.front import Answer, Front, listen
 from tests.harness.ports import eventually
-from tests.harness.processes import GatewayProcess, base_environment
+from tests.harness.processes import GatewayProcess, Web, base_environment, manage
 
 OK = Answer(HTTPStatus.OK, "text/plain", b"ok\n")
 HALF = b"GET /admin/ HTTP/1.1\r\nHost: x\r\n"
@@ -37,8 +37,9 @@ class Pages:
 
 @pytest.fixture
 def front():
-    made = Front(("127.0.0.1", 0), {"/health": lambda: OK})
+    made = Front(listen("127.0.0.1", 0), {"/health": lambda: OK})
     made.pages = Pages()
+    made.start()
     yield made
     made.stop()
 
@@ -121,6 +122,19 @@ def test_what_is_no_request_does_no_harm(front, sent):
     assert ask(front, b"GET /health HTTP/1.1\r\n\r\n").endswith(b"ok\n")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        b"content-length: 5\nTRANSFER-ENCODING : chunked\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+    ],
+)
+def test_a_request_whose_end_is_in_doubt_is_refused(front, fields):
+    assert ask(front, b"POST /api/v1/messages HTTP/1.1\r\n" + fields + b"\r\n").startswith(b"HTTP/1.1 400 ")
+    assert not front.pages.adopted
+
+
 def test_a_slow_scrape_delays_no_probe(front):
     go = threading.Event()
 
@@ -135,10 +149,11 @@ def test_a_slow_scrape_delays_no_probe(front):
         assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_gateway_answers_probes_beside_300_slow_clients(tmp_path, sandbox):
+@pytest.mark.parametrize("process", [GatewayProcess, Web], ids=["rungateway", "gunicorn"])
+def test_probes_are_answered_beside_300_slow_clients(tmp_path, sandbox, process):
     """Half of them stop within the head of a request, half within its body."""
     body = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx"
-    with GatewayProcess(base_environment(tmp_path, sandbox)) as gateway, contextlib.ExitStack() as stack:
+    with process(migrated(tmp_path, sandbox)) as gateway, contextlib.ExitStack() as stack:
         for number in range(300):
             client = socket.create_connection(("127.0.0.1", gateway.http_port), 10)
             stack.enter_context(client).sendall(body if number % 2 else HALF)
@@ -147,3 +162,19 @@ def test_a_gateway_answers_probes_beside_300_slow_clients(tmp_path, sandbox):
             assert requests.get(f"http://127.0.0.1:{gateway.http_port}{path}", timeout=5).status_code < 504
             assert time.monotonic() - begun < 2
         assert gateway.is_serving()
+
+
+def migrated(tmp_path, sandbox) -> dict[str, str]:
+    environment = base_environment(tmp_path, sandbox)
+    manage(environment, "migrate", "--verbosity", "0")
+    return environment
+
+
+def test_pages_answer_head_without_a_body(tmp_path, sandbox):
+    with Web(migrated(tmp_path, sandbox)) as web:
+        eventually(lambda: web.get("/admin/login/") == 200)
+        with socket.create_connection(("127.0.0.1", web.http_port), 10) as client:
+            client.sendall(b"HEAD /admin/login/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b"\r\n\r\n")
