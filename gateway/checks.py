@@ -48,8 +48,10 @@ def sender(**_: Any) -> list[CheckMessage]:
                 id="gateway.W001",
             )
         ]
-    missing = [name for name in MISSION if not getattr(settings, name)]
-    if not any(getattr(settings, name) for name in CREDENTIALS):
+    # What is set and cannot be used is said by `variables`.
+    refused = {found.message.partition(":")[0] for found in ENV.problems}
+    missing = [name for name in MISSION if not getattr(settings, name) and name not in refused]
+    if not any(getattr(settings, name) or name in refused for name in CREDENTIALS):
         missing.append("AZURE_CLIENT_SECRET")
     if not missing:
         return []
@@ -65,8 +67,9 @@ def sender(**_: Any) -> list[CheckMessage]:
 @register(TAG)
 def sign_in(**_: Any) -> list[CheckMessage]:
     """Report a sign-in with Entra ID that is set by half, and a web that nobody could sign in to."""
+    refused = {found.message.partition(":")[0] for found in ENV.problems}
     given = [name for name in SIGN_IN if getattr(settings, name)]
-    missing = [name for name in SIGN_IN if not getattr(settings, name)]
+    missing = [name for name in SIGN_IN if not getattr(settings, name) and name not in refused]
     if given and missing:
         return [
             Error(

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from gateway.texts import PORT, UNREADABLE
 
 #: Run on every new SQLite connection. page_size and auto_vacuum must come before the first table and before
 #: WAL, and change nothing later; pages of 8 KiB take large mail a fifth faster than those of 4 and small mail
@@ -36,18 +38,18 @@ def sqlite(path: Path) -> dict[str, Any]:
 def postgresql(url: str) -> dict[str, Any]:
     """Parse `postgres://user:password@host:port/name?option=value`.
 
-    Raises ValueError with the end of a sentence. A dead server is noticed within ten seconds, since an
+    Raises ValueError with a sentence. A dead server is noticed within ten seconds, since an
     accept has to answer by then.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     name = unquote(parts.path.lstrip("/"))
     try:
         port = parts.port
     except ValueError:
         # urllib quotes what it took for the port, which may be the end of a password with a # in it.
-        raise ValueError("has no usable port: write #, / and ? in a password as %23, %2F and %3F") from None
+        raise ValueError(PORT) from None
     if not name:
-        raise ValueError("names no database: write postgres://user:password@host:5432/name")
+        raise ValueError("The URL names no database: write postgres://user:password@host:5432/name.")
     options: dict[str, Any] = {
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,
@@ -61,7 +63,7 @@ def postgresql(url: str) -> dict[str, Any]:
     # The second time that a connection runs one of the queue's statements, the server keeps its plan.
     threshold = query.pop("prepare_threshold", "1")
     if threshold != "none" and not (threshold.isascii() and threshold.isdigit()):
-        raise ValueError("has a prepare_threshold that is neither a number nor none")
+        raise ValueError("The prepare_threshold of the URL is neither a number nor none.")
     options["prepare_threshold"] = None if threshold == "none" else int(threshold)
     # A socket directory cannot stand in the authority of a URL: libpq's own ?host= is the way to say it.
     host = query.pop("host", None) or parts.hostname or ""
@@ -80,14 +82,21 @@ def postgresql(url: str) -> dict[str, Any]:
 
 def from_url(url: str, data_dir: Path) -> dict[str, Any]:
     """Turn `DATABASE_URL` into a DATABASES entry; the empty string is SQLite in `data_dir`."""
-    scheme = urlsplit(url).scheme
+    scheme = _split(url).scheme
     if not url:
         return sqlite(data_dir / "gateway.sqlite3")
     if scheme == "sqlite":
         path = Path(unquote(urlsplit(url).path))
         if not path.name:
-            raise ValueError("names no file: write sqlite:////path/of/the/file")
+            raise ValueError("The URL names no file: write sqlite:////path/of/the/file.")
         return sqlite(path)
     if scheme in {"postgres", "postgresql"}:
         return postgresql(url)
-    raise ValueError("must start with postgres:// or sqlite:///")
+    raise ValueError("This is no database: write a URL that starts with postgres:// or sqlite:///.")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # urllib quotes what it could not read, which may be a password
+        raise ValueError(UNREADABLE) from None

@@ -4,20 +4,18 @@ A value that cannot be used never raises here: it is noted in `problems`, the de
 `gateway.checks` turns the note into a system check that stops the start with one sentence.
 """
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-T = TypeVar("T")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from mailrelay import parsing
 
-#: What the word `private` stands for: RFC 1918, RFC 6598 (carrier NAT), RFC 4193 (IPv6 ULA).
-PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
+T = TypeVar("T")
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,12 @@ class Environment:
         self._declare(name, "text", shown or default, help)
         return self.source.get(name, default).strip()
 
+    def client_secret(self, name: str, *, help: str) -> str:  # noqa: A002
+        """Read the value of a client secret of Entra ID."""
+        return self.parsed(
+            name, "", parsing.client_secret, kind="secret", help=help, fallback="", secret=True
+        )
+
     def secret(self, name: str, *, help: str, default: str = "", shown: str = "") -> str:  # noqa: A002
         """Read `NAME`, or the file that `NAME_FILE` names; one trailing line end is not part of a secret."""
         self._declare(name, "secret", shown or default, help, secret=True)
@@ -76,34 +80,25 @@ class Environment:
             )
             return default
 
-    def integer(self, name: str, default: int, *, help: str, at_least: int = 0) -> int:  # noqa: A002
-        def parse(text: str) -> int:
-            value = int(text)
-            if value < at_least:
-                raise ValueError(f"must be at least {at_least}")
-            return value
-
+    def integer(
+        self,
+        name: str,
+        default: int,
+        *,
+        help: str,  # noqa: A002
+        at_least: int = 0,
+        at_most: int = 2**63 - 1,
+    ) -> int:
+        parse = partial(parsing.whole_number, least=at_least, most=at_most)
         return self.parsed(name, str(default), parse, kind="integer", help=help, fallback=default)
 
     def choice(self, name: str, default: str, choices: tuple[str, ...], *, help: str) -> str:  # noqa: A002
-        def parse(text: str) -> str:
-            if text not in choices:
-                raise ValueError("must be one of " + ", ".join(choices))
-            return text
-
+        parse = partial(parsing.one_of, choices=choices)
         return self.parsed(name, default, parse, kind=" / ".join(choices), help=help, fallback=default)
 
     def flag(self, name: str, default: bool, *, help: str) -> bool:  # noqa: A002
-        words = {"1": True, "true": True, "yes": True, "on": True}
-        words |= {"0": False, "false": False, "no": False, "off": False}
-
-        def parse(text: str) -> bool:
-            if text.lower() not in words:
-                raise ValueError("must be true or false")
-            return words[text.lower()]
-
         shown = "true" if default else "false"
-        return self.parsed(name, shown, parse, kind="true / false", help=help, fallback=default)
+        return self.parsed(name, shown, parsing.flag, kind="true / false", help=help, fallback=default)
 
     def parsed(
         self,
@@ -117,9 +112,9 @@ class Environment:
         shown: str | None = None,
         secret: bool = False,
     ) -> T:
-        """Read `name` through `parse`, which raises ValueError with the end of a sentence.
+        """Read `name` through `parse`, which raises ValueError with a sentence.
 
-        What is `secret` (a URL with a password, say) may come as `NAME_FILE`, and is not quoted back.
+        What is `secret` (a URL with a password, say) may come as `NAME_FILE`; its sentence does not quote it.
         """
         shown = default if shown is None else shown
         if secret:
@@ -131,14 +126,25 @@ class Environment:
         try:
             return parse(text)
         except ValueError as error:
-            reason = str(error) if not str(error).startswith("invalid literal") else "must be a whole number"
-            said = "cannot be used" if secret else f"is {text!r}"
-            self.problem("gateway.E001", f"{name} {said}: it {reason}.", f"Mend {name}: {help.rstrip('.')}.")
+            self.problem("gateway.E001", f"{name}: {error}", f"Mend {name}: {help.rstrip('.')}.")
             return cast("T", fallback)
 
-    def optional(self, name: str, parse: Callable[[str], str], *, help: str, kind: str = "text") -> str:  # noqa: A002
+    def optional(
+        self,
+        name: str,
+        parse: Callable[[str], str],
+        *,
+        help: str,  # noqa: A002
+        kind: str = "text",
+        shown: str | None = None,
+    ) -> str:
         """Read `name` through `parse`; empty where it is not set."""
-        return self.parsed(name, "", parse, kind=kind, help=help, fallback="")
+        read = _unless_empty(parse, "")
+        return self.parsed(name, "", read, kind=kind, help=help, fallback="", shown=shown)
+
+    def day(self, name: str, *, help: str) -> date | None:  # noqa: A002
+        read = _unless_empty(parsing.day, None)
+        return self.parsed(name, "", read, kind="date", help=help, fallback=None)
 
     def problem(self, id: str, message: str, hint: str) -> None:  # noqa: A002 - Django's own word for it
         self.problems.append(Problem(id, message, hint))
@@ -147,27 +153,6 @@ class Environment:
         self.declared[name] = Declared(name, self.group, kind, default, help, secret)
 
 
-def day(text: str) -> date | None:
-    """Parse a day such as 2027-03-31; nothing is None. Raises ValueError with the end of a sentence."""
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("must be a day such as 2027-03-31") from None
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """Parse comma-separated CIDRs; the words `private` and `loopback` stand for their ranges.
-
-    Raises ValueError with the end of a sentence that names the part that is wrong.
-    """
-    found: list[Network] = []
-    for word in (part.strip() for part in text.split(",") if part.strip()):
-        known = {"private": PRIVATE_NETWORKS, "loopback": LOOPBACK_NETWORKS}.get(word, (word,))
-        for cidr in known:
-            try:
-                found.append(ipaddress.ip_network(cidr))
-            except ValueError:
-                raise ValueError(f"has {word!r}, which is not a network such as 192.0.2.0/24") from None
-    return tuple(found)
+def _unless_empty(parse: Callable[[str], T], nothing: E) -> Callable[[str], T | E]:
+    """Give what reads a value that may be left out."""
+    return lambda text: parse(text) if text else nothing

@@ -1,10 +1,10 @@
 """`SMTP_LISTENERS` as data: where the listener binds, and the policy of each address."""
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from mailrelay import parsing
+from mailrelay.parsing import Network
 
 #: The options of a query that are words, the default of each first. An address without `starttls` offers it
 #: when there is a certificate.
@@ -63,16 +63,16 @@ class Listener:
 
 
 def listener(url: str) -> Listener:
-    """Parse one `smtp://host:port?option=value`. Raises ValueError with the end of a sentence."""
+    """Parse one `smtp://host:port?option=value`. Raises ValueError with a sentence."""
     parts = urlsplit(url)
     if parts.scheme not in {"smtp", "smtps"}:
-        raise ValueError(f"has {url!r}: write smtp://host:port, or smtps://host:port for implicit TLS")
+        raise ValueError(f"“{url}” is no listener: write smtp://host:port, or smtps://… for implicit TLS.")
     try:
         port = parts.port
     except ValueError:
         port = None
     if not parts.hostname or port is None:
-        raise ValueError(f"has {url!r}, which lacks a host or a port: write smtp://127.0.0.1:2525")
+        raise ValueError(f"“{url}” lacks a host or a port: write smtp://127.0.0.1:2525.")
     words = {name: choices[0] for name, choices in OPTIONS.items()}
     proxies: list[Network] = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
@@ -81,10 +81,10 @@ def listener(url: str) -> Listener:
         elif value and value in OPTIONS.get(name, ()):
             words[name] = value
         else:
-            raise ValueError(f"has {url!r} with {name}={value}, {_known(name)}")
+            raise ValueError(f"“{url}” has {name}={value}, {_known(name)}.")
     implicit = parts.scheme == "smtps"
     if implicit and words["starttls"] in {"optional", "required"}:
-        raise ValueError(f"has {url!r} with starttls, but smtps:// is TLS from the first byte")
+        raise ValueError(f"“{url}” has starttls, but smtps:// is TLS from the first byte.")
     return Listener(
         parts.hostname,
         port,
@@ -107,27 +107,24 @@ def _known(name: str) -> str:
 def _networks(url: str, value: str) -> list[Network]:
     """Parse the value of `proxy`: networks with blanks (in a URL, +) between them."""
     try:
-        found = [ipaddress.ip_network(word) for word in value.split()]
-    except ValueError:
-        found = []
-    if not found:
-        raise ValueError(f"has {url!r} with proxy={value}, which is not a network such as 10.0.0.5/32")
-    return found
+        return list(parsing.networks(value) or (parsing.network(value),))
+    except ValueError as error:
+        raise ValueError(f"“{url}” has proxy={value}. {error}") from None
 
 
 def listeners(text: str) -> tuple[Listener, ...]:
-    """Parse the comma-separated list. Raises ValueError with the end of a sentence."""
+    """Parse the comma-separated list. Raises ValueError with a sentence."""
     found = tuple(listener(url.strip()) for url in text.split(",") if url.strip())
     if not found:
-        raise ValueError("names no address: write smtp://127.0.0.1:2525")
+        raise ValueError("No listener is named: write smtp://127.0.0.1:2525.")
     return found
 
 
 def http_address(text: str) -> tuple[str, int] | None:
-    """Parse `host:port`, `[v6]:port` or `off` (None). Raises ValueError with the end of a sentence."""
+    """Parse `host:port`, `[v6]:port` or `off` (None). Raises ValueError with a sentence."""
     if text == "off":
         return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be host:port, such as 127.0.0.1:8080, or off")
+        raise ValueError(f"“{text}” is not host:port: write 127.0.0.1:8080, or off.")
     return host.strip("[]"), int(port)

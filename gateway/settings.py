@@ -2,13 +2,14 @@
 
 import socket
 import warnings
-from datetime import date
 from typing import Any
 
 from gateway import early, keys, listeners, texts
-from gateway.env import Environment, Network, day, networks
+from gateway.env import Environment
 from gateway.fixed import *  # noqa: F403 - Django reads its settings from this module
+from mailrelay import parsing
 from mailrelay.clouds import ENDPOINTS
+from mailrelay.parsing import Network, networks
 from mailrelay.vocabulary import BouncePolicy, Cloud
 
 BASE_DIR = early.BASE_DIR
@@ -18,19 +19,19 @@ ENV = Environment()
 
 ENV.section("The sender from the environment")
 AZURE_TENANT_ID = ENV.optional(
-    "AZURE_TENANT_ID", texts.identifier, help="Directory (tenant) id of the Entra ID application"
+    "AZURE_TENANT_ID", parsing.tenant, help="Directory (tenant) id of the Entra ID application"
 )
-AZURE_CLIENT_ID = ENV.optional("AZURE_CLIENT_ID", texts.identifier, help="Application (client) id")
-AZURE_CLIENT_SECRET = ENV.secret("AZURE_CLIENT_SECRET", help="Client secret of the application")
+AZURE_CLIENT_ID = ENV.optional("AZURE_CLIENT_ID", parsing.client_id, help="Application (client) id")
+AZURE_CLIENT_SECRET = ENV.client_secret("AZURE_CLIENT_SECRET", help="Client secret of the application")
 SENDER_EMAIL = ENV.optional(
     "SENDER_EMAIL",
-    texts.sender_address,
+    parsing.mailbox_address,
     kind="address",
     help="Mailbox that the mail is sent from: /users/{SENDER_EMAIL}/sendMail",
 )
 SENDER_MAILBOX = ENV.optional(
     "SENDER_MAILBOX",
-    texts.mailbox_key,
+    parsing.mailbox_key,
     help="User principal name or object id of that mailbox, where Graph does not know it by its address",
 )
 AZURE_CLIENT_CERTIFICATE_PATH = ENV.text(
@@ -47,18 +48,14 @@ AZURE_USE_MANAGED_IDENTITY = ENV.flag(
     False,
     help="Ask Azure's instance metadata for tokens when nothing else is set",
 )
-AZURE_CLIENT_NEXT_SECRET = ENV.secret(
+AZURE_CLIENT_NEXT_SECRET = ENV.client_secret(
     "AZURE_CLIENT_NEXT_SECRET",
     help="A newer client secret, tried before AZURE_CLIENT_SECRET: both may be set while one replaces the "
     "other",
 )
-AZURE_CLIENT_SECRET_EXPIRES: date | None = ENV.parsed(
+AZURE_CLIENT_SECRET_EXPIRES = ENV.day(
     "AZURE_CLIENT_SECRET_EXPIRES",
-    "",
-    day,
-    kind="date",
     help="The day on which the client secret ends, as 2027-03-31; warned of in time",
-    fallback=None,
 )
 AZURE_CLOUD = ENV.choice(
     "AZURE_CLOUD",
@@ -69,7 +66,7 @@ AZURE_CLOUD = ENV.choice(
 AZURE_AUTHORITY_HOST = ENV.parsed(
     "AZURE_AUTHORITY_HOST",
     ENDPOINTS[Cloud(AZURE_CLOUD)].authority_host,
-    texts.https_host,
+    parsing.https_origin,
     kind="URL",
     help="Where tokens come from (national clouds)",
     fallback="https://login.microsoftonline.com",
@@ -77,7 +74,7 @@ AZURE_AUTHORITY_HOST = ENV.parsed(
 GRAPH_ENDPOINT = ENV.parsed(
     "GRAPH_ENDPOINT",
     ENDPOINTS[Cloud(AZURE_CLOUD)].graph_endpoint,
-    texts.https_host,
+    parsing.https_origin,
     kind="URL",
     help="Where mail goes to (national clouds)",
     fallback="https://graph.microsoft.com",
@@ -90,10 +87,13 @@ SENDER_FROM_POLICY = ENV.choice(
     "with 550 5.7.60, leave it for Graph to decide, or send through the mailbox that it names",
 )
 SENDER_CONCURRENCY = ENV.integer(
-    "SENDER_CONCURRENCY", 4, help="Requests in flight for the mailbox; 0 is no limit"
+    "SENDER_CONCURRENCY", 4, help="Requests in flight for the mailbox; 0 is no limit", at_most=2**31 - 1
 )
 SENDER_MESSAGES_PER_MINUTE = ENV.integer(
-    "SENDER_MESSAGES_PER_MINUTE", 30, help="Messages a minute through the mailbox, as a bucket; 0 is no limit"
+    "SENDER_MESSAGES_PER_MINUTE",
+    30,
+    help="Messages a minute through the mailbox, as a bucket; 0 is no limit",
+    at_most=2**31 - 1,
 )
 SENDER_UNCERTAIN_POLICY = ENV.choice(
     "SENDER_UNCERTAIN_POLICY",
@@ -129,7 +129,7 @@ SENDER_OWN_MESSAGE_IDS = ENV.flag(
 )
 SENDER_REDIRECT_ALL_TO = ENV.optional(
     "SENDER_REDIRECT_ALL_TO",
-    texts.email_address,
+    parsing.address,
     kind="address",
     help="For staging: every mail goes to this address instead of its recipients",
 )
@@ -169,7 +169,7 @@ SMTP_ALLOWED_NETWORKS: tuple[Network, ...] = ENV.parsed(
     networks,
     kind="networks",
     help="Who may send: comma-separated CIDRs; the word `private` is 10/8, 172.16/12, 192.168/16, 100.64/10 "
-    "and fc00::/7",
+    "and fc00::/7, the word `loopback` this machine",
     fallback=networks("loopback"),
 )
 SMTP_MAX_MESSAGE_SIZE = ENV.integer(
@@ -178,19 +178,16 @@ SMTP_MAX_MESSAGE_SIZE = ENV.integer(
 SMTP_MAX_RECIPIENTS = ENV.integer(
     "SMTP_MAX_RECIPIENTS", 1000, help="Recipients a transaction may name; more get 452 4.5.3", at_least=1
 )
-SMTP_DEFAULT_DOMAIN = ENV.parsed(
+SMTP_DEFAULT_DOMAIN = ENV.optional(
     "SMTP_DEFAULT_DOMAIN",
-    "",
-    texts.domain,
-    kind="text",
+    parsing.domain,
     help="Domain of recipients that are written without one: with example.org, mail for root goes to "
     "root@example.org; a client's own wins",
-    fallback="",
 )
 SMTP_ALIASES: dict[str, list[str]] = ENV.parsed(
     "SMTP_ALIASES",
     "",
-    texts.aliases,
+    parsing.aliases,
     kind="text",
     help="Whom recipients stand for, as /etc/aliases has it: root: admin@example.org, backup: a@example.org "
     "b@example.org; a name without a domain is also that name at the default domain; a client's own win",
@@ -201,6 +198,7 @@ SMTP_REPEAT_MINUTES = ENV.integer(
     20,
     help="Minutes in which the same mail from the same client (Message-ID, envelope and content) is taken "
     "for a repetition whose 250 was lost: answered 250 with the first queue id and sent once; 0 never",
+    at_most=32_767,
 )
 SMTP_TLS_CERT_FILE = ENV.text(
     "SMTP_TLS_CERT_FILE", help="PEM file of the listener's certificate with its chain; read again on change"
@@ -225,18 +223,14 @@ SMTP_MAX_BYTES_IN_TRANSFER = ENV.integer(
 SMTP_IDLE_SECONDS = ENV.integer(
     "SMTP_IDLE_SECONDS", 300, help="How long a session may take for a command; 10 under stress", at_least=1
 )
-SMTP_HOSTNAME = (
-    ENV.parsed(
-        "SMTP_HOSTNAME",
-        "",
-        texts.host_name,
-        kind="host name",
-        help="Name in the greeting and in Received",
-        fallback="",
-        shown="this host's full name",
-    )
-    or socket.getfqdn()
+SMTP_HOSTNAME = ENV.optional(
+    "SMTP_HOSTNAME",
+    texts.host_name,
+    kind="host name",
+    help="Name in the greeting and in Received",
+    shown="this host's full name",
 )
+SMTP_HOSTNAME = SMTP_HOSTNAME or socket.getfqdn()
 SMTP_DRAIN_SECONDS = ENV.integer(
     "SMTP_DRAIN_SECONDS", 25, help="How long mail in transfer may take to finish after SIGTERM, in seconds"
 )
@@ -282,8 +276,10 @@ BOUNCE_POLICY = ENV.choice(
     help="Who is told of mail that cannot be delivered: its sender where that is one of ours (else the "
     "operations address), the operations address, the webhook, or nobody",
 )
-OPERATIONS_ADDRESS = ENV.text(
+OPERATIONS_ADDRESS = ENV.optional(
     "OPERATIONS_ADDRESS",
+    parsing.address,
+    kind="address",
     help="Address for notices about mail whose sender is not one of ours",
     shown="the mailbox that the mail was to leave through",
 )
@@ -404,15 +400,17 @@ WEB_SESSION_HOURS = ENV.integer(
 )
 WEB_OIDC_TENANT_ID = ENV.optional(
     "WEB_OIDC_TENANT_ID",
-    texts.identifier,
+    parsing.tenant,
     help="Directory whose people sign in to the admin with Entra ID; their app roles are their groups",
 )
 WEB_OIDC_CLIENT_ID = ENV.optional(
     "WEB_OIDC_CLIENT_ID",
-    texts.identifier,
+    parsing.client_id,
     help="Application (client) id of the app registration for sign-in: another than the one that sends mail",
 )
-WEB_OIDC_CLIENT_SECRET = ENV.secret("WEB_OIDC_CLIENT_SECRET", help="Client secret of that app registration")
+WEB_OIDC_CLIENT_SECRET = ENV.client_secret(
+    "WEB_OIDC_CLIENT_SECRET", help="Client secret of that app registration"
+)
 WEB_LOCAL_LOGIN = ENV.flag(
     "WEB_LOCAL_LOGIN",
     True,

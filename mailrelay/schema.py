@@ -24,6 +24,10 @@ class SchemaError(Exception):
     """The embedded database cannot be brought to this version; the text says why."""
 
 
+class SettingsRefusedError(SchemaError):
+    """The system checks refuse the settings, so that nothing was brought to this version."""
+
+
 @dataclass(frozen=True)
 class Schema:
     """The tables of this version: where `manage.py` is, and Django's INSTALLED_APPS."""
@@ -124,6 +128,8 @@ def _migrate(base_dir: Path, descriptors: tuple[int, ...]) -> None:
         check=False,
         pass_fds=descriptors,
     )
+    if "SystemCheckError" in done.stderr:
+        raise SettingsRefusedError("The system checks refuse the settings.")
     if done.returncode:
         raise SchemaError(_reason(done.returncode, done.stderr))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from mailrelay.api import schemas
 from mailrelay.api.problems import PROBLEM
+from mailrelay.parsing import IDEMPOTENCY_KEY
 from mailrelay.vocabulary import Scope
 
 ACTIONS = ("requeue", "hold", "release", "cancel", "resend")
@@ -88,7 +89,7 @@ _ENVELOPE = (
         {"type": "array", "items": _TEXT},
         "Envelope recipients, each once or with commas between them; else X-Envelope-To, or To, Cc and Bcc",
     ),
-    _parameter("Idempotency-Key", "header", {**_TEXT, "pattern": "^[!-~]{1,255}$"}),
+    _parameter("Idempotency-Key", "header", {**_TEXT, "pattern": IDEMPOTENCY_KEY}),
 )
 _LOCATION = {"Location": {"description": "Address of the message", "schema": _TEXT}}
 _TAKEN: dict[str, Any] = {"status": HTTPStatus.ACCEPTED, "headers": _LOCATION}

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, cast
@@ -18,6 +19,7 @@ from mailrelay.outbox import repeats, sightings
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.sightings import Refused
 from mailrelay.outbox.submission import Repeat
+from mailrelay.parsing import IDEMPOTENCY_KEY
 from mailrelay.routing.directory import Client, Directory
 from mailrelay.smtp import desk, replies
 from mailrelay.smtp.desk import Desk, Parcel
@@ -30,8 +32,6 @@ log = logging.getLogger(__name__)
 TYPE = "message/rfc822"
 #: Bytes that are read at a time.
 BLOCK = 64 * 1024
-#: Characters of an Idempotency-Key.
-KEY_LIMIT = 255
 #: What a client that has sent too much waits, in seconds, where nothing tells it better.
 WAIT = 10
 #: The status of a refusal, by the rule that it goes by; else by the reply's own code.
@@ -160,8 +160,8 @@ def _key(request: HttpRequest, token: ApiToken) -> str:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return ""
-    if not (0 < len(key) <= KEY_LIMIT and key.isprintable()):
-        raise bad_request(f"Idempotency-Key has 1 to {KEY_LIMIT} printable characters.")
+    if not re.fullmatch(IDEMPOTENCY_KEY, key):
+        raise bad_request("Idempotency-Key has 1 to 255 printable ASCII characters.")
     return hashlib.sha256(f"{token.pk}\0{key}".encode()).hexdigest()
 
 

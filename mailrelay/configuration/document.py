@@ -72,7 +72,7 @@ def _entry(section: Section, item: Item, folder: Path) -> Entry:
     given: dict[str, str] = {}
     for name, key in section.keys.items():
         if name in items and key.secret:
-            secret = secrets.resolve(items[name], folder)
+            secret = secrets.read(items[name], folder, key.column)
             given |= {} if secret is None else {key.column: secret}
         elif name in items:
             columns[key.column] = key.read(items[name])
@@ -83,11 +83,11 @@ def _identity(section: Section, items: dict[str, Item]) -> tuple[str, ...]:
     """Give what makes an entry one and the same; its texts are checked on the way."""
     if "name" in section.required:
         if "mailbox" in items:
-            values.address(items["mailbox"])
+            values.mailbox_address(items["mailbox"])
         return (_named(items["name"]),)
     if section.single:
         return (section.name,)
-    return (_named(items["app"]), values.address(items["address"]))
+    return (_named(items["app"]), values.mailbox_address(items["address"]))
 
 
 def _named(item: Item) -> str:

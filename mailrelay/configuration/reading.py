@@ -68,19 +68,13 @@ class Item:
             raise self.error(f"must be text; it is {self._kind()}. Put it in quotes if it is meant so.")
         return str(self.node.value).strip()
 
-    def day(self) -> str:
-        """Give a day, which YAML knows without quotes, as text."""
-        return str(self.node.value) if self._is("timestamp") else self.text()
-
-    def integer(self) -> int:
-        if not isinstance(self.node, yaml.ScalarNode) or not self._is("int"):
-            raise self.error(f"must be a whole number; it is {self._kind()}.")
-        return int(yaml.SafeLoader("").construct_yaml_int(self.node))
-
-    def flag(self) -> bool:
-        if not self._is("bool"):
-            raise self.error(f"must be true or false; it is {self._kind()}.")
-        return str(self.node.value).lower() in {"true", "yes", "on"}
+    def scalar(self) -> str:
+        """Give any scalar as it is written, without quotes and spaces around it; nothing is empty."""
+        if self._is("null"):
+            return ""
+        if not isinstance(self.node, yaml.ScalarNode):
+            raise self.error(f"must be one value; it is {self._kind()}.")
+        return str(self.node.value).strip()
 
     def is_nothing(self) -> bool:
         return self._is("null")

@@ -26,6 +26,7 @@ READERS: dict[str, Callable[[Item], object]] = {
     "addresses": values.addresses,
     "domains": values.domains,
     "redirect_all_to": values.address_or_nothing,
+    "user_id": values.mailbox_key,
     "networks": values.cidrs,
     "allowed_from": values.patterns,
     "allowed_recipients": values.patterns,

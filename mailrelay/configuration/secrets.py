@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from mailrelay import parsing
 from mailrelay.configuration.reading import Item
 from mailrelay.graph.credentials import armoured
 
@@ -10,7 +11,18 @@ from mailrelay.graph.credentials import armoured
 PFX_START = b"\x30\x82"
 #: What export writes in the place of a secret that is stored, and apply leaves as it is.
 KEEP = "keep"
+#: Columns that hold the value of a client secret.
+CLIENT_SECRETS = ("secret", "next_secret")
 HINT = f"Write {{env: NAME}}, {{file: PATH}}, or {KEEP} to leave the stored one."
+
+
+def read(item: Item, folder: Path, column: str) -> str | None:
+    """Give the secret of a column; None to keep the stored one. Raises ConfigurationError."""
+    secret = resolve(item, folder)
+    try:
+        return parsing.client_secret(secret) if secret and column in CLIENT_SECRETS else secret
+    except ValueError as problem:
+        raise item.error(str(problem)) from None
 
 
 def resolve(item: Item, folder: Path) -> str | None:

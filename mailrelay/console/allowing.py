@@ -8,9 +8,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from mailrelay import parsing
 from mailrelay.console.devices import refuse_taken
 from mailrelay.console.generic import ModelChoiceField
-from mailrelay.models import Refusal, SmtpClient, written
+from mailrelay.models import Refusal, SmtpClient
 
 #: Rules that a person can let go here: of an address that is nobody's or not its client's, and of a From or a
 #: recipient that is not listed.
@@ -217,7 +218,7 @@ def advice_on(refusal: Refusal) -> str:
 def _listable(address: str) -> str:
     """Return an address as a list has it; empty where a list would take it for several, or for none."""
     try:
-        return "" if _PARTS.search(address) else written.address(address)
+        return "" if _PARTS.search(address) else parsing.address(address)
     except ValueError:
         return ""
 

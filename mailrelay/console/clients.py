@@ -18,10 +18,18 @@ from mailrelay.console import refusals
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.devices import DeviceForm, PasswordForm, refuse_taken, ways_in
-from mailrelay.console.fields import AliasesField, DomainField, LimitField, NetworksField, PatternsField
+from mailrelay.console.fields import (
+    AliasesField,
+    DomainField,
+    LimitField,
+    NetworksField,
+    PatternsField,
+    WholeNumberField,
+)
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
 from mailrelay.models import ClientDefaults, Message, Refusal, SmtpClient
+from mailrelay.models.numbers import MOST
 from mailrelay.routing.loading import environment_client
 
 #: Messages of a client that are counted at most, and refusals that its page lists.
@@ -39,8 +47,11 @@ class RulesForm(ModelForm[Any]):
 
     default_domain = DomainField(label="Default domain")
     aliases = AliasesField(label="Aliases")
-    repeat_minutes = forms.IntegerField(
-        required=False, min_value=0, max_value=32_767, label="Repeated mail, minutes"
+    repeat_minutes = WholeNumberField(
+        required=False,
+        min_value=0,
+        max_value=MOST["PositiveSmallIntegerField"],
+        label="Repeated mail, minutes",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,9 +86,9 @@ class ClientForm(RulesForm):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     networks = NetworksField(
-        help_text="Networks that it connects from, one a line: 192.0.2.0/24, a single address, or the word "
-        "private, which is written out. The narrowest network around an address counts. With a user name: "
-        "where it may log in from, and empty is anywhere.",
+        help_text="Networks that it connects from, one a line: 192.0.2.0/24, a single address, or the words "
+        "private and loopback, which are written out. The narrowest network around an address counts. With a "
+        "user name: where it may log in from, and empty is anywhere.",
     )
     allowed_from = PatternsField(
         label="Allowed From",
@@ -88,7 +99,9 @@ class ClientForm(RulesForm):
         help_text="Addresses and @domains that it may send to, one a line. Empty is any.",
     )
     max_message_size = LimitField(
-        label="Largest message", help_text="Bytes; 0 is what the listener takes (SMTP_MAX_MESSAGE_SIZE)."
+        most=MOST["PositiveBigIntegerField"],
+        label="Largest message",
+        help_text="Bytes; 0 is what the listener takes (SMTP_MAX_MESSAGE_SIZE).",
     )
     messages_per_minute = LimitField(
         label="Messages a minute", help_text="In each listener process; 0 is no limit."

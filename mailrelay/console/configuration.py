@@ -15,6 +15,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from mailrelay.console.fields import of_model
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.lists import ListAdmin
 from mailrelay.outbox import scheduler
@@ -69,6 +70,12 @@ class ConfigurationAdmin(ListAdmin[M]):
     present: ClassVar[tuple[str, ...]] = ()
     #: Fields that make no sense where nothing can be entered.
     entry_only: ClassVar[tuple[str, ...]] = ()
+
+    def formfield_for_dbfield(
+        self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        """Make the form's field of a model's, which reads as variables and files do."""
+        return super().formfield_for_dbfield(db_field, request, **of_model(db_field), **kwargs)
 
     def owner(self, row: M) -> ManagedBy:
         """Who owns `row`: people edit what is the admin's."""

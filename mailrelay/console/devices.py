@@ -12,10 +12,10 @@ from django.db import IntegrityError, transaction
 from django.http import QueryDict
 from django.utils.text import slugify
 
-from gateway.env import Network
 from mailrelay.console.fields import NetworksField
 from mailrelay.console.sealing import seal, unseal
 from mailrelay.models import SmtpClient
+from mailrelay.parsing import Network
 from mailrelay.routing import passwords
 
 STALE = "This page was open for more than ten minutes. Nothing was done: press the button once more."

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 
+from mailrelay.console.fields import say_choices
 from mailrelay.console.paging import CountedPaginator
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ else:
             return cls
 
     class ModelForm(forms.ModelForm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            say_choices(self.fields.values())
+
         def __class_getitem__(cls, _: Any) -> Any:
             return cls
 

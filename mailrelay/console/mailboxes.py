@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -11,8 +10,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from mailrelay import parsing
 from mailrelay.console.cells import NOTHING, badge, exact, moment, relative, size, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
+from mailrelay.console.fields import AddressField, ReadField
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.site import site
@@ -40,14 +41,14 @@ COUNTED = 1000
 
 
 class MailboxForm(ModelForm[Mailbox]):
-    address = forms.EmailField(help_text="The mailbox that Microsoft 365 knows. It stays as it is entered.")
+    address = AddressField(
+        parsing.mailbox_address, help_text="The mailbox that Microsoft 365 knows. It stays as it is entered."
+    )
+    user_id = ReadField(parsing.mailbox_key, required=False, help_text=Mailbox.user_id.field.help_text)
 
     class Meta:
         model = Mailbox
         fields = ("registration", "address", "user_id", *LIMITS)
-
-    def clean_address(self) -> str:
-        return str(self.cleaned_data["address"]).lower()
 
 
 @admin.register(Mailbox, site=site)

@@ -1,20 +1,19 @@
 """The form in which a new client secret or certificate is pasted, and what it is read as."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
-from mailrelay.console.fields import NewCertificateField, NewSecretField
+from mailrelay import parsing
+from mailrelay.console.fields import DayField, NewCertificateField, NewSecretField, entered
 from mailrelay.graph.credentials import Credential, armoured
 from mailrelay.outbox.registrations import Proof
 from mailrelay.vocabulary import CredentialKind
 
 #: Bytes of a certificate's file; with a chain they are a few thousand.
 FILE_LIMIT = 65_536
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class ProofForm(forms.Form):
@@ -22,7 +21,7 @@ class ProofForm(forms.Form):
         label="New client secret",
         help_text="Its value, which Entra ID shows once, when it is made; not its id.",
     )
-    ends_on = forms.DateField(
+    ends_on = DayField(
         required=False,
         label="The secret ends on",
         widget=forms.DateInput(attrs={"type": "date"}),
@@ -64,10 +63,7 @@ class ProofForm(forms.Form):
 
 def value_of(secret: str | None) -> str:
     """Take a secret as it was pasted; ValidationError where it is the secret's id."""
-    text = str(secret or "").strip()
-    if _GUID.fullmatch(text):
-        raise ValidationError("That is the id of a secret; Entra ID shows the value in the next column.")
-    return text
+    return entered(lambda: parsing.client_secret(str(secret or "").strip()))
 
 
 def end_of(text: str, password: str) -> datetime:

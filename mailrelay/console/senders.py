@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
+from mailrelay import parsing
 from mailrelay.console.cells import badge, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
-from mailrelay.console.fields import AddressesField, DomainsField
+from mailrelay.console.fields import AddressesField, AddressField, DomainsField
 from mailrelay.console.generic import ModelChoiceField, ModelForm
 from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.sender_page import SenderPage
@@ -73,7 +74,8 @@ class SenderForm(ModelForm[SenderConfig]):
     registration = SwitchedChoice(
         AppRegistration.objects.defer(*WITHOUT_SECRETS).order_by("name"), label="App registration"
     )
-    mailbox_address = forms.EmailField(
+    mailbox_address = AddressField(
+        parsing.mailbox_address,
         label="Mailbox",
         help_text="The address in /users/…/sendMail. Mail that waits follows when this is changed.",
     )
@@ -160,9 +162,6 @@ class SenderForm(ModelForm[SenderConfig]):
             mailbox = self.instance.mailbox
             self.initial["registration"] = mailbox.registration_id
             self.initial["mailbox_address"] = mailbox.address
-
-    def clean_mailbox_address(self) -> str:
-        return str(self.cleaned_data["mailbox_address"]).lower()
 
     def clean_is_default(self) -> bool:
         """Refuse a second default. The environment's gives way by itself: nobody could take it off there."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from gateway.env import networks
 from mailrelay.diagnosis.findings import Check, Finding
+from mailrelay.parsing import networks
 from mailrelay.routing.directory import Client, IPNetwork
 from mailrelay.routing.loading import load
 

@@ -16,7 +16,7 @@ from mailrelay.health.front import Answer, Front, listen
 from mailrelay.processes import with_sandbox
 from mailrelay.processes.data_dir import StartError, lock
 from mailrelay.processes.stopping import end_at_once
-from mailrelay.schema import Schema, SchemaError
+from mailrelay.schema import Schema, SchemaError, SettingsRefusedError
 
 OK = Answer(HTTPStatus.OK, "application/json", b'{"status": "ok"}\n')
 STARTING = Answer(
@@ -59,8 +59,8 @@ def _begin(arguments: Sequence[str]) -> Started:
         return Started(None, None)
     front = _front(address)
     held = lock(files.data_dir, files.lock_wait)
-    if files.embedded:
-        _bring_up_to_date(files, held)
+    if files.embedded and not _bring_up_to_date(files, held):
+        return Started(front, None)
     return Started(front, held)
 
 
@@ -71,9 +71,13 @@ def _front(address: early.HttpAddress | None) -> Front | None:
         return None
 
 
-def _bring_up_to_date(files: early.Files, held: IO[str]) -> None:
+def _bring_up_to_date(files: early.Files, held: IO[str]) -> bool:
+    """Prepare the embedded database; false where the settings cannot be used, which the second step says."""
     try:
         Schema(early.BASE_DIR, INSTALLED_APPS).bring_up_to_date(files.database_file, held.fileno())
+        return True
+    except SettingsRefusedError:
+        return False
     except SchemaError as error:
         reason = " ".join(str(error).split())
         raise StartError(

@@ -73,8 +73,8 @@ class Ours(Listener):
     def start(self) -> None:
         environment = base_environment(
             self.folder,
-            AZURE_TENANT_ID="bench",
-            AZURE_CLIENT_ID="bench",
+            AZURE_TENANT_ID="bench.example",
+            AZURE_CLIENT_ID="22222222-2222-2222-2222-222222222222",
             AZURE_CLIENT_SECRET="bench",  # noqa: S106 - stands for one, nothing is sent
             SENDER_EMAIL="gateway@contoso.test",
             GRAPH_ENDPOINT="https://127.0.0.1:9",

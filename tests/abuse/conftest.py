@@ -14,8 +14,8 @@ from tests.smtp.door import Talk
 ACCEPTED = re.compile(r"250 2\.0\.0 Ok: queued as ([0-9a-f]{32})")
 #: Nothing is delivered: what was taken stays to be looked at.
 NOBODY = {
-    "AZURE_TENANT_ID": "abuse",
-    "AZURE_CLIENT_ID": "abuse",
+    "AZURE_TENANT_ID": "abuse.example",
+    "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
     "AZURE_CLIENT_SECRET": "abuse",
     "SENDER_EMAIL": "gateway@contoso.test",
     "GRAPH_ENDPOINT": "https://127.0.0.1:9",

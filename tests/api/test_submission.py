@@ -1,9 +1,11 @@
 """Mail by HTTP: stored before the answer, by the rules of SMTP, once for each key."""
 
+import re
 import threading
 from email import message_from_bytes
 
 import pytest
+import requests
 
 from tests.api.running import MAIL, Installation, ask, installation, submit, wait_until_sent
 from tests.harness.ports import eventually
@@ -173,6 +175,32 @@ def test_a_key_is_not_for_another_mail(gateway, change):
     key = f"changed {sorted(change)}"
     assert submit(gateway, Idempotency_Key=key).status_code == 202
     refused(submit(gateway, Idempotency_Key=key, **change), 422, "5.5.4")
+
+
+KEYS = (
+    "a",
+    "~",
+    "invoice 7",
+    "x" * 255,
+    "x" * 256,
+    "",
+    "caf\u00e9",
+    "a\tb",
+    "a\u007fb",
+    "a\u0080b",
+    '{"a": 1}',
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_taken_where_the_description_says_so(gateway, key):
+    document = requests.get(f"http://127.0.0.1:{gateway.http_port}/api/v1/openapi.json", timeout=10).json()
+    parameters = document["paths"]["/submissions"]["post"]["parameters"]
+    (pattern,) = [one["schema"]["pattern"] for one in parameters if one["name"] == "Idempotency-Key"]
+
+    answer = submit(gateway, Idempotency_Key=key)
+
+    assert answer.status_code == (202 if re.search(pattern, key) else 400)
 
 
 def test_keys_of_two_tokens_are_two_keys(gateway):

@@ -258,8 +258,12 @@ def test_one_bad_entry_undoes_all(refused):
             "concurency: 2",
             ":10:3: mailboxes[0].concurency: is not a key that is known here.",
         ),
-        ("concurrency: 2", "concurrency: two", ":10:16: mailboxes[0].concurrency: must be a whole number"),
-        ("concurrency: 2", "concurrency: -1", "mailboxes[0].concurrency: Ensure this value is greater"),
+        (
+            "concurrency: 2",
+            "concurrency: two",
+            ":10:16: mailboxes[0].concurrency: “two” is not a whole number",
+        ),
+        ("concurrency: 2", "concurrency: -1", "mailboxes[0].concurrency: “-1” is too small: the least is 0."),
         (
             "concurrency: 2",
             "concurrency: 2\n  concurrency: 3",
@@ -268,9 +272,9 @@ def test_one_bad_entry_undoes_all(refused):
         (
             "from_policy: require",
             "from_policy: strict",
-            "'strict' is none of rewrite, require, send_as, own_mailbox",
+            "“strict” is not one of rewrite, require, send_as, own_mailbox",
         ),
-        ("default: true", "default: 1", "senders[0].default: must be true or false; it is a number."),
+        ("default: true", "default: maybe", "senders[0].default: “maybe” is neither true nor false."),
         ("name: contoso", "name: 123", "apps[0].name: must be text; it is a number. Put it in quotes"),
         (f"client_id: {CLIENT}", "client_id: abc", "apps[0].client_id: “abc” is no client id"),
         (f"  client_id: {CLIENT}\n", "", "apps[0]: lacks client_id."),

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from gateway.env import networks
 from gateway.listeners import Listener
 from mailrelay.diagnosis import (
     broker,
@@ -22,6 +21,7 @@ from mailrelay.diagnosis.findings import Level
 from mailrelay.graph.http import GraphSession
 from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
 from mailrelay.outbox import capacity, clock
+from mailrelay.parsing import networks
 from mailrelay.vocabulary import ManagedBy, State
 from tests.harness.ports import eventually, free_port
 from tests.harness.processes import manage
@@ -118,12 +118,14 @@ def test_it_says_that_migrations_are_missing(embedded):
 
 
 def test_it_repeats_what_the_system_checks_say(embedded):
-    embedded.environment["SENDER_CONCURRENCY"] = "many"
+    embedded.environment |= {"SENDER_CONCURRENCY": "many", "AZURE_TENANT_ID": "common"}
 
     done = manage(embedded.environment, "doctor", check=False)
 
     assert done.returncode == 1
-    assert "PROBLEM  configuration: SENDER_CONCURRENCY is 'many'" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "PROBLEM configuration: SENDER_CONCURRENCY: “many” is not a whole number" in said
+    assert "PROBLEM configuration: AZURE_TENANT_ID: “common” names no tenant, and an application gets" in said
 
 
 def test_it_tells_the_roles_of_a_token(at_sandbox):

@@ -10,7 +10,6 @@ from datetime import date, timedelta
 import pytest
 from cryptography.fernet import Fernet
 
-from gateway.env import networks
 from gateway.listeners import Listener
 from mailrelay.diagnosis import broker, certificate, exposure, microsoft, records, storage, workers
 from mailrelay.diagnosis.findings import Level
@@ -19,6 +18,7 @@ from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
 from mailrelay.outbox import blame, capacity, claim, clock
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
+from mailrelay.parsing import networks
 from mailrelay.sandbox.world import CLIENT
 from mailrelay.vocabulary import CredentialKind, LargeMail, ManagedBy, State
 from tests.commands.test_doctor import at_sandbox, examined, point  # noqa: F401 - a fixture among them

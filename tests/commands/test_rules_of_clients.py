@@ -71,9 +71,9 @@ def test_rules_of_a_client_are_taken_back_by_nothing(apply):
         (
             "Root: admin@contoso.test",
             "root: <admin>",
-            "clients[0].aliases.root: has '<admin>', which is neither",
+            "clients[0].aliases.root: “<admin>” is neither",
         ),
-        ("Root: admin@contoso.test", "root: []", "clients[0].aliases.root: has no address for 'root'."),
+        ("Root: admin@contoso.test", "root: []", "clients[0].aliases.root: “root” has no address: write"),
         ("{postmaster: root, root: all@contoso.test}", "[root]", "all_clients.aliases: must be a mapping"),
         (
             "default_domain: example.org",
@@ -83,7 +83,7 @@ def test_rules_of_a_client_are_taken_back_by_nothing(apply):
         (
             "repeat_minutes: 5",
             "repeat_minutes: -1",
-            "all_clients.repeat_minutes: Ensure this value is greater",
+            "all_clients.repeat_minutes: “-1” is too small: the least is 0.",
         ),
         ("all_clients:", "all_clients:\n  networks: []", "all_clients.networks: is not a key that is known"),
     ],

@@ -84,8 +84,8 @@ def test_it_says_that_nothing_listens(embedded, sendtest):
 
 
 def test_a_wildcard_listener_that_lets_in_other_networks_is_reached_from_one_of_them(settings, monkeypatch):
-    from gateway.env import networks
     from gateway.listeners import Listener
+    from mailrelay.parsing import networks
     from mailrelay.postmaster import door
     from mailrelay.routing.directory import Client, Directory
 
@@ -98,8 +98,8 @@ def test_a_wildcard_listener_that_lets_in_other_networks_is_reached_from_one_of_
 
 
 def test_a_wildcard_listener_that_lets_in_loopback_is_reached_over_it(settings):
-    from gateway.env import networks
     from gateway.listeners import Listener
+    from mailrelay.parsing import networks
     from mailrelay.postmaster import door
     from mailrelay.routing.directory import Client, Directory
 

@@ -3,8 +3,8 @@
 import pytest
 from django.test import Client, RequestFactory
 
-from gateway.env import networks
 from mailrelay.console.protection import client_address
+from mailrelay.parsing import networks
 
 pytestmark = pytest.mark.django_db
 

@@ -32,10 +32,10 @@ def test_aliases_are_entered_and_shown_as_a_name_a_line(browser):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"aliases": "root admin@contoso.test"}, "has &#x27;root&#x27; before any name"),
+        ({"aliases": "root admin@contoso.test"}, "“root” stands before any name"),
         ({"aliases": "root: a@b@c"}, "neither a name with a colon nor an address"),
         ({"default_domain": "nowhere"}, "is not a domain"),
-        ({"repeat_minutes": "-1"}, "greater than or equal to 0"),
+        ({"repeat_minutes": "-1"}, "“-1” is too small: the least is 0."),
     ],
 )
 def test_wrong_rules_of_all_clients_are_refused_with_a_sentence(browser, change, sentence):

@@ -27,15 +27,15 @@ def test_an_address_that_says_nothing_offers_logins_over_tls_alone():
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("lmtp://127.0.0.1:24", "write smtp://host:port, or smtps://host:port"),
+        ("lmtp://127.0.0.1:24", "write smtp://host:port, or smtps://… for implicit TLS"),
         ("smtp://127.0.0.1", "lacks a host or a port"),
         ("smtp://127.0.0.1:99999", "lacks a host or a port"),
         ("smtp://127.0.0.1:25?starttls=maybe", "starttls is one of off, optional, required"),
         ("smtp://127.0.0.1:25?xclient=on", "the options are starttls, auth"),
         ("smtps://127.0.0.1:465?starttls=required", "TLS from the first byte"),
-        ("smtp://127.0.0.1:25?proxy=10.0.0.5/8", "not a network such as"),
-        ("smtp://127.0.0.1:25?proxy=", "not a network such as"),
-        ("", "names no address"),
+        ("smtp://127.0.0.1:25?proxy=10.0.0.5/8", "“10.0.0.5/8” has bits beyond its prefix"),
+        ("smtp://127.0.0.1:25?proxy=", "“” is not a network"),
+        ("", "No listener is named"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(url, said):

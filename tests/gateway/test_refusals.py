@@ -79,7 +79,7 @@ def test_all_that_is_wrong_with_the_environment_is_said_at_once(tmp_path, comman
     said = refusal(command, base_environment(tmp_path) | wrong)
 
     for number, word in {
-        "E001": "DATABASE_URL cannot be used: it ",
+        "E001": "DATABASE_URL: The URL has no usable port",
         "E002": "DJANGO_SUPERUSER_PASSWORD_FILE names /nowhere/password",
         "E005": "AZURE_CLIENT_ID and SENDER_EMAIL must be set, since ",
         "E007": "AZURE_FEDERATED_TOKEN_FILE names /nowhere/token",
@@ -90,6 +90,35 @@ def test_all_that_is_wrong_with_the_environment_is_said_at_once(tmp_path, comman
         assert f"Mend {name}: " in said
     for secret in ("secret-of-the-application", "pass-of-database", "pass-of-broker", "key-of-fields"):
         assert secret not in said
+
+
+CHECK = ("manage.py", "check")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "AZURE_TENANT_ID",
+            "common",
+            "“common” names no tenant, and an application gets tokens from its own alone",
+        ),
+        ("AZURE_CLIENT_ID", "my-app", "“my-app” is no client id. A client id is a GUID"),
+        ("SENDER_EMAIL", "relay@localdomain", "“relay@localdomain” is not an address"),
+    ],
+)
+@pytest.mark.parametrize("command", [CHECK, RUNGATEWAY], ids=["check", "rungateway"])
+def test_what_the_file_and_the_form_refuse_is_refused_at_the_start(tmp_path, command, name, value, said):
+    mission = {
+        "AZURE_TENANT_ID": "contoso.example",
+        "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
+        "AZURE_CLIENT_SECRET": "s3cret",
+        "SENDER_EMAIL": "relay@contoso.example",
+    }
+
+    text = " ".join(refusal(command, base_environment(tmp_path) | mission | {name: value}).split())
+
+    assert f"{name}: {said}" in text and "gateway.E001" in text
 
 
 @each_process

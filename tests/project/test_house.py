@@ -19,10 +19,10 @@ ROWS = (
     {"routing"},
     {"models"},
     {"clouds"},
-    {"vocabulary", "metrics", "tracing", "spelling", "schema", "memory"},
+    {"vocabulary", "metrics", "tracing", "spelling", "parsing", "schema", "memory"},
 )
 #: Words without logic: settings take their choices from them.
-WORDS = ("mailrelay.vocabulary", "mailrelay.clouds")
+WORDS = ("mailrelay.vocabulary", "mailrelay.clouds", "mailrelay.parsing")
 HEIGHT = {room: -number for number, row in enumerate(ROWS) for room in row}
 #: These begin with the variables, or wire the rooms up; the rooms below are told by Django's settings.
 MAY_KNOW_THE_PROJECT = ROWS[0] | ROWS[1] | ROWS[2] | ROWS[3]
