@@ -45,7 +45,7 @@ def _configure() -> None:
     quorum = scheme in {"amqp", "amqps", "pyamqp"}
     app.conf.task_queues = [_queue(name, quorum=quorum) for name in QUEUES]
     # Celery closes the database connection after each task unless told for how many to keep it: a new one
-    # costs more than a delivery. What is broken is dropped where it is noticed (outbox.writer.recycle).
+    # costs more than a delivery. What is broken is dropped where it is noticed (mailrelay.database).
     app.conf.CELERY_DB_REUSE_MAX = 1_000_000_000
     app.conf.task_default_queue = DELIVER
     app.conf.task_create_missing_queues = False

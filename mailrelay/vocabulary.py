@@ -1,6 +1,21 @@
 """The words that every room uses: states, outcomes, blame, routes and reasons, each defined here once."""
 
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=Enum)
+
+
+class UnknownWordError(ValueError):
+    """A column has a word of another version, as during a rolling update."""
+
+
+def known_word(words: type[E], value: Any, column: str) -> E:
+    """Return `value` of `column` as one of `words`. Raises UnknownWordError."""
+    try:
+        return words(value)
+    except ValueError:
+        raise UnknownWordError(f"{column} is “{value}”, which this version does not know") from None
 
 
 class State(StrEnum):

@@ -7,7 +7,7 @@ from django.db.models import Q
 from mailrelay.alerts import book, conditions, lease
 from mailrelay.models import AlertChannel
 from mailrelay.outbox import clock, counters
-from mailrelay.outbox.chore import Chore
+from mailrelay.periodic import PeriodicThread
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ PATIENCE = 20.0
 NAME = "alerts"
 
 
-class Watch(Chore):
+class Watch(PeriodicThread):
     """The thread. `delivers` is false in a relay, which looks only while nobody who delivers does.
 
     What telling needs (TLS, the Graph edge) costs memory, and is imported when there is something to tell.
@@ -32,12 +32,12 @@ class Watch(Chore):
         self._lead = 0.0 if delivers else PATIENCE
         self._holder = counters.process_name()
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         # A process without anybody to tell has nothing to hold.
         if AlertChannel.objects.filter(active=True).exists() and self._is_ours():
             look()
 
-    def leave(self) -> None:
+    def at_end(self) -> None:
         lease.give_back(NAME, self._holder)
 
     def _is_ours(self) -> bool:

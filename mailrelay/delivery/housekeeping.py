@@ -4,13 +4,13 @@ import time
 
 from mailrelay.delivery import access, fallback, inboxes, orphans, sent_items
 from mailrelay.outbox import overflow
-from mailrelay.outbox.chore import Chore
+from mailrelay.periodic import PeriodicThread
 
 #: Seconds between two looks at drafts and learned limits.
 DRAFTS_INTERVAL = 60.0
 
 
-class Housekeeper(Chore):
+class Housekeeper(PeriodicThread):
     """One a process that delivers."""
 
     name = "housekeeping"
@@ -20,7 +20,7 @@ class Housekeeper(Chore):
         super().__init__()
         self._swept = time.monotonic() - DRAFTS_INTERVAL + 5.0
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         access.look()
         fallback.look()
         sent_items.look()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from django.conf import settings
 from django.db import DatabaseError
 
+from mailrelay.database import drop_connection_after
 from mailrelay.delivery import access, tokens
 from mailrelay.delivery.answers import counted, judged
 from mailrelay.delivery.plan import Plan
@@ -35,7 +36,6 @@ from mailrelay.outbox import failpoints, leases, settle
 from mailrelay.outbox.errors import ContentRemovedError, OutboxError
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.result import Result
-from mailrelay.outbox.writer import recycle
 from mailrelay.vocabulary import Blame, LargeText, Outcome, Reason
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class _Attempt:
             self._remove()
             return removed(error)
         except (OutboxError, DatabaseError) as error:
-            recycle(error)
+            drop_connection_after(error)
             self._remove()
             return Result(Outcome.TRANSIENT, UNSENT, Blame.MESSAGE, Reason.SERVER_ERROR)
         failpoints.hit(failpoints.DRAFT_WHOLE)

@@ -21,8 +21,8 @@ from mailrelay.delivery.tokens import edge
 from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
 from mailrelay.outbox import age, clock, content, reports, scheduler
-from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.reports import Letter
+from mailrelay.periodic import PeriodicThread
 from mailrelay.routing import loading
 from mailrelay.routing.directory import Directory
 from mailrelay.vocabulary import BouncePolicy, Reason, Report, State
@@ -49,7 +49,7 @@ STATUSES = {
 }
 
 
-class Reporter(Chore):
+class Reporter(PeriodicThread):
     """Tells of what failed, and warns of what is late. One a process that delivers."""
 
     name = "reports"
@@ -60,7 +60,7 @@ class Reporter(Chore):
         self._warned_up_to: datetime | None = None
         self._look_again_at = 0.0
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         while (failed := reports.failed()) and self._told(Report.FAILURE, failed):
             pass
         if settings.DELAY_WARNING_SECONDS:

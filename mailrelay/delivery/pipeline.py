@@ -13,6 +13,7 @@ from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from mailrelay import metrics, tracing
+from mailrelay.database import drop_connection_after
 from mailrelay.delivery import large, reconcile, rehearsal, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
@@ -27,6 +28,7 @@ from mailrelay.delivery.results import (
     removed,
     result_of,
     uninvited,
+    unreadable,
     without_route,
 )
 from mailrelay.delivery.room import NoRoomError, Share, composing, needed, room
@@ -46,8 +48,7 @@ from mailrelay.outbox.claim import Reservation
 from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxError
 from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.result import Result
-from mailrelay.outbox.writer import recycle
-from mailrelay.vocabulary import Outcome, Route, UncertainPolicy
+from mailrelay.vocabulary import Outcome, Route, UncertainPolicy, UnknownWordError
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def deliver(delivery_id: int, token: UUID) -> None:
     try:
         delivery = leases.take(delivery_id, token)
     except (OutboxError, DatabaseError) as error:
-        recycle(error)
+        drop_connection_after(error)
         log.warning("delivery %d could not be taken: the database is out of reach", delivery_id)
         return
     if delivery is None:
@@ -103,11 +104,11 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
     except AnswerLostError:
         log.warning("an answer of Graph could not be recorded; the lease decides", extra=about)
     except (OutboxError, OperationalError) as error:
-        recycle(error)
+        drop_connection_after(error)
         log.warning("the database was out of reach before the request", extra=about)
         return _recorded(lambda: settle.unsent(delivery, UNSENT))
     except Exception as error:  # a database that answers, with a fault of this message's rows, is one too
-        recycle(error)
+        drop_connection_after(error)
         log.exception("delivery crashed", extra=about)
         text = _crash_text(error)
         return _recorded(lambda: settle.crashed(delivery, text))
@@ -139,6 +140,8 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         return settle.put_off(delivery, inseparable(error))
     except InvitationError as error:
         return settle.put_off(delivery, uninvited(error))
+    except UnknownWordError as error:
+        return settle.put_off(delivery, unreadable(delivery.sender.name, error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
     if prepared.route is Route.MIME and (failing := rehearsal.failing(delivery, credential, token)):

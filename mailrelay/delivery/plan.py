@@ -9,7 +9,7 @@ from mailrelay.mime.skeleton import Skeleton, take_apart
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.outbox import content, statements
 from mailrelay.outbox.errors import ContentNotWholeError, ContentRemovedError
-from mailrelay.vocabulary import FromPolicy, Invitations, LargeText, Route
+from mailrelay.vocabulary import FromPolicy, Invitations, LargeText, Route, known_word
 
 #: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.
 MOST_WHOLE = DIRECT_LIMIT + 1_048_576
@@ -79,7 +79,7 @@ def plan(delivery: Delivery) -> Plan:
     reader = content.Reader(delivery.message_id)
     _refuse_partial(delivery, reader.size)
     limit = min(delivery.mailbox.direct_limit, DIRECT_LIMIT)
-    large_text = LargeText(delivery.sender.large_text)
+    large_text = known_word(LargeText, delivery.sender.large_text, "large_text")
     skeleton = take_apart(reader, limit, lambda raw: composed(delivery, raw), large_text)
     return Plan(Route.LARGE, skeleton.mail, reader, skeleton)
 
@@ -100,7 +100,7 @@ def composed(delivery: Delivery, raw: bytes) -> Composed:
         header_from=message.header_from,
         message_id=f"<{message.message_id}>",
         date=message.created_at,
-        invitations=Invitations(delivery.sender.invitations),
+        invitations=known_word(Invitations, delivery.sender.invitations, "invitations"),
         own_id=f"<{delivery.own_message_id}>" if delivery.own_message_id else "",
     )
 
@@ -113,7 +113,7 @@ def recipients_of(delivery: Delivery) -> Sequence[str]:
 
 def identity_of(sender: SenderConfig, mailbox_address: str) -> Identity:
     return Identity(
-        policy=FromPolicy(sender.from_policy),
+        policy=known_word(FromPolicy, sender.from_policy, "from_policy"),
         mailbox_address=mailbox_address,
         addresses=sender.address_list,
         domains=sender.domain_list,

@@ -113,6 +113,18 @@ def uninvited(error: Exception) -> Result:
     )
 
 
+def unreadable(sender: str, error: Exception) -> Result:
+    """Say that the row of `sender` has a value of another version: the mail waits until that is put right."""
+    return Result(
+        Outcome.TRANSIENT,
+        f"The row of sender {sender} cannot be read: {error}.",
+        Blame.MESSAGE,
+        Reason.SERVER_ERROR,
+        "Finish the update of all processes, or save the sender again in the admin.",
+        enhanced_status="4.3.5",
+    )
+
+
 def without_route(error: Exception) -> Result:
     """Say that no route is open to the mail as things are; what would open one may still come."""
     return Result(

@@ -15,10 +15,10 @@ from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import blame, clock, counters, scheduler, stoppage
-from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
 from mailrelay.outbox.writer import write
+from mailrelay.periodic import PeriodicThread
 from mailrelay.vocabulary import Outcome
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def _row_of(credential: Credential) -> QuerySet[AppRegistration]:
     return AppRegistration.objects.filter(pk=int(pk), version=int(version))
 
 
-class Keeper(Chore):
+class Keeper(PeriodicThread):
     """Has tokens at hand before mail needs them, and notices when a credential is mended."""
 
     name = "tokens"
@@ -108,7 +108,7 @@ class Keeper(Chore):
         self._tried: dict[str, float] = {}
         self._warned: dict[str, datetime] = {}
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         _, store = edge()
         for registration in AppRegistration.objects.filter(active=True).order_by("pk"):
             self._warn_of_endings(registration)

@@ -37,6 +37,7 @@ def findings() -> Iterator[Finding]:
         return
     yield from records.durability()
     yield from setup.senders()
+    yield from setup.rows()
     yield from setup.agreement()
     yield from exposure.reach()
     yield from workers.alive()

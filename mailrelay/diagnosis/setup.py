@@ -11,6 +11,7 @@ from mailrelay.diagnosis.findings import Check, Finding
 from mailrelay.mime import selftest
 from mailrelay.models import SenderConfig
 from mailrelay.outbox import environment as own
+from mailrelay.routing.loading import load
 from mailrelay.vocabulary import ManagedBy
 
 CHECK = Check("configuration")
@@ -54,6 +55,15 @@ def senders() -> Iterator[Finding]:
             "No active sender is the default: mail whose From no sender names is refused with 550 5.7.1.",
             "Mark one sender as default in the admin, or write `default: true` for it in the file that "
             "`manage.py config apply` takes.",
+        )
+
+
+def rows() -> Iterator[Finding]:
+    """Report each sender and client with a value that this version does not know."""
+    for row in load().unreadable:
+        yield CHECK.problem(
+            f"{row}. Its mail is refused with 451 and tried again.",
+            "Bring all processes to one version, or save the row again in the admin.",
         )
 
 

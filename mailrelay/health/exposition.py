@@ -9,6 +9,7 @@ from mailrelay.health import pulse
 from mailrelay.health.figures import Figures
 from mailrelay.health.monitor import Monitor
 from mailrelay.outbox import counters
+from mailrelay.routing.watch import of_process
 
 #: Totals by the name of their metric; the first three are the names that existing dashboards know.
 TOTALS = {
@@ -47,6 +48,7 @@ class QueueCollector(Collector):
         ready = all(state == "ok" for state in self._monitor.checks().values())
         yield GaugeMetricFamily("graph_smtp_ready", "Whether /ready answers 200", value=float(ready))
         yield _loops()
+        yield from _configuration()
         figures = self._monitor.look.figures
         if figures is not None:
             yield from _totals(figures)
@@ -63,6 +65,21 @@ def _loops() -> Metric:
         if (age := loop.age()) is not None:
             ages.add_metric([loop.name], age)
     return ages
+
+
+def _configuration() -> Iterator[Metric]:
+    watch = of_process()
+    if watch is not None:
+        yield GaugeMetricFamily(
+            "graph_smtp_configuration_age_seconds",
+            "Seconds since this process read senders and clients",
+            value=watch.age,
+        )
+        yield GaugeMetricFamily(
+            "graph_smtp_configuration_unreadable_rows",
+            "Senders and clients with a value that this version does not know",
+            value=len(watch().unreadable),
+        )
 
 
 def _totals(figures: Figures) -> Iterator[Metric]:

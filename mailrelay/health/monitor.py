@@ -1,9 +1,9 @@
 """A thread that looks at the database now and then, so that probes and scrapes need not."""
 
-import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, connection
@@ -11,8 +11,7 @@ from django.db import DatabaseError, connection
 from mailrelay.health import readiness
 from mailrelay.health.figures import Figures, gather
 from mailrelay.outbox.errors import OutboxError
-
-log = logging.getLogger(__name__)
+from mailrelay.periodic import PeriodicThread
 
 #: Seconds between two looks; longer where a look is dear, so that it stays near a twentieth of the time.
 INTERVAL = 2.0
@@ -43,10 +42,9 @@ class Monitor:
     process: str = readiness.OK
 
     def __post_init__(self) -> None:
-        self._ended = threading.Event()
         self._looked = threading.Event()
         self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: Looking | None = None
         self._pid = 0
 
     def start(self) -> None:
@@ -56,13 +54,12 @@ class Monitor:
         with self._starting:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+                self._thread = Looking(self.refresh)
                 self._thread.start()
 
     def stop(self) -> None:
-        self._ended.set()
         if self._thread is not None:
-            self._thread.join(INTERVAL)
+            self._thread.stop()
 
     def checks(self) -> dict[str, str]:
         """Return each readiness check with `ok` or the sentence that says what is wrong."""
@@ -99,17 +96,27 @@ class Monitor:
             connection.close()
             return self.look.figures
 
-    def _run(self) -> None:
-        while True:
-            started = time.monotonic()
-            try:
-                self.refresh()
-            except Exception:
-                log.exception("the health monitor stumbled; it goes on")
-            cost = time.monotonic() - started
-            if self._ended.wait(min(max(INTERVAL, 20 * cost), LONGEST_INTERVAL)):
-                break
-        connection.close()
+
+class Looking(PeriodicThread):
+    """Calls `refresh` again and again; after one that took long, later."""
+
+    name = "health"
+    patience = INTERVAL
+
+    def __init__(self, refresh: Callable[[], None]) -> None:
+        super().__init__()
+        self._refresh = refresh
+        self._cost = 0.0
+
+    def run_once(self) -> None:
+        started = time.monotonic()
+        try:
+            self._refresh()
+        finally:
+            self._cost = time.monotonic() - started
+
+    def pause(self) -> float:
+        return min(max(INTERVAL, 20 * self._cost), LONGEST_INTERVAL)
 
 
 monitor = Monitor()

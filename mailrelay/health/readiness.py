@@ -15,12 +15,16 @@ from django.db import connection
 
 from mailrelay.models import AppRegistration, SenderConfig
 from mailrelay.outbox import clock
+from mailrelay.routing.watch import of_process
 from mailrelay.schema import Schema
 
 #: Free bytes below which the listener takes no mail, at most a tenth of the disk (mailrelay.smtp.options).
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 #: How long after its last token a credential counts as working while Entra ID is out of reach.
 TOKEN_MEMORY = timedelta(hours=24)
+
+#: Seconds after which the configuration in memory is too old: it is read every two.
+CONFIGURATION_AGE = 30.0
 
 OK = "ok"
 
@@ -101,4 +105,19 @@ def _of(registration: AppRegistration) -> str:
     return OK
 
 
-CHECKS: dict[str, Callable[[], str]] = {"database": database, "spool": spool, "token": token}
+def configuration() -> str:
+    """Look at how old the senders and clients are that this process goes by, if it takes mail."""
+    watch = of_process()
+    if watch is not None and watch.age > CONFIGURATION_AGE:
+        return (
+            f"senders and clients were read {watch.age:.0f} seconds ago; changes since then do not count yet"
+        )
+    return OK
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": database,
+    "spool": spool,
+    "token": token,
+    "configuration": configuration,
+}

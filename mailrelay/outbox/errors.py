@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from mailrelay.database import PassingError
 
-class OutboxError(Exception):
+
+class OutboxError(PassingError):
     """The queue could not do what was asked; nothing of it was stored."""
 
 

@@ -4,9 +4,8 @@ A worker's first act turns its reservation into a lease; a thread of its process
 third of `LEASE_SECONDS`. What becomes of those that nobody renews is in `expiry`.
 """
 
-import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,12 +19,11 @@ from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, Sender
 from mailrelay.outbox import clock, counters, follow, limits, rows, statements, stoppage
 from mailrelay.outbox.bulk import Insert
 from mailrelay.outbox.claim import RESERVATION
-from mailrelay.outbox.errors import LeaseLostError, OutboxError
+from mailrelay.outbox.errors import LeaseLostError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
+from mailrelay.periodic import PeriodicThread
 from mailrelay.vocabulary import Route, SentItems, State
-
-log = logging.getLogger(__name__)
 
 _WORK = (
     rows.Columns(Delivery, "delivery"),
@@ -242,8 +240,7 @@ class Keeper:
     def __init__(self) -> None:
         self._held: set[tuple[int, UUID]] = set()
         self._lock = threading.Lock()
-        self._changed = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._renewer: Renewer | None = None
 
     @contextmanager
     def holding(self, delivery: Delivery) -> Iterator[None]:
@@ -252,25 +249,37 @@ class Keeper:
         key = (delivery.pk, delivery.token)
         with self._lock:
             self._held.add(key)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-                self._thread.start()
+            if self._renewer is None or not self._renewer.is_alive():  # as in a forked child
+                self._renewer = Renewer(self.held)
+                self._renewer.start()
         try:
             yield
         finally:
             with self._lock:
                 self._held.discard(key)
 
-    def _run(self) -> None:
-        while not self._changed.wait(settings.LEASE_SECONDS / 3):
-            with self._lock:
-                held = list(self._held)
-            if not held:
-                continue
-            try:
-                write(Move.RENEW, partial(_renew, held), durable=False)
-            except OutboxError:
-                log.warning("leases could not be renewed; tried again in a moment")
+    def held(self) -> list[tuple[int, UUID]]:
+        """Give the key and the token of each delivery that is held now."""
+        with self._lock:
+            return list(self._held)
+
+
+class Renewer(PeriodicThread):
+    """Renews the leases that `held` names, three times in the life of each."""
+
+    name = "leases"
+
+    def __init__(self, held: Callable[[], list[tuple[int, UUID]]]) -> None:
+        super().__init__()
+        self._held = held
+        self.delay = self.pause()
+
+    def run_once(self) -> None:
+        if held := self._held():
+            write(Move.RENEW, partial(_renew, held), durable=False)
+
+    def pause(self) -> float:
+        return settings.LEASE_SECONDS / 3
 
 
 def _renew(held: list[tuple[int, UUID]]) -> None:

@@ -19,9 +19,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.models import ContentChunk, Delivery, Message
 from mailrelay.outbox import age, blame, clock, content, counters, follow, subjects
-from mailrelay.outbox.chore import Chore
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
+from mailrelay.periodic import PeriodicThread
 from mailrelay.vocabulary import OPEN_STATES, Reason, State
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ PAGES = 250
 SPARE = 4 * PAGES
 
 
-class Retainer(Chore):
+class Retainer(PeriodicThread):
     """Removes what is past its time. One a process that delivers; several do no harm."""
 
     name = "retention"
@@ -54,7 +54,7 @@ class Retainer(Chore):
         super().__init__()
         self._unfinished = True
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         if self._unfinished:
             finish(self.ended.wait)
             self._unfinished = False

@@ -12,12 +12,13 @@ from datetime import datetime
 from django.db import DatabaseError, connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from mailrelay.database import drop_connection_after
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.outbox import capacity, clock, expiry, follow, publish, statements, stoppage, sweep
 from mailrelay.outbox.claim import claim
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import recycle, write
+from mailrelay.outbox.writer import write
 from mailrelay.vocabulary import ManagedBy, Reason, State
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Scheduler:
             try:
                 wait = self._look()
             except (DatabaseError, OutboxError) as error:
-                recycle(error)
+                drop_connection_after(error)
                 log.warning("the queue could not be looked at (%s); tried again in a moment", error)
             except Exception:
                 log.exception("the scheduler stumbled; it goes on")

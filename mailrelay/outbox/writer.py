@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from mailrelay import metrics
+from mailrelay.database import drop_connection_after
 from mailrelay.outbox import failpoints
 from mailrelay.outbox.checkpoints import LARGE, Checkpoints
 from mailrelay.outbox.failpoints import Move
@@ -106,7 +107,7 @@ class Writer:
             metrics.WRITER_BATCH.observe(len(batch))
             metrics.WRITER_SECONDS.observe(time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 - whatever it was, every future must learn of it
-            recycle(error)
+            drop_connection_after(error)
             # A connection that was lost tells nothing of the commit: the second time finds out.
             doubt = leaves_doubt(error) and not again
             if doubt or (len(batch) > 1 and not is_away(error)):
@@ -193,17 +194,6 @@ def _refuse(work: Work[Any], error: Exception) -> None:
         work.future.set_exception(as_outbox_error(error))
 
 
-def recycle(error: Exception) -> None:
-    """Drop this thread's connection after a fault of the database, so that the next use makes a new one."""
-    if isinstance(error, DatabaseError | InterfaceError):
-        log.warning("database fault, connection dropped: %s: %s", type(error).__name__, _first_line(error))
-        connection.close()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
-
-
 # --- The process's writer ------------------------------------------------------------------------------
 
 _writer: Writer | None = None
@@ -254,6 +244,6 @@ def _write_here(move: Move, run: Callable[[], T], *, durable: bool) -> T:
         except (DatabaseError, InterfaceError) as error:
             if is_lost_race(error) and attempt < TRIES and not connection.in_atomic_block:
                 continue
-            recycle(error)
+            drop_connection_after(error)
             raise as_outbox_error(error) from error
     raise AssertionError("unreachable")

@@ -1,9 +1,5 @@
 """What runs beside the tasks in a process that delivers: signs of life, the scheduler, tokens."""
 
-import threading
-
-from django.db import DatabaseError, connection
-
 from mailrelay.alerts.watch import Watch
 from mailrelay.delivery import pipeline
 from mailrelay.delivery.housekeeping import Housekeeper
@@ -11,10 +7,10 @@ from mailrelay.delivery.notices import Reporter
 from mailrelay.delivery.tokens import Keeper
 from mailrelay.health import pulse
 from mailrelay.outbox import capacity, counters, environment
-from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.retention import Retainer
 from mailrelay.outbox.scheduler import Scheduler
-from mailrelay.outbox.writer import recycle, stop_process_writer
+from mailrelay.outbox.writer import stop_process_writer
+from mailrelay.periodic import PeriodicThread
 from mailrelay.vocabulary import ManagedBy, Route
 
 
@@ -24,15 +20,33 @@ def queues() -> tuple[str, ...]:
     return tuple(capacity.queue_of(owner, route) for owner in own for route in Route)
 
 
+class Heartbeat(PeriodicThread):
+    """Says that this process takes work, and what kind, until it is stopped."""
+
+    name = "heartbeat"
+    patience = 5.0
+
+    def __init__(self, threads: int, served: tuple[str, ...]) -> None:
+        super().__init__()
+        self._threads, self._served = threads, served
+        self._process = counters.process_name()
+
+    def run_once(self) -> None:
+        if not pulse.fault():  # else what is claimed for this process would only wait
+            capacity.beat(self._process, self._served, self._threads)
+
+    def at_end(self) -> None:
+        capacity.leave(self._process)
+
+    def pause(self) -> float:
+        return capacity.HEARTBEAT
+
+
 class DeliveryServices:
     """Started once the worker takes tasks, stopped when it has ended them."""
 
     def __init__(self, threads: int, served: tuple[str, ...] | None = None) -> None:
-        self._threads = threads
-        self._served = queues() if served is None else served
-        self._name = counters.process_name()
-        self._ended = threading.Event()
-        self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heartbeat = Heartbeat(threads, queues() if served is None else served)
         self._scheduler = Scheduler()
         self._keeper = Keeper()
         self._housekeeper = Housekeeper()
@@ -42,7 +56,7 @@ class DeliveryServices:
 
     def start(self) -> None:
         pipeline.ending.clear()
-        self._beating.start()
+        self._heartbeat.start()
         self._keeper.start()
         self._housekeeper.start()
         self._reporter.start()
@@ -52,9 +66,9 @@ class DeliveryServices:
 
     def retire(self) -> None:
         """Take no more work: nothing is claimed for this process from here on."""
-        self._ended.set()
+        self._heartbeat.ended.set()
         self._scheduler.stop()
-        self._beating.join(5.0)
+        self._heartbeat.stop()
 
     def stop(self) -> None:
         """End what is left, once the tasks have ended."""
@@ -66,18 +80,3 @@ class DeliveryServices:
         self._retainer.stop()
         self._alerts.stop()
         stop_process_writer()
-
-    def _beat(self) -> None:
-        while True:
-            try:
-                if not pulse.fault():  # else what is claimed for this process would only wait
-                    capacity.beat(self._name, self._served, self._threads)
-            except (DatabaseError, OutboxError) as error:
-                recycle(error)
-            if self._ended.wait(capacity.HEARTBEAT):
-                break
-        try:
-            capacity.leave(self._name)
-        except (DatabaseError, OutboxError) as error:
-            recycle(error)
-        connection.close()

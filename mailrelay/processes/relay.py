@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from mailrelay.outbox import environment, scheduler
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.processes.loops import smtp_loop_signs
-from mailrelay.routing.loading import Watch
+from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp import desk
 from mailrelay.smtp.budget import bytes_in_transfer
 from mailrelay.smtp.options import SmtpOptions
@@ -30,7 +30,7 @@ class Relay:
     def __init__(self) -> None:
         environment.upsert()
         _allow_files(2 * settings.SMTP_MAX_CONNECTIONS + OTHER_FILES)
-        self._watch = Watch()
+        self._watch = ConfigurationWatch()
         self._refuse_open_relay()
         self._acceptor = Acceptor(accepted=scheduler.poke)
         service = SmtpService(settings.SMTP_LISTENERS, self._watch, self._acceptor, options())

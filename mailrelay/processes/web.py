@@ -18,7 +18,7 @@ from mailrelay.outbox.accept import Acceptor
 from mailrelay.processes import preflight
 from mailrelay.processes.gunicorn_worker import BOOT_ERROR
 from mailrelay.processes.relay import options
-from mailrelay.routing.loading import Watch
+from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp import desk
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.sightings import Recorder
@@ -47,7 +47,7 @@ def application() -> Application:
 def _context() -> Context:
     """Make what mail by HTTP needs here; at the first one, since threads do not outlive gunicorn's fork."""
     without_tls = replace(options(), tls_certificate=None, tls_key=None)
-    context = Context(without_tls, Watch(), Acceptor(accepted=scheduler.poke))
+    context = Context(without_tls, ConfigurationWatch(), Acceptor(accepted=scheduler.poke))
     Recorder(context.sightings).start()
     return context
 

@@ -41,6 +41,8 @@ class Sender:
     large_text: LargeText = LargeText.FILE
     #: Whether To, Cc and Bcc say who gets its mail, and not the envelope.
     headers_rule: bool = False
+    #: What of its row cannot be read; its mail waits at the client until that is put right.
+    unreadable: str = ""
 
     @property
     def large(self) -> bool:
@@ -80,6 +82,8 @@ class Client:
     aliases: Aliases = field(default_factory=dict, hash=False)
     #: Minutes in which the same mail is a repetition; None is what holds for all.
     repeat_minutes: int | None = None
+    #: What of its row cannot be read; it is known, but may send nothing until that is put right.
+    unreadable: str = ""
 
     def may_use(self, address: str) -> bool:
         """Whether this client may send from `address`; no list means any."""
@@ -130,6 +134,16 @@ class Directory:
     lacking: Reason = Reason.NONE
     backlog: Backlog = Backlog()
     defaults: Defaults = Defaults()
+    #: What of the rules for all clients cannot be read; the settings hold instead.
+    unreadable_defaults: str = ""
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Name each row that cannot be read, with what is wrong with it."""
+        rows = [(f"Sender {one.name}", one.unreadable) for one in self.senders]
+        rows += [(f"SMTP client {one.name}", one.unreadable) for one in self.clients]
+        rows += [("The row for all SMTP clients", self.unreadable_defaults)]
+        return tuple(f"{name}: {reason}" for name, reason in rows if reason)
 
     def stands_for(self, client: Client, address: str) -> tuple[str, ...]:
         """Give whom a recipient of `client` stands for; nobody where it has no domain and gets none.

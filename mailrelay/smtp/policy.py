@@ -42,6 +42,8 @@ def mail_from(directory: Directory, client: Client | None, address: str, *, utf8
         return Reply(f"553 5.1.7 The sender address is longer than {ADDRESS_LIMIT} octets", "address")
     if client is None:
         return None
+    if client.unreadable:
+        return _unreadable_row(f"client {client.name}", client.unreadable)
     if not directory.senders:
         return no_sender(directory, address)
     if address and not client.may_use(address):
@@ -112,6 +114,8 @@ def resolve(directory: Directory, client: Client, mail_from: str, headers: Heade
         return Reply(f"554 5.6.0 The From address is longer than {ADDRESS_LIMIT} octets", "from-address")
     if sender is None:
         return no_sender(directory, address)
+    if sender.unreadable:
+        return _unreadable_row(f"sender {sender.name}", sender.unreadable)
     if refused := _not_its_own(client, sender, address, mail_from):
         return refused
     identity = identity_of(sender)
@@ -204,6 +208,14 @@ def no_sender(directory: Directory, address: str) -> Reply:
         f"550 5.7.1 No sender takes mail from <{address}> and none is the default: add the address or its "
         "domain to a sender, or make one the default",
         "no-sender",
+    )
+
+
+def _unreadable_row(whose: str, reason: str) -> Reply:
+    return Reply(
+        f"451 4.3.5 The row of {whose} cannot be read ({reason}): an administrator has to save it "
+        "again, then try again",
+        "unreadable-row",
     )
 
 

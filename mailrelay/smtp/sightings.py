@@ -1,18 +1,12 @@
 """Who comes to the door and what is refused, remembered for a moment and written down off the reply path."""
 
 import itertools
-import logging
 import threading
 
-from django.db import DatabaseError, connection
-
 from mailrelay.outbox import sightings
-from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.sightings import Refused
-from mailrelay.outbox.writer import recycle
+from mailrelay.periodic import PeriodicThread
 from mailrelay.smtp.replies import Reply, printable
-
-log = logging.getLogger(__name__)
 
 #: Seconds between two batches, and batches between two looks for what is old.
 INTERVAL = 10.0
@@ -55,37 +49,21 @@ class Sightings:
         return seen, list(refused.values())
 
 
-class Recorder:
-    """A thread that writes down what a listener's sessions have seen, and the rest of it at the end."""
+class Recorder(PeriodicThread):
+    """Writes down what a listener's sessions have seen, and the rest of it at the end."""
+
+    name = "refused-clients"
+    interval = delay = patience = INTERVAL
 
     def __init__(self, seen: Sightings) -> None:
+        super().__init__()
         self._sightings = seen
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sightings", daemon=True)
+        self._batches = itertools.count()
 
-    def start(self) -> None:
-        self._thread.start()
+    def run_once(self) -> None:
+        sightings.record(*self._sightings.take())
+        if next(self._batches) % PRUNING == 0:
+            sightings.prune()
 
-    def stop(self) -> None:
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join(INTERVAL)
-
-    def _run(self) -> None:
-        for number in itertools.count():
-            ended = self._ended.wait(INTERVAL)
-            self._write(prune=number % PRUNING == 0)
-            if ended:
-                break
-        connection.close()
-
-    def _write(self, *, prune: bool) -> None:
-        try:
-            sightings.record(*self._sightings.take())
-            if prune:
-                sightings.prune()
-        except (DatabaseError, OutboxError) as error:
-            recycle(error)
-            log.warning("what was refused at the door could not be written down (%s)", error)
-        except Exception:
-            log.exception("what was refused at the door could not be written down")
+    def at_end(self) -> None:
+        sightings.record(*self._sightings.take())

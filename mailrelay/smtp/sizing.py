@@ -61,7 +61,7 @@ def declared(directory: Directory, mail_from: str, size: int) -> Reply | None:
 
 
 def _may_carry(sender: Sender, size: int) -> bool:
-    if not (sender.large or sender.large_known):
+    if sender.unreadable or not (sender.large or sender.large_known):
         return True
     # The header may lose something on its way: it is DATA that decides close to the limit.
     return size <= (sender.max_size if sender.large else sender.direct_limit) + HEADER_LIMIT

@@ -11,7 +11,7 @@ from mailrelay.console import roles
 from mailrelay.models import AppRegistration, AuditEvent, Delivery, Mailbox, Message, SenderConfig
 from mailrelay.outbox import origin
 from mailrelay.outbox.accept import Acceptor
-from mailrelay.routing.loading import Watch
+from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp import desk
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.options import SmtpOptions
@@ -144,7 +144,7 @@ def counter():
     with ExitStack() as ending:
 
         def context():
-            watch, acceptor = Watch(), Acceptor()
+            watch, acceptor = ConfigurationWatch(), Acceptor()
             ending.callback(watch.stop)
             ending.callback(acceptor.close)
             return Context(SmtpOptions(hostname="gateway.test"), watch, acceptor)

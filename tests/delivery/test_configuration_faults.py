@@ -3,7 +3,7 @@
 import pytest
 
 from mailrelay.delivery import tokens
-from mailrelay.models import AppRegistration
+from mailrelay.models import AppRegistration, SenderConfig
 from mailrelay.outbox import registrations
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
 from mailrelay.sandbox.world import CLIENT, FABRIKAM_CLIENT, RBAC_CLIENT, SECOND_TENANT
@@ -273,3 +273,18 @@ def test_a_gateway_with_a_wrong_secret_delivers_all_once_after_a_start_with_the_
 
     embedded.wait_for(sent=5)
     assert len(embedded.delivered()) == 5
+
+
+def test_mail_of_a_sender_with_a_word_of_another_version_waits_and_counts_as_no_crash(office):
+    box = office.box("shared@contoso.test")
+    deliveries = office.queue(2, box)
+    SenderConfig.objects.update(from_policy="newer")
+
+    office.work()
+
+    for delivery in deliveries:
+        assert (fresh(delivery).state, delivery.crashes) == (State.DEFERRED, 0)
+        assert "from_policy is “newer”" in delivery.last_error
+    SenderConfig.objects.update(from_policy="rewrite")
+    office.later(3700)
+    assert_all_sent_once(office, deliveries)

@@ -22,7 +22,7 @@ def test_probes_answer_whatever_host_they_are_asked_by(cluster, name):
 
     assert (health.status_code, health.json()) == (200, {"status": "ok"})
     assert (ready.status_code, ready.json()["failed"]) == (200, [])
-    assert set(ready.json()["checks"]) == {"database", "spool", "token"}
+    assert set(ready.json()["checks"]) == {"database", "spool", "token", "configuration"}
     assert metrics.status_code == 200 and metrics.headers["Content-Type"].startswith("text/plain")
 
 

@@ -88,12 +88,11 @@ def test_a_worker_whose_loop_stands_still_does_not_say_that_it_takes_work(monkey
     pulse.celery_loop.beat()
     eventually(fault)
     services = DeliveryServices(2, ("deliver",))
-    services._beating.start()
+    services._heartbeat.start()
     try:
         eventually(lambda: len(looked) > 2)
         assert all(looked[:2]) and not Worker.objects.exists()
         pulse.celery_loop.rest()
         eventually(Worker.objects.exists)
     finally:
-        services._ended.set()
-        services._beating.join()
+        services._heartbeat.stop()

@@ -19,7 +19,8 @@ ROWS = (
     {"routing"},
     {"models"},
     {"clouds"},
-    {"vocabulary", "metrics", "tracing", "spelling", "parsing", "schema", "memory"},
+    {"periodic"},
+    {"vocabulary", "metrics", "tracing", "spelling", "parsing", "schema", "memory", "database"},
 )
 #: Words without logic: settings take their choices from them.
 WORDS = ("mailrelay.vocabulary", "mailrelay.clouds", "mailrelay.parsing")

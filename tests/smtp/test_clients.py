@@ -9,7 +9,8 @@ from prometheus_client import REGISTRY
 from mailrelay.models import Mailbox, SmtpClient
 from mailrelay.routing import backlog, passwords
 from mailrelay.routing.directory import Backlog, Client, Directory
-from mailrelay.routing.loading import Watch, load
+from mailrelay.routing.loading import load
+from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp.rates import Rates
 from mailrelay.vocabulary import Reason, State, Urgency
 from tests.outbox import rows
@@ -243,7 +244,7 @@ def test_lists_are_compared_by_what_all_spellings_of_an_address_have_in_common()
 
 @pytest.mark.django_db(transaction=True)
 def test_a_client_that_is_added_or_changed_counts_without_a_restart():
-    watch = Watch()
+    watch = ConfigurationWatch()
     try:
         row = SmtpClient.objects.create(name="Printer", login="printer", max_message_size=5000)
         eventually(lambda: watch().client_of_login("PRINTER") is not None)

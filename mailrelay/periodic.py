@@ -1,0 +1,68 @@
+"""A thread that does one thing every few seconds."""
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from mailrelay.database import PassingError, drop_connection_after, first_line
+
+log = logging.getLogger(__name__)
+
+
+class PeriodicThread(ABC):
+    """Calls `run_once` every `pause()` seconds until it is stopped; an error ends only that one call."""
+
+    name: str
+    #: Seconds between two calls.
+    interval: float
+    #: Seconds before the first call.
+    delay = 0.0
+    #: Seconds that `stop` waits for a call that has begun.
+    patience = 5.0
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Let the thread end, and wait for it; does nothing where it never began."""
+        self.ended.set()
+        if self._thread.is_alive():
+            self._thread.join(self.patience)
+
+    @abstractmethod
+    def run_once(self) -> None:
+        """Do what there is to do now."""
+
+    def at_end(self) -> None:  # noqa: B027 - most have nothing to do
+        """Do what is left to do when the thread ends: nothing, unless a subclass says otherwise."""
+
+    def pause(self) -> float:
+        """Return the seconds until the next call."""
+        return self.interval
+
+    def _run(self) -> None:
+        self.ended.wait(self.delay)
+        while not self.ended.is_set():
+            self._guarded(self.run_once)
+            self.ended.wait(self.pause())
+        self._guarded(self.at_end)
+        connection.close()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (DatabaseError, InterfaceError, PassingError) as error:
+            drop_connection_after(error)
+            log.warning("%s failed and tries again in %.0f s: %s", self.name, self.pause(), first_line(error))
+        except Exception:
+            log.exception("%s failed and tries again in %.0f s", self.name, self.pause())
