@@ -9,7 +9,6 @@ import importlib.util
 import os
 import pkgutil
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -64,6 +63,8 @@ class Schema:
 
         A file that nobody may write has to be opened as such. Raises sqlite3.Error when it cannot be read.
         """
+        import sqlite3  # here, since a process on PostgreSQL has no use for it
+
         if not path.exists():
             return self.missing(())
         with closing(
@@ -80,6 +81,8 @@ class Schema:
 
         `lock` is the descriptor of a lock that `migrate` holds as well: it may outlive this process.
         """
+        import sqlite3
+
         try:
             if not self.missing_in_file(path):
                 return

@@ -78,6 +78,8 @@ class Front:
         self.probes = probes
         self.slow_probes: Mapping[str, Probe] = {}
         self.pages: Pages | None = None
+        #: What other requests get where there are no pages: not yet, or none at all.
+        self.without_pages = HTTPStatus.SERVICE_UNAVAILABLE
         self.listeners = listeners
         self._clients: dict[_Client, None] = {}  # the oldest first
         self._per_host: Counter[str] = Counter()
@@ -185,7 +187,7 @@ class Front:
                 self._scrape(client.socket, method, slow)
         elif pages is None or pages.refuses(client.host):
             client.socket.recv(end)
-            _reply(client.socket, HTTPStatus.SERVICE_UNAVAILABLE)
+            _reply(client.socket, HTTPStatus.SERVICE_UNAVAILABLE if pages else self.without_pages)
             client.socket.close()
         else:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

@@ -2,19 +2,18 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+if TYPE_CHECKING:
+    from mailrelay.health.serving import Application, Environ, StartResponse
 
 #: Threads that make pages.
 THREADS = 4
@@ -31,7 +30,7 @@ CLEANUP_SECONDS = 5
 class PageServer(TcpWSGIServer):  # type: ignore[misc]
     """Waitress without a listener of its own: the front hands connections in."""
 
-    def __init__(self, application: Application, listener: socket.socket) -> None:
+    def __init__(self, application: "Application", listener: socket.socket) -> None:
         """Serve `application`; `listener` only tells the address that the pages have."""
         adjustments = Adjustments(
             sockets=[listener],
@@ -107,10 +106,10 @@ class PageServer(TcpWSGIServer):  # type: ignore[misc]
         self.asyncore.close_all(self._map)
 
 
-def _bodiless_head(application: Application) -> Application:
+def _bodiless_head(application: "Application") -> "Application":
     """Answer HEAD without a body (RFC 9110, 9.3.2), which waitress leaves to the application."""
 
-    def served(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def served(environ: "Environ", start_response: "StartResponse") -> Iterable[bytes]:
         body = application(environ, start_response)
         if environ["REQUEST_METHOD"] != "HEAD":
             return body

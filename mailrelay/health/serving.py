@@ -2,9 +2,9 @@
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
@@ -12,7 +12,13 @@ from mailrelay.health import pulse
 from mailrelay.health.exposition import QueueCollector
 from mailrelay.health.front import Answer, Front, Probe
 from mailrelay.health.monitor import monitor
-from mailrelay.health.pages import Application, Environ, PageServer, StartResponse
+
+if TYPE_CHECKING:
+    from mailrelay.health.pages import PageServer
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 #: Seconds for which a page waits for the first look at the database.
 FIRST_LOOK = 5.0
@@ -81,12 +87,6 @@ _NOT_YET = Answer(
 )
 
 
-def no_pages(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Stand for Django's application in a process that has no pages."""
-    start_response("404 Not Found", [("Content-Type", "text/plain")])
-    return [b"This process serves /health, /ready and /metrics.\n"]
-
-
 def begin_to_look() -> None:
     """Start the monitor, and hand its figures to Prometheus once a process."""
     global _collector  # noqa: PLW0603 - Prometheus takes a collector once a process
@@ -97,13 +97,21 @@ def begin_to_look() -> None:
     monitor.start()
 
 
-class HealthServer:
-    """Serves the probes at `front`, and what `web_application` made behind it."""
+def _page_server(application: Application, front: Front) -> "PageServer":
+    from mailrelay.health.pages import PageServer  # a process without pages has no use for waitress
 
-    def __init__(self, front: Front, application: Application) -> None:
+    return PageServer(application, front.listeners[0])
+
+
+class HealthServer:
+    """Serves the probes at `front`, and behind it what `web_application` made, if anything."""
+
+    def __init__(self, front: Front, application: Application | None) -> None:
         self._front = front
-        self._pages = PageServer(application, front.listeners[0])
+        self._pages = _page_server(application, front) if application else None
         front.pages, front.slow_probes, front.probes = self._pages, SLOW_PROBES, PROBES
+        front.without_pages = HTTPStatus.NOT_FOUND
+        begin_to_look()
         front.start()
 
     @property
@@ -112,5 +120,6 @@ class HealthServer:
 
     def stop(self) -> None:
         self._front.stop()
-        self._pages.stop()
+        if self._pages is not None:
+            self._pages.stop()
         monitor.stop()

@@ -5,9 +5,8 @@ from django.core.management.base import CommandError
 
 from mailrelay.health import monitor as health
 from mailrelay.health.front import Front, listen
-from mailrelay.health.pages import Application
 from mailrelay.health.readiness import OK
-from mailrelay.health.serving import PROBES, HealthServer, no_pages, web_application
+from mailrelay.health.serving import PROBES, Application, HealthServer, web_application
 
 
 def serve(django: Application | None = None, front: Front | None = None) -> HealthServer | None:
@@ -20,7 +19,7 @@ def serve(django: Application | None = None, front: Front | None = None) -> Heal
     if settings.HTTP_LISTEN is None:
         return None
     front = front or _listen(settings.HTTP_LISTEN)
-    return HealthServer(front, web_application(django or no_pages))
+    return HealthServer(front, web_application(django) if django else None)
 
 
 def _listen(address: tuple[str, int]) -> Front:

@@ -11,8 +11,7 @@ from django.core.wsgi import get_wsgi_application
 from django.db import DatabaseError, connection
 
 from mailrelay.health.monitor import monitor
-from mailrelay.health.pages import Application
-from mailrelay.health.serving import web_application
+from mailrelay.health.serving import Application, web_application
 from mailrelay.outbox import scheduler
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.processes import preflight
