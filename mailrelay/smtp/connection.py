@@ -114,8 +114,8 @@ class Connection(SMTP):
         if refused is not None:
             self.dismiss(refused)
             return
-        if self.port.listener.implicit_tls and not self.port.listener.proxies:
-            transport.pause_reading()  # the first byte is for TLS
+        # Reading is not paused here: Python 3.11.2 begins to read after this call, whatever it is told, and
+        # a pause later has no effect then. Bytes for TLS that come before `_encrypt` are handed on by it.
         self._handler_coroutine = self.loop.create_task(self._handle_client())
 
     def _refused_at_once(self) -> Reply | None:

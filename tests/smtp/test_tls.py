@@ -67,6 +67,17 @@ def test_a_client_sends_over_implicit_tls(secure_door, files):
     assert door.queue.content == MAIL
 
 
+def test_no_handshake_of_many_is_cut(secure_door, files):
+    """Python 3.11.2 gave one of ten TLS greetings to the SMTP session."""
+    door, context = secure_door(implicit_tls=True), trusting(files[0])
+    for _ in range(150):
+        with (
+            socket.create_connection(("127.0.0.1", door.port), 30) as raw,
+            context.wrap_socket(raw, server_hostname="relay.example.org") as client,
+        ):
+            assert client.recv(100).startswith(b"220 ")
+
+
 def test_a_large_mail_comes_whole_through_tls(secure_door, files):
     door = secure_door(implicit_tls=True)
     mail = b"From: a@example.org\r\n\r\n" + b"x" * 76 * 1024 + b"\r\n" + (b"y" * 998 + b"\r\n") * 2000
