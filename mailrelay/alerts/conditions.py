@@ -12,6 +12,7 @@ from mailrelay.health.figures import Figures
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.models.messages import AGED_FROM
 from mailrelay.outbox import counters, rollups
+from mailrelay.status import workers
 from mailrelay.vocabulary import Condition, Reason, State
 
 #: Days before the end of a secret at which it is told of anew.
@@ -123,5 +124,5 @@ def _no_worker(seen: Figures) -> Iterator[Finding]:
             "no-worker",
             Condition.NO_WORKER,
             "Nobody delivers",
-            "No worker has been seen for 15 seconds: mail is accepted and waits until one is started.",
+            workers.NONE_ALIVE,
         )

@@ -13,8 +13,11 @@ from mailrelay.api import access, reading
 from mailrelay.api.problems import ProblemError, bad_request, not_found
 from mailrelay.mime.headers import storable
 from mailrelay.models import ApiToken, Delivery, Message, Recipient, SendLog, TimelineEntry
-from mailrelay.outbox import again, hand, scheduler
+from mailrelay.outbox import again, clock, hand, scheduler
 from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.status import workers
+from mailrelay.status.deliveries import chosen, of_delivery
+from mailrelay.status.record import Status
 from mailrelay.vocabulary import MESSAGE_STATES, Scope, State
 
 MOST, USUAL = 200, "50"
@@ -138,13 +141,15 @@ def _shown(row: Message) -> dict[str, Any]:
 
 
 def _whole(row: Message) -> dict[str, Any]:
-    deliveries = list(row.deliveries.select_related("mailbox").order_by("pk")[:SHOWN])
+    deliveries = list(chosen(message=row)[:SHOWN])
+    now = clock.now()
+    queues = workers.served_queues(now)
     states = {delivery.pk: delivery.state for delivery in deliveries}
     removed = row.content_removed_at
     return {
         **_shown(row),
         "content_removed_at": removed.isoformat() if removed else None,
-        "deliveries": [_delivery(delivery) for delivery in deliveries],
+        "deliveries": [_delivery(delivery, of_delivery(delivery, now, queues)) for delivery in deliveries],
         "recipients": [_recipient(one, states) for one in row.recipients.order_by("pk")[:SHOWN]],
         "attempts": _oldest_first(_attempt(one) for one in row.attempts.order_by("-pk")[:SHOWN]),
         "timeline": _oldest_first(_entry(one) for one in row.timeline.order_by("-pk")[:SHOWN]),
@@ -155,7 +160,7 @@ def _oldest_first(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found)[::-1]
 
 
-def _delivery(row: Delivery) -> dict[str, Any]:
+def _delivery(row: Delivery, status: Status) -> dict[str, Any]:
     due = row.next_attempt_at
     return {
         "state": row.state,
@@ -164,6 +169,13 @@ def _delivery(row: Delivery) -> dict[str, Any]:
         "recipients": row.recipient_count,
         "next_attempt_at": due.isoformat() if due else None,
         "last_error": row.last_error,
+        "status": {
+            "sentence": status.sentence,
+            "reason": status.reason,
+            "todo": status.todo,
+            "next_step": status.next_step,
+            "next_at": status.next_at.isoformat() if status.next_at else None,
+        },
     }
 
 

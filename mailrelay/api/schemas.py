@@ -57,6 +57,9 @@ DELIVERY = record(
         "recipients": COUNT,
         "next_attempt_at": MAYBE_TIME,
         "last_error": TEXT,
+        "status": record(
+            {"sentence": TEXT, "reason": TEXT, "todo": TEXT, "next_step": TEXT, "next_at": MAYBE_TIME}
+        ),
     }
 )
 ATTEMPT = record(

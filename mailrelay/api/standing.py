@@ -7,11 +7,12 @@ from django.db.models import Count
 from django.http import HttpRequest, JsonResponse
 
 from mailrelay.api import access, reading
-from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.health import figures
-from mailrelay.models import ApiToken, Delivery, Mailbox, SenderConfig
+from mailrelay.models import ApiToken, Delivery, SenderConfig
 from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.models.senders import SECRETS
 from mailrelay.outbox import clock, limits
+from mailrelay.status.senders import of_sender
 from mailrelay.vocabulary import Scope
 
 
@@ -35,7 +36,7 @@ def figured(request: HttpRequest, _token: ApiToken) -> JsonResponse:
 def all_senders(request: HttpRequest, _token: ApiToken) -> JsonResponse:
     reading.query(request, ())
     rows = SenderConfig.objects.select_related("mailbox__registration").order_by("name")
-    rows = rows.defer(*(f"mailbox__registration__{name}" for name in WITHOUT_SECRETS))
+    rows = rows.defer(*(f"mailbox__registration__{name}" for name in SECRETS))
     counts = Delivery.objects.filter(IN_FLIGHT).order_by().values_list("mailbox")
     running = dict(counts.annotate(n=Count("pk")))
     now = clock.now()
@@ -44,12 +45,12 @@ def all_senders(request: HttpRequest, _token: ApiToken) -> JsonResponse:
 
 def _sender(row: SenderConfig, running: int, now: datetime) -> dict[str, Any]:
     box = row.mailbox
-    state, text = _state(row, box, now)
+    status = of_sender(row, now)
     paused = box.paused_until
     return {
         "name": row.name,
-        "state": state,
-        "text": text,
+        "state": status.state,
+        "text": status.reason,
         "default": row.is_default,
         "mailbox": box.address,
         "registration": box.registration.name,
@@ -65,23 +66,6 @@ def _sender(row: SenderConfig, running: int, now: datetime) -> dict[str, Any]:
         "succeeded_at": box.succeeded_at.isoformat() if box.succeeded_at else None,
         "credential_ends": {proof: end.isoformat() for proof, end in box.registration.endings().items()},
     }
-
-
-def _state(row: SenderConfig, box: Mailbox, now: datetime) -> tuple[str, str]:
-    """Say in a word what holds a sender up, and in the sentence that came with it."""
-    if not row.active:
-        return "off", ""
-    if not box.registration.active:
-        return "registration_off", ""
-    if box.registration.failing:
-        return "no_token", box.registration.failing_text
-    if box.blocked:
-        return "held", box.blocked_text
-    if row.paused_at is not None:
-        return "paused_by_hand", row.pause_reason
-    if box.paused_until is not None and box.paused_until > now:
-        return "paused", box.pause_text
-    return "open", ""
 
 
 queue = access.resource(GET=(Scope.READ, figured))

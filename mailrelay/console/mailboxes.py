@@ -15,12 +15,12 @@ from mailrelay.console.cells import NOTHING, badge, exact, moment, relative, siz
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.fields import AddressField, ReadField
 from mailrelay.console.generic import ModelForm
-from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.site import site
-from mailrelay.console.words import reason_words
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.models.messages import IN_FLIGHT
+from mailrelay.models.senders import SECRETS
 from mailrelay.outbox import limits, overflow, registrations
+from mailrelay.status.words import reason_words
 from mailrelay.vocabulary import ManagedBy, State
 
 #: What a person may set.
@@ -85,7 +85,7 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
         rows = (
             super().get_queryset(request).select_related("registration").annotate(running=Coalesce(count, 0))
         )
-        return rows.defer(*(f"registration__{name}" for name in WITHOUT_SECRETS))
+        return rows.defer(*(f"registration__{name}" for name in SECRETS))
 
     def owner(self, row: Mailbox) -> ManagedBy:
         """A mailbox belongs to whatever keeps its sender."""
@@ -109,7 +109,7 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
         return (*super().get_readonly_fields(request, obj), *identity)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        kwargs["queryset"] = AppRegistration.objects.defer(*WITHOUT_SECRETS).order_by("name")
+        kwargs["queryset"] = AppRegistration.objects.defer(*SECRETS).order_by("name")
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Mailbox, form: Any, change: bool) -> None:

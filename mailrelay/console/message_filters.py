@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from mailrelay.console import message_search
 from mailrelay.console.message_search import Criteria
 from mailrelay.console.message_times import Stretch, TimeFilter
-from mailrelay.console.words import state_words
 from mailrelay.models import Message, SenderConfig, SmtpClient
+from mailrelay.status.words import state_words
 from mailrelay.vocabulary import MESSAGE_STATES, State
 
 #: States that want somebody to look.
@@ -39,7 +39,7 @@ class StateFilter(_Filter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
         return [
-            ("attention", "Wants attention"),
+            ("attention", "Needs attention"),
             *((state.value, state_words(state).title) for state in MESSAGE_STATES),
             (BOUNCED, "Sent, bounced later"),
         ]

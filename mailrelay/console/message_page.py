@@ -1,20 +1,18 @@
 """The page of one message: where it stands, what comes next, whom it goes to, and what happened."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from mailrelay.console import cells, outlook, timeline
-from mailrelay.console.outlook import Outlook
-from mailrelay.console.registration_form import WITHOUT_SECRETS
-from mailrelay.console.words import state_words
-from mailrelay.models import Delivery, Message, Recipient, Worker
+from mailrelay.console import cells, timeline
+from mailrelay.models import Delivery, Message, Recipient
 from mailrelay.models.messages import named_as, task_id
-from mailrelay.outbox import capacity, clock
-from mailrelay.vocabulary import State
+from mailrelay.outbox import clock
+from mailrelay.status import workers
+from mailrelay.status.deliveries import of_delivery
+from mailrelay.status.messages import content_kept, shown_state
+from mailrelay.status.record import Status
+from mailrelay.status.words import state_words
 
-#: What the sentences on a delivery need of its surroundings, and what of it nobody reads.
-RELATED = ("sender", "mailbox__registration")
-DEFERRED = tuple(f"mailbox__registration__{name}" for name in WITHOUT_SECRETS)
 #: Recipients that the page lists.
 LISTED = 500
 
@@ -25,7 +23,7 @@ class Part:
 
     delivery: Delivery
     badge: str
-    outlook: Outlook
+    status: Status
     when: str
 
 
@@ -68,9 +66,9 @@ def page_of(message: Message) -> MessagePage:
     """Read the page of `message`, which brings its sender, client and deliveries, in four queries."""
     now = clock.now()
     deliveries = list(message.deliveries.all())
-    queues = _live_queues(now)
+    queues = workers.served_queues(now)
     parts = [_part(delivery, now, queues) for delivery in deliveries]
-    sentence, at = outlook.content_line(message)
+    sentence, at = content_kept(message)
     return MessagePage(
         message=message,
         badge=state_badge(shown_state(message, deliveries)),
@@ -91,23 +89,9 @@ def state_badge(state: str) -> str:
     return cells.badge(words.title, words.tone)
 
 
-def shown_state(message: Message, deliveries: list[Delivery]) -> str:
-    """The message's own state, or that it is being sent right now."""
-    in_hand = any(delivery.state in {State.RESERVED, State.SENDING} for delivery in deliveries)
-    return State.SENDING if message.state == State.QUEUED and in_hand else message.state
-
-
-def _live_queues(now: datetime) -> set[str]:
-    """Return the Celery queues that living workers serve."""
-    silent = now - timedelta(seconds=capacity.HEARTBEAT * capacity.MISSED)
-    alive = Worker.objects.filter(seen_at__gte=silent).values_list("queues", flat=True)
-    return {queue for queues in alive for queue in queues.split(",")}
-
-
-def _part(delivery: Delivery, now: datetime, queues: set[str]) -> Part:
-    queue = capacity.queue_of(delivery.mailbox.registration.managed_by, delivery.route)
-    coming = outlook.of(delivery, now, workers=queue in queues)
-    when = cells.moment(coming.at, now) if coming.at else ""
+def _part(delivery: Delivery, now: datetime, queues: frozenset[str]) -> Part:
+    coming = of_delivery(delivery, now, queues)
+    when = cells.moment(coming.next_at, now) if coming.next_at else ""
     return Part(delivery, state_badge(delivery.state), coming, when)
 
 

@@ -9,12 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from mailrelay.console import cells, message_preview, outlook
+from mailrelay.console import cells, message_preview
 from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.message_content import download
 from mailrelay.models import Message
 from mailrelay.outbox import clock
 from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.status.messages import content_kept
 
 
 class ContentViews(ReadOnlyAdmin[Message]):
@@ -40,7 +41,7 @@ class ContentViews(ReadOnlyAdmin[Message]):
         except ContentRemovedError as removed:
             messages.error(request, str(removed))
             return self._to_page(pk)
-        kept, at = outlook.content_line(message)
+        kept, at = content_kept(message)
         answer = self._render(
             request,
             "console/message_content.html",

@@ -23,12 +23,11 @@ from mailrelay.console import (
     message_export,
     message_times,
     message_trace,
-    outlook,
 )
 from mailrelay.console.message_actions import ACTIONS, Action, Order
 from mailrelay.console.message_bounces import BOUNCED_BADGE
 from mailrelay.console.message_filters import FILTERS, criteria
-from mailrelay.console.message_page import DEFERRED, RELATED, MessagePage, page_of, shown_state, state_badge
+from mailrelay.console.message_page import MessagePage, page_of, state_badge
 from mailrelay.console.message_questions import Question
 from mailrelay.console.message_search import HELP, REACH, Found, find, within
 from mailrelay.console.message_times import BEFORE
@@ -37,6 +36,8 @@ from mailrelay.console.paging import CountedPaginator, FoundPaginator
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, NonDelivery, Recipient
 from mailrelay.outbox import clock
+from mailrelay.status.deliveries import chosen, of_delivery
+from mailrelay.status.messages import shown_state
 from mailrelay.vocabulary import State
 
 
@@ -109,7 +110,7 @@ class MessageAdmin(ContentViews):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         first = Recipient.objects.filter(message=OuterRef("pk")).order_by("pk").values("address")[:1]
-        parts = Delivery.objects.select_related(*RELATED).defer(*DEFERRED).order_by("pk")
+        parts = chosen()
         rows = super().get_queryset(request).select_related("sender", "client")
         reports = NonDelivery.objects.filter(message=OuterRef("pk"))
         rows = rows.annotate(first_recipient=Subquery(first), has_bounced=Exists(reports))
@@ -142,7 +143,7 @@ class MessageAdmin(ContentViews):
     def standing(self, row: Any) -> SafeString:
         deliveries = list(row.deliveries.all())
         pressing = next((part for part in deliveries if part.state == row.state), None)
-        brief = outlook.of(pressing, clock.now()).brief if pressing else ""
+        brief = _brief(pressing) if pressing else ""
         return format_html(
             "{}{}",
             cells.badge(*BOUNCED_BADGE) if row.has_bounced else state_badge(shown_state(row, deliveries)),
@@ -267,3 +268,11 @@ class MessageAdmin(ContentViews):
     ) -> HttpResponse:
         question = message_actions.confirmation(action, rows, form or message_actions.blank(action, rows))
         return self._render(request, "console/confirm.html", f"{action.label}?", **question, **context)
+
+
+def _brief(delivery: Delivery) -> str:
+    """Say in a few words what a row of the list waits for, without a query."""
+    now = clock.now()
+    status = of_delivery(delivery, now, looked_up=lambda row: bool(row.mailbox.can_read))
+    away = cells.relative(status.next_at, now) if status.next_at else ""
+    return ", ".join(filter(None, (status.brief, away))) if status.brief else ""

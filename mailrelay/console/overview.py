@@ -1,4 +1,4 @@
-"""The first page: what waits, what went out, who sends, what expires, and what of the machinery is alive.
+"""The first page: what waits, what went out, who sends, what expires, and what of the system is alive.
 
 Nothing here counts what has been sent: history comes from the roll-ups, and what waits is counted on the
 partial indexes of the queue, as far as COUNTED.
@@ -22,11 +22,14 @@ from django.utils.safestring import SafeString
 
 from mailrelay.console import cells
 from mailrelay.console.charts import Series, stacked
-from mailrelay.console.registration_form import WITHOUT_SECRETS
-from mailrelay.console.words import name_of_proof, state_words
-from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, Worker
+from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig
 from mailrelay.models.messages import AGED_FROM, WAITS
-from mailrelay.outbox import capacity, clock, counters, limits, rollups
+from mailrelay.models.senders import SECRETS
+from mailrelay.outbox import clock, counters, limits, rollups
+from mailrelay.status import workers
+from mailrelay.status.record import Status
+from mailrelay.status.senders import of_sender
+from mailrelay.status.words import name_of_proof, state_words
 from mailrelay.vocabulary import State
 
 #: The states that the page counts, in the order of what wants a person most.
@@ -40,7 +43,7 @@ HOURS, DAYS = 24, 30
 SOON, PRESSING = 30, 14
 #: Seconds for which a look at the broker counts, and that it may take.
 BROKER_REMEMBERED, BROKER_BUDGET = 15.0, 1
-_SERIES = ((counters.SENT, "sent", "good"), (counters.DEFERRED, "put off", "waiting"))
+_SERIES = ((counters.SENT, "sent", "good"), (counters.DEFERRED, "deferred", "waiting"))
 _FAILED = (counters.FAILED, "failed", "bad")
 #: What is in flight, with constants: without them SQLite does not use its index.
 RUNS = RawSQL("mailrelay_delivery.state IN ('reserved', 'sending')", (), output_field=BooleanField())
@@ -81,7 +84,7 @@ class SenderHealth:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A line of the machinery: its name, a badge, and what is said of it."""
+    """A line of the panel “System”: its name, a badge, and what is said of it."""
 
     name: str
     badge: SafeString
@@ -97,7 +100,7 @@ def context() -> dict[str, Any]:
         "charts": _charts(),
         "senders": _senders(now),
         "endings": _endings(now),
-        "machinery": [*_workers(now), _broker_fact(), _database(), _spool()],
+        "system": [*_workers(now), _broker_fact(), _database(), _spool()],
     }
 
 
@@ -162,7 +165,7 @@ def _daily(points: Iterable[tuple[datetime, int]]) -> list[tuple[datetime, int]]
 
 def _senders(now: datetime) -> list[SenderHealth]:
     rows = SenderConfig.objects.filter(active=True).select_related("mailbox__registration").order_by("name")
-    hidden = (f"mailbox__registration__{name}" for name in WITHOUT_SECRETS)
+    hidden = (f"mailbox__registration__{name}" for name in SECRETS)
     listed = list(rows.defer(*hidden)[:LISTED])
     boxes = [row.mailbox_id for row in listed]
     counts = Delivery.objects.filter(RUNS, mailbox__in=boxes).order_by().values_list("mailbox")
@@ -172,7 +175,7 @@ def _senders(now: datetime) -> list[SenderHealth]:
 
 def _health(row: SenderConfig, running: int, now: datetime) -> SenderHealth:
     box = row.mailbox
-    label, tone, why = _standing(row, now)
+    status = of_sender(row, now)
     used = limits.recipients_today(box, now)
     page = reverse("admin:mailrelay_mailbox_change", args=[box.pk])
     work = reverse("admin:senderconfig_work", args=[row.pk])
@@ -183,8 +186,8 @@ def _health(row: SenderConfig, running: int, now: datetime) -> SenderHealth:
         name=row.name,
         link=work,
         mailbox=Linked(box.address, page),
-        badge=cells.badge(label, tone),
-        why=Linked(why, work if row.paused_at else page),
+        badge=cells.badge(*_SENDER_BADGES[status.state]),
+        why=Linked(_why(status, now), work if row.paused_at else page),
         in_flight=Linked(running_of, _messages(state=State.QUEUED.value, sender=mine)),
         recipients=Linked(recipients, f"{work}#limits"),
         last_success=cells.moment(box.succeeded_at, now),
@@ -193,19 +196,22 @@ def _health(row: SenderConfig, running: int, now: datetime) -> SenderHealth:
     )
 
 
-def _standing(row: SenderConfig, now: datetime) -> tuple[str, str, str]:
-    box = row.mailbox
-    if row.paused_at is not None:
-        return "Paused", "waiting", f"by {row.paused_by}: {row.pause_reason}"
-    if not box.registration.active:
-        return "App registration off", "bad", ""
-    if box.registration.failing:
-        return "No token", "bad", ""
-    if box.blocked:
-        return "Held", "bad", ""
-    if box.paused_until is not None and box.paused_until > now:
-        return "Slowed down", "waiting", f"goes on {cells.relative(box.paused_until, now)}"
-    return "Open", "good", ""
+#: A title and a tone for each word of `status.senders`.
+_SENDER_BADGES = {
+    "open": ("Open", "good"),
+    "off": ("Off", "quiet"),
+    "paused_by_hand": ("Paused", "waiting"),
+    "registration_off": ("App registration off", "bad"),
+    "no_token": ("No token", "bad"),
+    "held": ("Held", "bad"),
+    "paused": ("Mailbox paused", "waiting"),
+}
+
+
+def _why(status: Status, now: datetime) -> str:
+    """Say why and until when; what is wrong with the mailbox has a column of its own."""
+    until = f"{status.next_step.lower()} {cells.relative(status.next_at, now)}" if status.next_at else ""
+    return status.reason if status.state == "paused_by_hand" else until
 
 
 def _error(box: Mailbox, page: str) -> Linked:
@@ -220,7 +226,7 @@ def _error(box: Mailbox, page: str) -> Linked:
 
 
 def _endings(now: datetime) -> list[Fact]:
-    rows = AppRegistration.objects.filter(active=True).defer(*WITHOUT_SECRETS)
+    rows = AppRegistration.objects.filter(active=True).defer(*SECRETS)
     ends = [(end, row, proof) for row in rows for proof, end in row.endings_of_use().items()]
     return [
         Fact(
@@ -239,13 +245,11 @@ def _days_left(days: int) -> SafeString:
 
 
 def _workers(now: datetime) -> Sequence[Fact]:
-    alive = Worker.objects.filter(seen_at__gte=now - timedelta(seconds=capacity.HEARTBEAT * capacity.MISSED))
-    count = alive.count()
+    count = workers.alive(now).count()
     link = reverse("admin:mailrelay_worker_changelist")
     if count:
         return [Fact("Workers", cells.badge(f"{count:,} alive", "good"), "", link)]
-    text = "Nobody delivers: mail is accepted and waits until a worker is started."
-    return [Fact("Workers", cells.badge("none seen", "bad"), text, link)]
+    return [Fact("Workers", cells.badge("none seen", "bad"), workers.NONE_ALIVE, link)]
 
 
 def _broker_fact() -> Fact:

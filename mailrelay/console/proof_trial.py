@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mailrelay.console.sealing import seal, unseal
-from mailrelay.console.words import name_of_proof
 from mailrelay.models import AppRegistration, Mailbox
+from mailrelay.status.words import name_of_proof
 
 if TYPE_CHECKING:
     from mailrelay.delivery.proving import Findings

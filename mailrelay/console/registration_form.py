@@ -18,17 +18,9 @@ from mailrelay.console.generic import ModelForm
 from mailrelay.console.proof_form import end_of, value_of
 from mailrelay.graph.credentials import GLOBAL_AUTHORITY, GLOBAL_GRAPH
 from mailrelay.models import AppRegistration
+from mailrelay.models.senders import SECRETS
 from mailrelay.vocabulary import Cloud, CredentialKind
 
-#: Columns that the admin never reads, so that it can neither show them nor fail to decrypt them.
-WITHOUT_SECRETS = (
-    "secret",
-    "next_secret",
-    "certificate",
-    "certificate_password",
-    "next_certificate",
-    "next_certificate_password",
-)
 #: Fields of a new row for what can be entered and not read back, and their columns. In a row that mail
 #: depends on, secrets are replaced on a page that tries them first.
 ENTERED = {
@@ -99,7 +91,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
         mine = AppRegistration.objects.filter(pk=self.instance.pk)
         if self.instance.pk is None:
             return set()
-        return {column for column in WITHOUT_SECRETS if mine.exclude(**{column: ""}).exists()}
+        return {column for column in SECRETS if mine.exclude(**{column: ""}).exists()}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

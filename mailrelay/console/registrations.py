@@ -18,12 +18,13 @@ from mailrelay.console import proof_trial
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.proof_trial import ALTHOUGH, NotConfirmedError
-from mailrelay.console.registration_form import ENTERED, WITHOUT_SECRETS, RegistrationForm
+from mailrelay.console.registration_form import ENTERED, RegistrationForm
 from mailrelay.console.rotation import Rotation
 from mailrelay.console.site import site
-from mailrelay.console.words import name_of_proof, reason_words
 from mailrelay.models import AppRegistration
+from mailrelay.models.senders import SECRETS
 from mailrelay.outbox import registrations
+from mailrelay.status.words import name_of_proof, reason_words
 
 #: Fields that a token depends on: a change of one is a new version of the credential.
 CREDENTIAL = frozenset(
@@ -80,7 +81,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AppRegistration]:
-        return super().get_queryset(request).defer(*WITHOUT_SECRETS)
+        return super().get_queryset(request).defer(*SECRETS)
 
     def in_use(self, row: AppRegistration) -> str:
         if not row.mailboxes.exists():

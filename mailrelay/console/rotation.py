@@ -14,11 +14,11 @@ from django.template.response import TemplateResponse
 from mailrelay.console import proof_trial
 from mailrelay.console.proof_form import ProofForm
 from mailrelay.console.proof_trial import ALTHOUGH, NotConfirmedError
-from mailrelay.console.words import name_of_proof
 from mailrelay.models import AppRegistration
 from mailrelay.outbox import registrations, scheduler
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.registrations import Proof
+from mailrelay.status.words import name_of_proof
 from mailrelay.vocabulary import CredentialKind
 
 CHANGED = "Nothing was stored: somebody changed this app registration meanwhile, or this was done already."

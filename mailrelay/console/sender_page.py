@@ -11,15 +11,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from mailrelay.console import cells, outlook, trial
+from mailrelay.console import cells, trial
 from mailrelay.console.message_search import time_of
-from mailrelay.console.words import outcome_words, state_words
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, SendLog
 from mailrelay.models.encrypted import WrongFieldKeyError
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.outbox import clock, limits, pausing
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.submission import new_queue_id
+from mailrelay.status import workers
+from mailrelay.status.deliveries import chosen, of_delivery
+from mailrelay.status.words import outcome_words, state_words
 from mailrelay.vocabulary import FINAL_STATES, State
 
 #: States of a test mail in which looking again shows nothing new.
@@ -179,26 +181,18 @@ class SenderPage:
         if message is None or not self.request.user.has_perm("mailrelay.view_message"):
             return None
         now = clock.now()
-        parts = Delivery.objects.filter(message=message).select_related("sender", "mailbox__registration")
-        hidden = (f"mailbox__registration__{name}" for name in _secrets())
-        part = parts.defer(*hidden).order_by("pk").first()
+        part = chosen(message=message).first()
         words = state_words(message.state)
-        next_up = outlook.of(part, now) if part is not None else None
+        status = of_delivery(part, now, workers.served_queues(now)) if part is not None else None
         return {
             "message": message,
             "badge": cells.badge(words.title, words.tone),
-            "outlook": next_up,
-            "when": cells.moment(next_up.at, now) if next_up and next_up.at else "",
+            "status": status,
+            "when": cells.moment(status.next_at, now) if status and status.next_at else "",
             "attempts": [_attempt(row) for row in SendLog.objects.filter(message=message).order_by("pk")],
             "decided": message.state in DECIDED,
             "link": reverse("admin:mailrelay_message_change", args=[message.pk]),
         }
-
-
-def _secrets() -> tuple[str, ...]:
-    from mailrelay.console.registration_form import WITHOUT_SECRETS
-
-    return WITHOUT_SECRETS
 
 
 def _attempt(row: SendLog) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from mailrelay.console.cells import badge, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.fields import AddressesField, AddressField, DomainsField
 from mailrelay.console.generic import ModelChoiceField, ModelForm
-from mailrelay.console.registration_form import WITHOUT_SECRETS
 from mailrelay.console.sender_page import SenderPage
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
+from mailrelay.models.senders import SECRETS
 from mailrelay.outbox import registrations
 from mailrelay.routing import fallbacks
 from mailrelay.vocabulary import (
@@ -72,7 +72,7 @@ class SwitchedChoice(ModelChoiceField[Any]):
 
 class SenderForm(ModelForm[SenderConfig]):
     registration = SwitchedChoice(
-        AppRegistration.objects.defer(*WITHOUT_SECRETS).order_by("name"), label="App registration"
+        AppRegistration.objects.defer(*SECRETS).order_by("name"), label="App registration"
     )
     mailbox_address = AddressField(
         parsing.mailbox_address,
@@ -253,7 +253,7 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SenderConfig]:
         rows = super().get_queryset(request).select_related("mailbox__registration")
-        return rows.defer(*(f"mailbox__registration__{name}" for name in WITHOUT_SECRETS))
+        return rows.defer(*(f"mailbox__registration__{name}" for name in SECRETS))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.work_view)

@@ -6,9 +6,9 @@ from datetime import datetime
 from itertools import chain
 
 from mailrelay.console import cells
-from mailrelay.console.words import Words, outcome_words
 from mailrelay.models import Message, SendLog, TimelineEntry
 from mailrelay.outbox import origin
+from mailrelay.status.words import Words, outcome_words
 
 #: Attempts and moves that a page shows at most, the newest ones.
 SHOWN = 200

@@ -77,8 +77,7 @@ def removed(error: ContentRemovedError) -> Result:
             str(error),
             Blame.MESSAGE,
             Reason.CONTENT_LOST,
-            "Ask whoever sent it to send it anew, then cancel it; release it only after the database was "
-            "restored.",
+            "Ask the sender to resend it, then cancel it; release it only after the database was restored.",
         )
     return Result(
         Outcome.PERMANENT,

@@ -40,7 +40,7 @@ def findings() -> Iterator[Finding]:
     yield from setup.rows()
     yield from setup.agreement()
     yield from exposure.reach()
-    yield from workers.alive()
+    yield from workers.needed()
     yield from kept.broken()
     yield from _microsoft()
 

@@ -6,30 +6,26 @@ from django.db.models import Q
 
 from mailrelay.diagnosis.findings import Check, Finding
 from mailrelay.models import AppRegistration, Delivery, SenderConfig, Worker
-from mailrelay.outbox import capacity, clock
+from mailrelay.outbox import capacity
+from mailrelay.status import workers
 from mailrelay.vocabulary import LargeMail, ManagedBy, Route, State
 
 CHECK = Check("workers")
 
 
-def alive() -> Iterator[Finding]:
+def needed() -> Iterator[Finding]:
     """Look for a live worker for each queue that an active registration needs."""
-    since = clock.now() - clock.seconds(capacity.HEARTBEAT * capacity.MISSED)
-    workers = list(Worker.objects.filter(seen_at__gte=since).order_by("name"))
+    living = list(workers.alive().order_by("name"))
     for owner in _owners():
         queue = capacity.queue_of(owner)
-        serving = _serving(workers, queue)
+        serving = workers.serving(living, queue)
         if not serving:
             yield _nobody(owner, queue)
             continue
         threads = sum(worker.capacity for worker in serving)
         yield CHECK.ok(f"{len(serving)} alive for the queue {queue}, {threads} deliveries at once.")
         if _sends_large(owner):
-            yield _for_large_mail(owner, workers)
-
-
-def _serving(workers: list[Worker], queue: str) -> list[Worker]:
-    return [worker for worker in workers if queue in worker.queues.split(",")]
+            yield _for_large_mail(owner, living)
 
 
 def _sends_large(owner: ManagedBy) -> bool:
@@ -43,9 +39,9 @@ def _through(owner: ManagedBy, registration: str) -> Q:
     return environment if owner == ManagedBy.ENVIRONMENT else ~environment
 
 
-def _for_large_mail(owner: ManagedBy, workers: list[Worker]) -> Finding:
+def _for_large_mail(owner: ManagedBy, living: list[Worker]) -> Finding:
     queue = capacity.queue_of(owner, Route.LARGE)
-    if serving := _serving(workers, queue):
+    if serving := workers.serving(living, queue):
         return CHECK.ok(f"{len(serving)} alive for the queue {queue}, one large mail at a time each.")
     return CHECK.problem(
         f"Live workers leave out the queue {queue}: large mail is accepted and waits.",
@@ -64,9 +60,7 @@ def _owners() -> list[ManagedBy]:
 
 def _nobody(owner: ManagedBy, queue: str) -> Finding:
     sentence = f"No live worker serves the queue {queue}"
-    mend = "Start the gateway (manage.py rungateway), or a worker: celery -A gateway worker"
-    if owner == ManagedBy.ENVIRONMENT:
-        mend += ", with the AZURE_ variables and SENDER_EMAIL in its environment"
+    todo = workers.start_one(queue)
     if Delivery.objects.filter(_through(owner, "mailbox__registration"), state=State.QUEUED).exists():
-        return CHECK.problem(f"{sentence}, and mail waits in it.", f"{mend}.")
-    return CHECK.warning(f"{sentence}: mail would be accepted and wait.", f"{mend}.")
+        return CHECK.problem(f"{sentence}, and mail waits in it.", todo)
+    return CHECK.warning(f"{sentence}: mail would be accepted and wait.", todo)

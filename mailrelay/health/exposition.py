@@ -18,7 +18,10 @@ TOTALS = {
     counters.TOKEN_REFRESHES: ("graph_smtp_token_refreshes", "Tokens had from Entra ID"),
     counters.TOKEN_FAILURES: ("graph_smtp_token_failures", "Token requests that failed"),
     counters.ACCEPTED: ("graph_smtp_emails_accepted", "Mails stored and acknowledged over SMTP"),
-    counters.DEFERRED: ("graph_smtp_deferrals", "Attempts put off for the message's own fault"),
+    counters.DEFERRED: (
+        "graph_smtp_deferrals",
+        "Attempts that failed for the message's own fault and are tried again",
+    ),
     counters.UNCERTAIN: ("graph_smtp_uncertain", "Attempts whose outcome is not known"),
     counters.SECOND_COPIES: ("graph_smtp_second_copies", "Mails that may have been sent twice"),
     counters.POISON: ("graph_smtp_poison", "Mails held since they crashed their worker three times"),

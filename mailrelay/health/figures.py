@@ -5,9 +5,10 @@ from datetime import datetime
 
 from django.db.models import Min
 
-from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig, Worker
+from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.models.messages import AGED_FROM
 from mailrelay.outbox import clock, counters
+from mailrelay.status import workers
 from mailrelay.vocabulary import OPEN_STATES, Reason, State
 
 
@@ -39,7 +40,7 @@ def gather() -> Figures:
         paused_mailboxes=Mailbox.objects.filter(paused_until__gt=now).count(),
         blocked_mailboxes=Mailbox.objects.exclude(blocked=Reason.NONE).count(),
         failing_registrations=AppRegistration.objects.exclude(failing=Reason.NONE).count(),
-        workers=Worker.objects.filter(seen_at__gte=now - clock.seconds(15)).count(),
+        workers=workers.alive(now).count(),
         token_expiry=_token_expiry(),
         credential_expiry=_credential_expiry(now),
         default_token_expiry=_timestamp(_default_expiry()),

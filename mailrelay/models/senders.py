@@ -25,8 +25,15 @@ from mailrelay.vocabulary import (
     UncertainPolicy,
 )
 
-#: The columns of a registration that are encrypted: read by those who prove themselves with them.
-SECRETS = ("secret", "next_secret", "certificate", "certificate_password")
+#: The columns of a registration that are encrypted: only what asks for a token reads them.
+SECRETS = (
+    "secret",
+    "next_secret",
+    "certificate",
+    "certificate_password",
+    "next_certificate",
+    "next_certificate_password",
+)
 
 
 class AppRegistration(models.Model):

@@ -88,7 +88,7 @@ def uncertain(delivery: Delivery, text: str, now: datetime, *, coded: bool = Fal
     comes and the mail hardly was sent: it waits for a copy to show, or as after any passing fault.
     """
     counters.add(counters.UNCERTAIN)
-    looked_up = _can_be_looked_up(delivery)
+    looked_up = can_be_looked_up(delivery)
     resent = delivery.sender.uncertain_policy == UncertainPolicy.RESEND and not delivery.copies
     if not (resent or looked_up):
         given_up(delivery, text, now)
@@ -123,7 +123,7 @@ def await_outcome(delivery: Delivery, text: str, now: datetime, wait: float | No
     )
 
 
-def _can_be_looked_up(delivery: Delivery) -> bool:
+def can_be_looked_up(delivery: Delivery) -> bool:
     """Whether the draft of the last attempt, or Sent Items, will tell what became of it."""
     last = SendLog.objects.filter(delivery=delivery).order_by("-number").first()
     if last is not None and last.draft_id:

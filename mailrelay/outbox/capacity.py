@@ -3,7 +3,9 @@
 import threading
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
 
 from mailrelay.models import Mailbox, Worker
 from mailrelay.outbox import age, clock, statements
@@ -124,6 +126,11 @@ def forget() -> None:
         _remembered.clear()
 
 
+def alive(now: datetime) -> QuerySet[Worker]:
+    """Give the workers that were seen within the last heartbeats."""
+    return Worker.objects.filter(seen_at__gte=now - timedelta(seconds=HEARTBEAT * MISSED))
+
+
 def _capacity(queue: str) -> int:
     return _alive(queue)[0]
 
@@ -134,8 +141,7 @@ def _alive(queue: str) -> tuple[int, int]:
         known = _remembered.get(queue)
     if known is not None and time.monotonic() - known[0] < REMEMBERED:
         return known[1:]
-    alive = Worker.objects.filter(seen_at__gte=clock.now() - timedelta(seconds=HEARTBEAT * MISSED))
-    of_queue = [worker for worker in alive if queue in worker.queues.split(",")]
+    of_queue = [worker for worker in alive(clock.now()) if queue in worker.queues.split(",")]
     capacity = sum(worker.capacity for worker in of_queue)
     with _lock:
         _remembered[queue] = (time.monotonic(), capacity, len(of_queue))

@@ -103,8 +103,8 @@ def refuse_without_content(message_id: UUID) -> None:
     if message is not None:
         at = f"{message.content_removed_at:%Y-%m-%d %H:%M} UTC"
         raise ContentRemovedError(
-            f"{message.queue_id} cannot be sent again: its content was removed on {at}. Ask whoever sent it "
-            "to send it anew."
+            f"{message.queue_id} cannot be sent again: its content was removed on {at}. Ask the sender "
+            "to resend it."
         )
 
 

@@ -5,7 +5,7 @@ from being folded back, and it would grow for as long as the pager is open.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +15,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
 from mailrelay.outbox import follow
 from mailrelay.postmaster.errors import PostmasterError
+from mailrelay.status.messages import shown_state
 from mailrelay.vocabulary import IN_FLIGHT_STATES, OPEN_STATES, State
 
 #: Messages that are read at once; each may have a thousand recipients.
@@ -149,13 +150,6 @@ def _row(message: Message, recipients: list[str], deliveries: list[Delivery], at
         attempts=attempts,
         last_error=next(filter(None, (row.last_error for row in _pressing_first(deliveries))), None),
     )
-
-
-def shown_state(message: Message, deliveries: Iterable[Delivery]) -> State:
-    """Give a message's state with work in flight by its own name, which the derived state calls queued."""
-    present = {row.state for row in deliveries}
-    in_flight = (state for state in (State.SENDING, State.RESERVED) if state in present)
-    return next(in_flight, State(message.state))
 
 
 def _pressing_first(deliveries: list[Delivery]) -> list[Delivery]:

@@ -6,15 +6,17 @@ from uuid import UUID
 
 from mailrelay.models import Delivery, Message, SendLog, TimelineEntry
 from mailrelay.outbox import clock, origin
-from mailrelay.postmaster.listing import shown_state
-from mailrelay.postmaster.text import printable, span
-from mailrelay.vocabulary import Reason, State
+from mailrelay.postmaster.text import printable, span, stamp
+from mailrelay.status import workers
+from mailrelay.status.deliveries import chosen, of_delivery
+from mailrelay.status.messages import shown_state
+from mailrelay.vocabulary import State
 
 
 def told(message_id: UUID) -> Iterator[str]:
     """Yield the lines of a message's story. Raises Message.DoesNotExist."""
     message = Message.objects.select_related("sender__mailbox", "client").get(pk=message_id)
-    deliveries = list(message.deliveries.select_related("mailbox").order_by("pk"))
+    deliveries = list(chosen(message=message))
     yield f"Message    {message.queue_id}"
     yield f"State      {shown_state(message, deliveries)} since {stamp(message.state_at)}"
     yield f"Subject    {printable(message.subject) or '(none)'}"
@@ -27,7 +29,9 @@ def told(message_id: UUID) -> Iterator[str]:
     yield ""
     yield from _timeline(message)
     yield ""
-    yield from (_next(delivery, clock.now()) for delivery in deliveries)
+    now = clock.now()
+    queues = workers.served_queues(now)
+    yield from (_next(delivery, now, queues) for delivery in deliveries)
 
 
 def _content(message: Message) -> str:
@@ -68,46 +72,18 @@ def _attempt(attempt: SendLog) -> str:
     return f"{', '.join(facts)}: {attempt.outcome or 'no answer yet'}. {said}"
 
 
-_NEXT = {
-    State.RESERVED: "A worker is about to begin.",
-    State.SENDING: "A worker is sending it now.",
-    State.SENT: "Graph took it. If it bounces later, the report is in the Inbox of the mailbox.",
-    State.FAILED: "Nothing happens any more. `mailq requeue` tries it once more.",
-    State.CANCELLED: "Nothing happens any more.",
+#: What a person can do with each state, by this command.
+_COMMANDS = {
+    State.DEFERRED: "`mailq requeue` tries it now.",
+    State.FAILED: "`mailq requeue` tries it once more.",
+    State.HELD: "`mailq release` sends it, `mailq cancel` withdraws it.",
 }
 
 
-def _next(delivery: Delivery, now: datetime) -> str:
+def _next(delivery: Delivery, now: datetime, queues: frozenset[str]) -> str:
     """Say what happens next to a delivery."""
-    state = State(delivery.state)
-    text = _NEXT.get(state) or _waits(delivery, state, now)
-    if state == State.FAILED and delivery.message.content_removed_at:
-        text = "Nothing happens any more: its content was removed, so that it cannot be sent again."
-    return f"Next, through {delivery.mailbox.address}: {text}"
-
-
-def _waits(delivery: Delivery, state: State, now: datetime) -> str:
-    due = delivery.next_attempt_at
-    when = f"in {span((due - now).total_seconds())}, at {stamp(due)}" if due and due > now else "at once"
-    if state == State.DEFERRED:
-        return f"It is tried again {when}. `mailq requeue` does so now."
-    if state == State.UNCERTAIN:
-        return f"Graph may have sent it. It is looked at again {when}."
-    if state == State.HELD and delivery.reason == Reason.BY_HAND:
-        return "It was held by hand: `mailq release` sends it, `mailq cancel` withdraws it."
-    if state == State.HELD:
-        reason = delivery.reason.replace("_", " ") or "no reason given"
-        return f"It is held ({reason}). {printable(delivery.last_error)}".rstrip()
-    return _queued(delivery, now)
-
-
-def _queued(delivery: Delivery, now: datetime) -> str:
-    paused = delivery.mailbox.paused_until
-    if paused and paused > now:
-        text = printable(delivery.mailbox.pause_text)
-        return f"It waits for the end of the mailbox's pause at {stamp(paused)}. {text}".rstrip()
-    return "It waits for its turn."
-
-
-def stamp(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    status = of_delivery(delivery, now, queues)
+    told = status.text(lambda at: f"in {span((at - now).total_seconds())}, at {stamp(at)}")
+    gone = delivery.message.content_removed_at is not None
+    command = "" if gone else _COMMANDS.get(State(delivery.state), "")
+    return f"Next, through {delivery.mailbox.address}: {printable(told)} {command}".rstrip()

@@ -72,6 +72,11 @@ def span(seconds: float) -> str:
     return f"{int(seconds // 86_400)}d"
 
 
+def stamp(at: datetime) -> str:
+    """Give a time to the second."""
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 

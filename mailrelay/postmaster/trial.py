@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.conf import settings
 
-from mailrelay.models import Delivery, Message, SenderConfig, SendLog, Worker
-from mailrelay.outbox import capacity, clock
+from mailrelay.models import Delivery, Message, SenderConfig, SendLog
+from mailrelay.outbox import clock
 from mailrelay.postmaster.door import connect, door, hand_in
 from mailrelay.postmaster.errors import PostmasterError
-from mailrelay.postmaster.text import printable
+from mailrelay.postmaster.text import printable, stamp
 from mailrelay.routing.loading import load
+from mailrelay.status import workers
+from mailrelay.status.deliveries import chosen, of_delivery
 from mailrelay.vocabulary import FINAL_STATES, Outcome, State
 
 #: Seconds between two looks at the message.
@@ -163,28 +165,9 @@ def _late(message: Message, timeout: float) -> str:
     """Say why a mail is still under way, from the nearest cause to the farthest."""
     start = f"After {timeout:g} s the mail is {message.state}, and is delivered when it can be."
     follow_up = f"Follow it with: manage.py mailq show {message.queue_id}"
-    delivery = Delivery.objects.filter(message=message).select_related("mailbox__registration").first()
+    delivery = chosen(message=message).first()
     if delivery is None:
         return f"{start} {follow_up}"
-    mailbox, registration = delivery.mailbox, delivery.mailbox.registration
-    reasons = (
-        _no_worker(capacity.queue_of(registration.managed_by)),
-        delivery.last_error,
-        registration.failing_text,
-        mailbox.blocked_text,
-        mailbox.pause_text,
-    )
-    reason = next(filter(None, reasons), "No reason is on record: workers may be busy with other mail.")
+    now = clock.now()
+    reason = of_delivery(delivery, now, workers.served_queues(now)).text(stamp)
     return f"{start} {printable(reason)} {follow_up}"
-
-
-def _no_worker(queue: str) -> str:
-    """Say that nobody serves `queue`; the empty string when somebody does."""
-    since = clock.now() - clock.seconds(capacity.HEARTBEAT * capacity.MISSED)
-    serving = Worker.objects.filter(seen_at__gte=since).values_list("queues", flat=True)
-    if any(queue in queues.split(",") for queues in serving):
-        return ""
-    return (
-        f"No worker that serves the queue {queue} is alive: start one with `celery -A gateway worker`"
-        f"{', with the AZURE_ variables of the sender' if queue != 'deliver' else ''}."
-    )

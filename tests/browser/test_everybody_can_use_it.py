@@ -105,7 +105,7 @@ def test_a_message_and_what_is_in_it_and_the_question_before_an_act_can_be_read_
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
     message = page.url
     assert judged(page, axe) == []
-    for name in ("Send once more", "Look inside"):
+    for name in ("Send once more", "View content"):
         show(page, message)
         page.get_by_role("link", name=name).click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Send" if "Send" in name else "Read me")

@@ -58,7 +58,7 @@ def message(page, installation, outside):
 def test_nothing_in_a_stored_mail_runs_or_leads_elsewhere(message, outside):
     page = message
     expect(page.get_by_role("heading", level=1)).to_contain_text("<script>alert('subject')</script>")
-    page.get_by_role("link", name="Look inside").click()
+    page.get_by_role("link", name="View content").click()
     frame = page.frame_locator("iframe.preview")
     expect(frame.locator("#said")).to_have_text("As it was sent")
     page.get_by_text("Show how it begins").click()

@@ -280,19 +280,19 @@ def test_a_listener_that_lets_in_nobody_is_a_problem(db, settings):
 
 
 def test_a_missing_worker_is_a_warning_until_mail_waits_for_it(store):
-    assert [found.level for found in workers.alive()] == [Level.WARNING]
+    assert [found.level for found in workers.needed()] == [Level.WARNING]
 
     store(State.QUEUED)
 
-    assert [found.level for found in workers.alive()] == [Level.PROBLEM]
+    assert [found.level for found in workers.needed()] == [Level.PROBLEM]
 
 
 def test_a_live_worker_is_found_by_the_queue_that_it_serves(sender, registration):
     capacity.beat("host:1", ("deliver",), 8)
-    assert [found.level for found in workers.alive()] == [Level.OK]
+    assert [found.level for found in workers.needed()] == [Level.OK]
 
     AppRegistration.objects.update(managed_by=ManagedBy.ENVIRONMENT)
-    assert [found.level for found in workers.alive()] == [Level.WARNING]
+    assert [found.level for found in workers.needed()] == [Level.WARNING]
 
 
 def test_a_worker_that_has_been_silent_does_not_count(sender):
@@ -301,7 +301,7 @@ def test_a_worker_that_has_been_silent_does_not_count(sender):
 
     Worker.objects.update(seen_at=clock.now() - timedelta(minutes=1))
 
-    assert [found.level for found in workers.alive()] == [Level.WARNING]
+    assert [found.level for found in workers.needed()] == [Level.WARNING]
 
 
 def test_a_broker_that_never_answers_costs_no_more_than_its_budget(settings, monkeypatch):

@@ -367,18 +367,18 @@ def test_a_directory_that_is_missing_is_made_and_a_full_disk_emptied(settings, m
 
 
 def test_a_worker_is_started_for_each_queue_that_is_needed(store, sender):
-    assert of(workers.alive(), "mail would be accepted and wait")
+    assert of(workers.needed(), "mail would be accepted and wait")
     store(State.QUEUED)
-    assert of(workers.alive(), "and mail waits in it")
+    assert of(workers.needed(), "and mail waits in it")
     capacity.beat("host:1", ("deliver",), 8)
-    assert not of(workers.alive())
+    assert not of(workers.needed())
 
     SenderConfig.objects.update(large_mail=LargeMail.ON)
-    (found,) = of(workers.alive(), "deliver-large")
+    (found,) = of(workers.needed(), "deliver-large")
     assert "-Q deliver,deliver-large" in found.mend
     capacity.beat("host:1", ("deliver", "deliver-large"), 8)
 
-    assert not of(workers.alive())
+    assert not of(workers.needed())
 
 
 # --- Configuration ---------------------------------------------------------------------------------------

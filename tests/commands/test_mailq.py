@@ -297,7 +297,7 @@ def test_it_tells_the_story_of_a_message(store, attempt, run):
         "attempt 1 (mime), 1.25 s, HTTP 401, InvalidAuthenticationToken, request-id abc-123: configuration.",
         "Graph refused the token. Enter a new secret.",
         "Held by ann.",
-        "It is held (secret expired). The secret has expired.",
+        "Held until the configuration is fixed. It is then sent automatically. The secret has expired.",
     ]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     assert "ann@example.org: held" in text

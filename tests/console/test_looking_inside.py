@@ -99,7 +99,7 @@ def test_a_file_is_saved_and_never_shown(browser, message):
 @pytest.mark.parametrize("what", ["content", "html", "file/0", "raw"])
 def test_a_body_needs_a_permission_of_its_own(reader, message, what):
     assert reader.get(address(message, what)).status_code == 403
-    assert "Look inside" not in reader.get(address(message, "change")).content.decode()
+    assert "View content" not in reader.get(address(message, "change")).content.decode()
     user = User.objects.get(username="reader")
     user.user_permissions.add(Permission.objects.get(codename="view_content"))
     allowed = Client()

@@ -68,15 +68,23 @@ def test_the_timeline_tells_all_that_happened_in_order(browser, sender, now):
 @pytest.mark.parametrize(
     ("state", "delivery", "says"),
     [
-        (State.QUEUED, {}, "waits for its turn"),
+        (State.QUEUED, {}, "It waits its turn"),
         (State.SENDING, {"lease_owner": "host:1"}, "host:1 is sending it now"),
-        (State.DEFERRED, {"last_error": "Greylisted."}, "It is tried again on"),
-        (State.SENT, {}, "Microsoft has accepted it"),
+        (State.DEFERRED, {"last_error": "Greylisted."}, "It will be tried again. Next try:"),
+        (State.SENT, {}, "Microsoft accepted it"),
         (State.FAILED, {"reason": Reason.REJECTED, "last_error": "No such user."}, "No such user."),
         (State.HELD, {"reason": Reason.BY_HAND}, "until a person releases"),
-        (State.HELD, {"reason": Reason.CONSENT_MISSING, "last_error": "Grant it."}, "released by itself"),
-        (State.UNCERTAIN, {"reason": Reason.UNCERTAIN}, "it is sent once more on"),
-        (State.CANCELLED, {}, "withdrawn"),
+        (
+            State.HELD,
+            {"reason": Reason.CONSENT_MISSING, "last_error": "Grant it."},
+            "It is then sent automatically.",
+        ),
+        (
+            State.UNCERTAIN,
+            {"reason": Reason.UNCERTAIN},
+            "It is sent once more, unless an answer still comes.",
+        ),
+        (State.CANCELLED, {}, "Cancelled before it was sent"),
     ],
 )
 def test_every_state_says_what_happens_next(browser, sender, worker, now, state, delivery, says):
@@ -90,9 +98,9 @@ def test_every_state_says_what_happens_next(browser, sender, worker, now, state,
 
 def test_queued_mail_names_what_stands_in_its_way(browser, sender, now):
     message = make_message(sender)
-    assert "none that could deliver it is alive" in headline(page(browser, message))
+    assert "none that serves the queue deliver is running" in headline(page(browser, message))
     Mailbox.objects.update(paused_until=now + timedelta(minutes=5), pause_text="Microsoft asked for it.")
-    assert "rests until" in headline(page(browser, message))
+    assert "is paused. Resumes:" in headline(page(browser, message))
     assert "Microsoft asked for it." in headline(page(browser, message))
     registration = sender.mailbox.registration
     registration.failing, registration.failing_text = Reason.SECRET_EXPIRED, "The secret expired."

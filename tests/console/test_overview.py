@@ -103,8 +103,8 @@ def test_every_number_is_what_sql_counts_and_leads_to_the_list_behind_it(browser
     shown = numbers(browser.get(PAGE))
     assert {title: value for title, (value, _) in shown.items() if title != "Oldest due"} == {
         "Held": "2",
-        "Perhaps sent": "0",
-        "Waiting to try again": "1",
+        "Unconfirmed": "0",
+        "Deferred": "1",
         "Queued": "3",
         "Failed, of the last 24 h": "4",
     }
@@ -203,7 +203,7 @@ def test_each_figure_of_a_sender_leads_to_what_is_behind_it(browser, sender, now
         (f"{work}#limits", "0 of 10,000"),
         (listed.format("queued"), "0 of 4"),
         (listed.format("sent"), "<time"),
-        (f"/admin/mailrelay/{box}", "goes on in"),
+        (f"/admin/mailrelay/{box}", "resumes in"),
         (f"/admin/mailrelay/{box}", "Too many requests."),
     ):
         assert f'<a href="{link}">{text}' in shown, (link, text)

@@ -238,10 +238,10 @@ def test_the_token_keeper_and_the_mail_share_one_probe(office):
 
     for _ in range(3):
         for keeper in keepers:
-            keeper.look()
+            keeper.run_once()
         office.later(PROBE_INTERVAL + 1)
         for keeper in keepers:
-            keeper.look()
+            keeper.run_once()
 
     assert len(office.requests("token")) == asked + 3
 
@@ -253,7 +253,7 @@ def test_a_keeper_that_gets_a_token_sets_the_held_mail_free(office):
     assert_held(deliveries, Reason.SECRET_WRONG)
 
     registrations.replace_secret(office.registration, "sandbox-secret")
-    tokens.Keeper().look()
+    tokens.Keeper().run_once()
 
     assert {fresh(row).state for row in deliveries} == {State.QUEUED}
 

@@ -12,6 +12,7 @@ ROWS = (
     {"console", "configuration", "diagnosis", "postmaster", "upkeep"},
     {"alerts"},
     {"health"},
+    {"status"},
     {"smtp"},
     {"delivery"},
     {"graph", "mime"},

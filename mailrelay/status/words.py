@@ -20,20 +20,20 @@ STATES = {
     State.QUEUED: Words("Queued", "busy"),
     State.RESERVED: Words("Sending", "busy"),
     State.SENDING: Words("Sending", "busy"),
-    State.DEFERRED: Words("Waiting to try again", "waiting"),
+    State.DEFERRED: Words("Deferred", "waiting"),
     State.SENT: Words("Sent", "good"),
     State.FAILED: Words("Failed", "bad"),
     State.HELD: Words("Held", "waiting"),
-    State.UNCERTAIN: Words("Perhaps sent", "waiting"),
+    State.UNCERTAIN: Words("Unconfirmed", "waiting"),
     State.CANCELLED: Words("Cancelled", "quiet"),
 }
 OUTCOMES = {
     Outcome.SENT: Words("Microsoft accepted it", "good"),
     Outcome.TRANSIENT: Words("Not sent, may work later", "waiting"),
     Outcome.PERMANENT: Words("Refused for good", "bad"),
-    Outcome.CONFIGURATION: Words("Not sent, something has to be mended", "bad"),
+    Outcome.CONFIGURATION: Words("Not sent: the configuration is broken", "bad"),
     Outcome.TOO_LARGE: Words("Too large for this route", "bad"),
-    Outcome.UNCERTAIN: Words("May have been sent", "waiting"),
+    Outcome.UNCERTAIN: Words("Unconfirmed", "waiting"),
 }
 
 REASONS = {
@@ -49,23 +49,21 @@ REASONS = {
     Reason.SENDER_INACTIVE: Words("Sender off", "quiet"),
     Reason.SENDER_PAUSED: Words("Sender paused", "waiting"),
     Reason.POISON: Words(
-        "Stops workers", "bad", "Look at the content before it is released: several workers failed over it."
+        "Crashed the worker", "bad", "Look at the content before you release it: it crashed several workers."
     ),
     Reason.BY_HAND: Words("By hand", "quiet"),
     Reason.UNCERTAIN: Words(
-        "Perhaps sent", "waiting", "Look into Sent Items of the mailbox; then release it, or cancel it."
+        "Unconfirmed", "waiting", "Look in Sent Items of the mailbox; then release it, or cancel it."
     ),
-    Reason.THROTTLED: Words("Slowed down by Microsoft", "waiting"),
+    Reason.THROTTLED: Words("Throttled by Microsoft", "waiting"),
     Reason.UNREACHABLE: Words("Microsoft unreachable", "bad"),
     Reason.SERVER_ERROR: Words("Server error", "waiting"),
     Reason.REJECTED: Words("Rejected", "bad"),
     Reason.TOO_LARGE: Words("Too large", "bad"),
     Reason.TOO_OLD: Words("Too old", "bad"),
-    Reason.LOOP: Words(
-        "Going in circles", "bad", "Find out who sends it back before it is released; or cancel it."
-    ),
+    Reason.LOOP: Words("Mail loop", "bad", "Find out who sends it back before you release it; or cancel it."),
     Reason.CONTENT_LOST: Words(
-        "Bytes missing", "bad", "Ask whoever sent it to send it anew; a part of a mail is never sent."
+        "Bytes missing", "bad", "Ask the sender to resend it; a part of a mail is never sent."
     ),
 }
 _NO_REASON = Words("", "quiet")

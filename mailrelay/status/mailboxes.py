@@ -1,0 +1,55 @@
+"""Whether a mailbox and its app registration let mail through now."""
+
+from datetime import datetime
+
+from mailrelay.models import Mailbox
+from mailrelay.status.record import Status
+from mailrelay.status.words import reason_words
+
+
+def obstacle(mailbox: Mailbox, now: datetime) -> Status | None:
+    """Return what stops the mail of `mailbox`, which brings its registration; None where nothing does."""
+    registration = mailbox.registration
+    if not registration.active:
+        return Status(
+            "registration_off",
+            f"The app registration “{registration.name}” is switched off.",
+            todo="Switch it on in the admin to send its mail.",
+            brief="app registration off",
+        )
+    if registration.failing:
+        return Status(
+            "no_token",
+            f"The app registration “{registration.name}” gets no token.",
+            registration.failing_text,
+            next_at=registration.retry_at,
+            next_step="Next try",
+            brief=reason_words(registration.failing).title.lower(),
+        )
+    if mailbox.blocked:
+        return Status(
+            "held",
+            f"The mailbox {mailbox.address} cannot send.",
+            mailbox.blocked_text,
+            next_at=mailbox.probe_at,
+            next_step="Next try",
+            brief=reason_words(mailbox.blocked).title.lower(),
+        )
+    if mailbox.paused_until is not None and mailbox.paused_until > now:
+        return Status(
+            "paused",
+            f"The mailbox {mailbox.address} is paused.",
+            mailbox.pause_text,
+            next_at=mailbox.paused_until,
+            next_step="Resumes",
+            brief="mailbox paused",
+        )
+    return None
+
+
+def pace(mailbox: Mailbox) -> str:
+    """Say how fast a mailbox sends."""
+    rate, slots = mailbox.messages_per_minute, mailbox.concurrency
+    limits = [f"{rate} messages a minute" if rate else "", f"{slots} at once" if slots else ""]
+    said = " and ".join(limit for limit in limits if limit)
+    return f"{mailbox.address} sends {said}" if said else f"{mailbox.address} sends without a limit"
