@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -20,15 +20,22 @@ from mailrelay.mime import (
     envelope,
     filename,
     headers,
+    icalendar,
     identity,
+    invitations,
     leaves,
+    lines,
     mailbox,
+    opening,
+    outline,
     parts,
     resource,
     safe,
     skeleton,
     source,
+    transfer,
     words,
+    wrapped,
 )
 from mailrelay.vocabulary import FromPolicy
 from scripts.differential.inputs import Sample
@@ -56,7 +63,7 @@ def answers(sample: Sample) -> Iterator[tuple[str, str]]:
     for name, ask in QUESTIONS.items():
         try:
             answer = shown(ask(sample))
-        except (ValueError, skeleton.NotSeparableError) as error:
+        except (ValueError, skeleton.NotSeparableError, invitations.InvitationError) as error:
             answer = shown((type(error).__name__, str(error)))
         yield name, answer
 
@@ -99,7 +106,8 @@ def block(sample: Sample) -> headers.HeaderBlock:
 def read_header(sample: Sample) -> Any:
     found = block(sample)
     windowed = source.top_headers(Content(sample.message))
-    return found, windowed, headers.fields_end(sample.message), headers.header_start(sample.message)
+    read = opening.read_top(sample.message)
+    return found, windowed, read, headers.fields_end(sample.message), headers.header_start(sample.message)
 
 
 def read_parts(sample: Sample) -> Any:
@@ -127,17 +135,23 @@ def read_names(sample: Sample) -> Any:
         )
 
 
+def read_roles(sample: Sample) -> Any:
+    found = outline.Outline(source.InMemory(sample.message))
+    return found.roles, [found.headers(number) for number in found.leaves()]
+
+
 def read_types(sample: Sample) -> Any:
     kind = contenttype.parse_content_type(sample.content_type)
     yield kind, kind.main, kind.boundary, kind.charset, kind.is_signed, kind.is_sealed
     yield contenttype.is_readable(sample.content_type), charset.labelled(sample.content_type, "utf-8")
     yield contenttype.parse_parameters(sample.text), decoding.codec_of(kind.charset)
+    yield transfer.transfer_encoding(sample.content_type), contenttype.parse_disposition(sample.content_type)
 
 
 def read_addresses(sample: Sample) -> Any:
     for value in (sample.addresses, sample.text):
         found = addresses.read_list(value)
-        yield found, found.mailboxes
+        yield found, found.mailboxes, wrapped.unwrapped(value)
         for one in found.mailboxes:
             yield mailbox.is_address(one.address), mailbox.is_writable(one.address)
             yield mailbox.format_phrase(one.display)
@@ -147,6 +161,19 @@ def read_addresses(sample: Sample) -> Any:
 
 def write_words(sample: Sample) -> Any:
     return words.decode_words(sample.text), words.encode_words(sample.text), words.storable(sample.text)
+
+
+def read_calendars(sample: Sample) -> Any:
+    found = icalendar.read_calendar(sample.calendar)
+    return found, [found.asks(method) for method in sorted(icalendar.SCHEDULING)]
+
+
+def break_lines(sample: Sample) -> Any:
+    return [
+        work(data)
+        for data in (sample.message, sample.message.replace(b"\n", b""), sample.message * 9)
+        for work in (lines.has_long_line, lines.fold_lines, lines.wrap_encoded)
+    ]
 
 
 def read_people(sample: Sample) -> Any:
@@ -184,17 +211,17 @@ def own(policy: FromPolicy) -> identity.Identity:
     )
 
 
-def compose_all(sample: Sample) -> Any:
-    for policy in POLICIES:
-        mail = composed(sample, policy)
-        yield b"".join(mail.parts), mail.size, mail.header_size, mail.changes
-        yield identity.refusal(block(sample), own(policy))
-        yield base64stream.Base64Body(mail.parts, mail.size).read()
+def compose_by_policy(sample: Sample) -> Any:
+    policy = POLICIES[len(sample.message) % len(POLICIES)]
+    mail = composed(sample, policy)
+    yield b"".join(mail.parts), mail.size, mail.header_size, mail.changes
+    yield base64stream.Base64Body(mail.parts, mail.size).read()
+    yield [identity.refusal(block(sample), own(each)) for each in POLICIES]
 
 
 def take_apart(sample: Sample) -> Any:
     def compose_part(raw: bytes) -> compose.Composed:
-        return composed(Sample(raw, "", "", "", sample.recipients), FromPolicy.REWRITE)
+        return composed(replace(sample, message=raw), FromPolicy.REWRITE)
 
     found = skeleton.take_apart(Content(sample.message), skeleton.MARGIN + 400, compose_part)
     return b"".join(found.mail.parts), found.leaves, found.changes
@@ -209,13 +236,16 @@ QUESTIONS: dict[str, Callable[[Sample], Any]] = {
     "parts": read_parts,
     "leaves": read_leaves,
     "names": read_names,
+    "roles": read_roles,
+    "calendars": read_calendars,
+    "lines": break_lines,
     "types": read_types,
     "addresses": read_addresses,
     "words": write_words,
     "people": read_people,
     "header in ASCII": write_header,
     "safe body": make_safe,
-    "composed": compose_all,
+    "composed": compose_by_policy,
     "taken apart": take_apart,
     "resource": translate,
 }

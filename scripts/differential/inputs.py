@@ -142,6 +142,7 @@ class Sample:
     text: str
     addresses: str
     content_type: str
+    calendar: str
     recipients: tuple[str, ...]
 
 
@@ -153,6 +154,7 @@ def sample(number: int, seed: int) -> Sample:
         text=text(source),
         addresses=broken_text(source, addresses(source)),
         content_type=broken_text(source, content_type(source, "b")),
+        calendar=broken_text(source, calendar(source)),
         recipients=tuple(source.some(lambda: f"r{source.below(9)}@example.org", 3)) or ("r@example.org",),
     )
 
@@ -258,6 +260,24 @@ def entity(source: Source, end: bytes, depth: int, blank: bytes | None = None) -
     return head + blank + body
 
 
+def calendar(source: Source) -> str:
+    """Make an invitation (RFC 5545), folded and spelt as programs do."""
+    person = source.one(("MAILTO:", "mailto:", "urn:", "")) + f"r{source.below(9)}@example.org"
+    name = source.one((";CN=Ann", ';CN="Doe: Ann";EMAIL="a@example.org"', ";PARTSTAT=NEEDS-ACTION", ""))
+    lines = [
+        "BEGIN:VCALENDAR",
+        f"METHOD:{source.one(('REQUEST', 'Reply', 'CANCEL', 'publish', text(source)))}",
+        f"BEGIN:{source.one(('VEVENT', 'vtodo', 'VALARM'))}",
+        f"SUMMARY:{text(source)}",
+        f"ORGANIZER{name}:mailto:ann@example.org",
+        *source.some(lambda: f"ATTENDEE{name}:{person}", 3),
+        source.one(("END:VEVENT", "END:vevent", "END:VTODO", "")),
+        "END:VCALENDAR",
+    ]
+    end = source.one(("\r\n", "\n", "\r"))
+    return end.join(line[:40] + end + " " + line[40:] if source.chance(0.2) else line for line in lines)
+
+
 def multipart(source: Source, end: bytes, depth: int, blank: bytes) -> bytes:
     boundary = source.one((b"b", b"b=1", b"b c", b"--b", b"=_%d" % source.below(99), b"\xe4", b"b"))
     kind = source.one(
@@ -283,13 +303,27 @@ def content(source: Source, end: bytes) -> tuple[bytes, bytes]:
         if source.chance(0.5)
         else end.join(encoded(source, w) for w in source.some(lambda: text(source), 6))
     )
+    if source.chance(0.1):
+        data = calendar(source).encode("utf-8", "replace")
     encoding = source.one(
-        (b"", b"7bit", b"8bit", b"base64", b"base64", b"quoted-printable", b"Quoted-Printable", b"x-uuencode")
+        (
+            b"",
+            b"7bit",
+            b"8 bit",
+            b"base64",
+            b"base64",
+            b"quoted-printable",
+            b"Quoted_Printable",
+            b"x-uuencode",
+            b"x-yenc",
+        )
     )
     body = data
     if encoding == b"base64" and source.chance(0.9):
         body = armoured(source, data, end)
-    elif encoding.lower() == b"quoted-printable" and source.chance(0.8):
+    elif encoding[:2] == b"x-" and source.chance(0.9):
+        body = framed(source, data, end, encoding)
+    elif encoding[:1] in b"qQ" and source.chance(0.8):
         body = binascii.b2a_qp(data, istext=source.chance(0.5)).replace(b"\n", end)
         body += source.one((b"", b"=", b"=\r", b"=4", b"=zz", b"=\r\n", b"= \t\n", b"=e4"))
     return encoding, body
@@ -311,6 +345,21 @@ def armoured(source: Source, data: bytes, end: bytes) -> bytes:
     return end.join(lines) + source.one(
         (b"", end, end + b"_____" + end + b"footer", b"=", b"A", end + b"QUJD", b"AA=A")
     )
+
+
+def framed(source: Source, data: bytes, end: bytes, encoding: bytes) -> bytes:
+    """Make a file as uuencode or yEnc write it, between its first and its last line."""
+    name = encoded(source, source.one(("report.pdf", "a b", "\xdc")))
+    if encoding == b"x-yenc":
+        first, last = b"=ybegin line=128 size=%d name=%b" % (len(data), name), b"=yend size=%d" % len(data)
+        coded = bytes((byte + 42) % 256 for byte in data)
+        for special in b"=\0\r\n":
+            coded = coded.replace(bytes([special]), bytes([61, (special + 64) % 256]))
+        lines = [coded[at : at + 128] for at in range(0, len(coded), 128)]
+    else:
+        first, last = b"begin 644 " + name, source.one((b"end", b"`" + end + b"end", b""))
+        lines = [binascii.b2a_uu(data[at : at + 45])[:-1] for at in range(0, len(data), 45)]
+    return end.join([source.one((b"", b"text" + end)) + first, *lines, last, source.one((b"", b"footer"))])
 
 
 def broken(source: Source, data: bytes) -> bytes:

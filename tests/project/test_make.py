@@ -40,6 +40,22 @@ def test_the_continuous_check_makes_what_a_developer_makes():
     assert "REQUIRE_SERVICES=1" in text
     assert "make test" in text
     assert "make demo ONCE=1" in text
+    assert re.search(r"^REQUIRE_SERVICES=1 .*make test-newest$", text, re.MULTILINE)
+    assert "\nexport PYTHON=/usr/bin/python3.11\n" in text
+
+
+def test_every_file_promises_the_same_range_of_pythons():
+    said = {
+        "pyproject.toml": 'requires-python = ">=3.11,<3.15"',
+        "scripts/setup.sh": "not (3, 11) <= sys.version_info < (3, 15)",
+        "README.md": "Python 3.11 to 3.14",
+        "Makefile": "Python 3.11 to 3.14",
+        "mailrelay/mime/selftest.py": "from 3.11 to 3.14",
+        "scripts/newest-python.sh": "VERSIONS:-3.13 3.14",
+        "docker/Dockerfile": "PYTHON_IMAGE=python:3.11.",
+    }
+
+    assert {name: words for name, words in said.items() if words not in (ROOT / name).read_text()} == {}
 
 
 @pytest.fixture
