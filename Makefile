@@ -39,7 +39,7 @@ lint: setup  ## Check style, formatting and types
 	$(VENV)/mypy
 
 .PHONY: fmt
-fmt: setup  ## Format the code and mend what can be mended
+fmt: setup  ## Format the code and fix what can be fixed
 	$(VENV)/ruff check --fix-only
 	$(VENV)/ruff format
 
@@ -59,7 +59,7 @@ docs: setup  ## Write what is made from sources: docs/settings.md, and the alert
 	$(VENV)/python scripts/write_rules.py
 
 .PHONY: screenshots
-screenshots: setup  ## Make the pictures in docs/images anew, from a gateway before the sandbox; needs chromium
+screenshots: setup  ## Make the pictures in docs/images again, from a gateway before the sandbox; needs chromium
 	@$(VENV)/python -m scripts.screenshots.take
 
 .PHONY: bench

@@ -95,7 +95,7 @@ def files(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{name} names {getattr(settings, name)}, which this process cannot read.",
-            hint="Mount the file, or mend its mode or its owner.",
+            hint="Mount the file, or fix its mode or its owner.",
             id="gateway.E007",
         )
         for name in ("AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
@@ -105,7 +105,7 @@ def files(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def notices(**_: Any) -> list[CheckMessage]:
-    """Report a webhook that is to be told of failures and is not named, or not by a URL."""
+    """Report a webhook that is to be told about failures and is not named, or not by a URL."""
     url = settings.NOTICE_WEBHOOK_URL
     if settings.BOUNCE_POLICY != "webhook" and not url:
         return []

@@ -126,7 +126,7 @@ class Environment:
         try:
             return parse(text)
         except ValueError as error:
-            self.problem("gateway.E001", f"{name}: {error}", f"Mend {name}: {help.rstrip('.')}.")
+            self.problem("gateway.E001", f"{name}: {error}", f"Fix {name}: {help.rstrip('.')}.")
             return cast("T", fallback)
 
     def optional(

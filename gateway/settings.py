@@ -273,7 +273,7 @@ BOUNCE_POLICY = ENV.choice(
     "BOUNCE_POLICY",
     "sender",
     tuple(policy.value for policy in BouncePolicy if policy),
-    help="Who is told of mail that cannot be delivered: its sender where that is one of ours (else the "
+    help="Who is told about mail that cannot be delivered: its sender where that is one of ours (else the "
     "operations address), the operations address, the webhook, or nobody",
 )
 OPERATIONS_ADDRESS = ENV.optional(

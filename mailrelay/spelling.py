@@ -12,7 +12,7 @@ def normalise(address: str) -> str:
     """The form in which two spellings of one mailbox are equal; also of `@example.org`, a whole domain.
 
     Case is ignored in both parts, because Exchange ignores it, and so are quotes that are not needed
-    and a final dot of the domain. Only ASCII has case here: the Kelvin sign is no k, and whoever is taken
+    and a final dot of the domain. Only ASCII has case here: the Kelvin sign is no k, and one who is taken
     for somebody else gets his mail. A-labels and U-labels of a domain stay different.
     """
     local, at, domain = address.rpartition("@")

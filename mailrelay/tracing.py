@@ -1,7 +1,7 @@
 """Ids on every log line, and spans from the SMTP session through the task to the request to Graph.
 
 A trace's id is the queue id of its message: both are 128 bits (https://www.w3.org/TR/trace-context/#trace-id).
-So nothing about traces has to be stored, and whoever has the id of a mail has its trace. Spans are made where
+So nothing about traces has to be stored, and the id of a mail leads to its trace. Spans are made where
 OTEL_EXPORTER_OTLP_ENDPOINT is set and requirements/tracing.txt is installed; log lines carry the ids always.
 OpenTelemetry's own OTEL_ variables say the rest.
 """

@@ -27,7 +27,7 @@ class State(StrEnum):
     DEFERRED = "deferred"  # a fault of its own; tried again at next_attempt_at
     SENT = "sent"  # Graph answered 202: accepted, not yet "arrived"
     FAILED = "failed"  # permanent, or too old
-    HELD = "held"  # needs a person or a mended configuration
+    HELD = "held"  # needs a person or a fixed configuration
     UNCERTAIN = "uncertain"  # Graph may have sent it
     CANCELLED = "cancelled"  # withdrawn by a person before it was sent
 
@@ -55,7 +55,7 @@ class Outcome(StrEnum):
     SENT = "sent"
     TRANSIENT = "transient"  # certainly not sent; may work later
     PERMANENT = "permanent"  # certainly not sent; will never work as it is
-    CONFIGURATION = "configuration"  # certainly not sent; a person has to mend something first
+    CONFIGURATION = "configuration"  # certainly not sent; a person has to fix something first
     TOO_LARGE = "too_large"  # this route does not carry it
     UNCERTAIN = "uncertain"  # may have been sent
 
@@ -172,10 +172,10 @@ class Cloud(StrEnum):
 
 
 class BouncePolicy(StrEnum):
-    """Who is told of mail that cannot be delivered."""
+    """Who is told about mail that cannot be delivered."""
 
     DEFAULT = ""  # of a sender: what BOUNCE_POLICY says
-    SENDER = "sender"  # whoever sent it, where that is one of ours; otherwise the operations address
+    SENDER = "sender"  # the sender of the mail, where that is one of ours; otherwise the operations address
     OPERATIONS = "operations"  # the operations address alone
     WEBHOOK = "webhook"  # NOTICE_WEBHOOK_URL
     NONE = "none"
@@ -191,11 +191,11 @@ class Report(StrEnum):
 
 
 class Condition(StrEnum):
-    """What people are told of without asking."""
+    """What people are told about without asking."""
 
     BACKLOG = "backlog"  # mail has waited too long
     FAILURES = "failures"  # too much of an hour's mail failed
-    HELD = "held"  # a sender stands still until somebody mends it
+    HELD = "held"  # a sender stands still until somebody fixes it
     EXPIRY = "expiry"  # a secret or certificate ends
     NO_WORKER = "no_worker"  # nobody delivers
 

@@ -192,7 +192,7 @@ def _listen_for_signals(handler: Any) -> None:
 def _serve(demo: Demo) -> None:
     _line("Serving until Ctrl-C, which ends it and removes what it wrote.")
     parent = os.getppid()
-    while os.getppid() == parent:  # whoever started it may have been killed
+    while os.getppid() == parent:  # the process that started it may have been killed
         demo.gateway.check_alive()
         time.sleep(0.5)
 

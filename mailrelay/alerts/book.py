@@ -1,7 +1,7 @@
 """What was found over time: an episode begins, gets worse, and is over when it has stayed away for a while.
 
-A matter that comes and goes within QUIET is one episode; one that comes back within PERIOD of being told of
-is not told of anew before that has passed. So nobody hears of the same thing more than once in a PERIOD.
+A matter that comes and goes within QUIET is one episode; one that comes back within PERIOD of a notice about
+is not told about again before that has passed. So nobody hears of the same thing more than once in a PERIOD.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from mailrelay.vocabulary import Condition
 QUIET = timedelta(minutes=5)
 #: How long a row may say less than that it was seen just now.
 SEEN = timedelta(seconds=30)
-#: How long the same matter is not told of again, unless it gets worse.
+#: How long the same matter is not told about again, unless it gets worse.
 PERIOD = timedelta(hours=1)
-#: How often a matter that stays is told of again.
+#: How often a matter that stays is told about again.
 REMINDER = timedelta(days=1)
-#: How long one lasts before it is told of: a restart is no news.
+#: How long one lasts before it is told about: a restart is no news.
 PATIENCE = {Condition.NO_WORKER: timedelta(minutes=1), Condition.HELD: timedelta(seconds=30)}
 #: How long the record of what is over is kept.
 KEPT_FOR = timedelta(days=30)
@@ -30,7 +30,7 @@ KEPT_FOR = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a channel is to be told of an alert: that it is there, that it is worse, still there, or over."""
+    """What a channel is told about an alert: that it is there, is worse, is still there, or is over."""
 
     alert: Alert
     what: str

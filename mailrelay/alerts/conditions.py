@@ -15,12 +15,12 @@ from mailrelay.outbox import counters, rollups
 from mailrelay.status import workers
 from mailrelay.vocabulary import Condition, Reason, State
 
-#: Days before the end of a secret at which it is told of anew.
+#: Days before the end of a secret at which it is told about again.
 STAGES = (30, 14, 3, 1)
 DAY = 86_400.0
 #: Failed mails of an hour below which a rate means nothing.
 FEWEST_FAILURES = 10
-#: Senders that are told of one by one.
+#: Senders that are told about one by one.
 MOST_SENDERS = 50
 
 
@@ -91,7 +91,7 @@ def _held() -> Iterator[Finding]:
             f"held:{pk}",
             Condition.HELD,
             f"Sender {name} stands still",
-            f"{failing or blocked} Its mail is accepted and held, and goes on by itself once this is mended.",
+            f"{failing or blocked} Its mail is accepted and held, and goes on by itself once this is fixed.",
             senders=frozenset({pk}),
         )
 
@@ -105,7 +105,7 @@ def _expiry(seen: Figures, now: datetime) -> Iterator[Finding]:
         days = max(0, int(seconds // DAY))
         when = "has ended" if seconds <= 0 else f"ends in {days} day{'' if days == 1 else 's'}"
         end = datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo)
-        # Renewed, it is another thing that has not been told of.
+        # Renewed, it is another thing that has not been told about.
         senders = SenderConfig.objects.filter(mailbox__registration__name=app).values_list("pk", flat=True)
         yield Finding(
             f"expiry:{proof}:{end:%Y-%m-%d}:{app}"[:200],

@@ -1,4 +1,4 @@
-"""A task that one process of all hosts does at a time: a row that whoever is first holds for a while."""
+"""A task that one process of all hosts does at a time: a row that the first process holds for a while."""
 
 from datetime import timedelta
 

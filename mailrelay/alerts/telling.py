@@ -33,7 +33,7 @@ def tell(channel: AlertChannel, news: list[News], troubled: Iterable[int], now: 
     if not reason:
         log.info("told %s of %d matters", channel.name, len(news))
         return True
-    log.warning("%s could not be told of %d matters: %s", channel.name, len(news), reason)
+    log.warning("%s could not be told about %d matters: %s", channel.name, len(news), reason)
     wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(channel.failures, 10))
     columns = {"failures": channel.failures + 1, "last_error": reason[:300], "next_at": now + wait}
     row = AlertChannel.objects.filter(pk=channel.pk)
@@ -63,7 +63,7 @@ def _send(channel: AlertChannel, digest: Digest, troubled: Iterable[int], noted:
     try:
         url = channel.url
     except WrongFieldKeyError:
-        return "none of FIELD_ENCRYPTION_KEYS opens its URL: enter it anew"
+        return "none of FIELD_ENCRYPTION_KEYS opens its URL: enter it again"
     reason = webhook.post(url, DOCUMENTS[Channel(channel.kind)](digest), key)
     if not reason:
         write(Move.REPORT, noted)
@@ -92,7 +92,7 @@ def _write_to(address: str, digest: Digest, troubled: Iterable[int], noted: Call
 
 
 def _carrier(troubled: frozenset[int]) -> SenderConfig | None:
-    """Choose a sender that works and is in no trouble, else any: its mail goes once it is mended."""
+    """Choose a sender that works and is in no trouble, else any: its mail goes once it is fixed."""
     rest = Q(mailbox__paused_until__isnull=True) | Q(mailbox__paused_until__lte=clock.now())
     senders = SenderConfig.objects.select_related("mailbox").filter(
         active=True, paused_at__isnull=True, mailbox__registration__active=True

@@ -45,7 +45,7 @@ class Watch(PeriodicThread):
 
 
 def look() -> None:
-    """Look once, and tell whoever is to be told."""
+    """Look once, and tell the channels that are due."""
     now = clock.now()
     findings = conditions.look(now)
     book.enter(findings, now)

@@ -1,6 +1,6 @@
 """Posting to a webhook: where to, and where never to.
 
-Whoever may enter a URL could have this host ask its neighbours. So: https only, to public addresses only, but
+A person who enters a URL could have this host ask its neighbours. So only https to public addresses, but
 for the networks that ALERT_WEBHOOK_NETWORKS lists, where http goes as well; no redirect is followed, and of
 the answer nothing but its status is ever shown. The URL is a secret and stands in no text.
 """
@@ -77,7 +77,7 @@ def _by_proxy(parts: SplitResult) -> bool:
 def _forbidden(parts: SplitResult) -> str:
     """Say why the addresses behind the name must not be asked: all of them, before one is connected to.
 
-    Whoever controls the name's DNS may answer otherwise a moment later: what is reached is looked at again.
+    The owner of the name's DNS may answer otherwise a moment later: what is reached is looked at again.
     """
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or parts.scheme, type=socket.SOCK_STREAM)

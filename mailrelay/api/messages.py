@@ -76,7 +76,7 @@ def _resend(given: dict[str, Any], pk: UUID, actor: str, *, why: str) -> int:
     if "attempts" not in given:
         raise bad_request(
             "Say how many attempts were on record when you decided to send it once more, as "
-            '{"attempts": 1}: whoever asks twice sends once.'
+            '{"attempts": 1}: anyone who asks twice sends once.'
         )
     return again.resend(pk, actor, given["attempts"], why)
 

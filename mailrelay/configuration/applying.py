@@ -85,7 +85,7 @@ def _mailbox(entry: Entry) -> Step:
 
 
 def _free_default(document: Document) -> Iterator[Step]:
-    """Take the default mark from whoever has it, where the file gives it to another."""
+    """Take the default mark from the sender that has it, where the file gives it to another."""
     senders = document.entries(SENDERS)
     chosen = next((entry for entry in senders if entry.columns.get("is_default")), None)
     if chosen is None:

@@ -1,4 +1,4 @@
-"""The screens of alerts: what is the matter, and who is told of it."""
+"""The screens of alerts: what is the matter, and who is told about it."""
 
 from typing import Any
 

@@ -28,14 +28,14 @@ _AGAIN = "The client comes again by itself."
 ADVICE = {
     "no-sender": "Add the address or its domain to a sender, or make a sender the default.",
     "token-client": "Choose an active SMTP client at the API token.",
-    "loop": "Mend the forwarding that sends the mail back.",
+    "loop": "Fix the forwarding that sends the mail back.",
     "end-of-data": "Nothing: the mail before was taken, and the client connects again for the next.",
     "bare-lf": "Give the listener, or one of its own, barelf=accept or normalize.",
     "proxy": "Let it connect through the proxy, or name its address by proxy= at the listener.",
     "tls": "Choose STARTTLS or no encryption at the client, or the port of an smtps:// listener.",
     "tls-handshake": "Give the listener a certificate that the client trusts; tls=legacy for an old device.",
     "idempotency-key": "The application has to give each mail a key of its own.",
-    "errors": "Mend what the client is refused for: the other rows of this address say what that is.",
+    "errors": "Fix what the client is refused for: the other rows of this address say what that is.",
     "idling": "Have the client close the session when it has no mail to send.",
     "client-rate": f"{_AGAIN} The limit is on the client's page.",
     "client-backlog": f"{_AGAIN} The mailbox takes more with a higher rate.",
@@ -52,7 +52,7 @@ ADVICE = {
         ("bytes-in-transfer", "storage-full", "storage"), f"{_AGAIN} If it lasts, look at disk and database."
     ),
 }
-_OTHERS = "The reply says what the client does wrong; whoever runs it has to mend it."
+_OTHERS = "The reply says what the client does wrong; its administrator has to fix it."
 _NOBODYS = "The proxy did not say whose address it is: let it send PROXY headers with one."
 _GONE = "There is no such client any more, or it may do it by now."
 

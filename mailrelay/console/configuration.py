@@ -36,7 +36,7 @@ OWNERS = {
 SEEN = "seen"
 STALE = (
     "Nothing was stored: {fields} changed since you opened this page. Open it again and enter your change "
-    "anew, so that it does not undo that one."
+    "again, so that it does not undo that one."
 )
 
 

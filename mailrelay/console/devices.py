@@ -24,7 +24,7 @@ TAKEN = "There is a client of this name already. On its own page it gets a new p
 
 @dataclass(frozen=True, slots=True)
 class WayIn:
-    """What the device is told of one listener."""
+    """What the device is told about one listener."""
 
     server: str
     port: int

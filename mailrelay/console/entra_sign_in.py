@@ -1,7 +1,7 @@
 """Sign-in with Entra ID: there and back, and the account that comes of it.
 
 An account is known by tenant and object id alone. Its name is never matched with one that exists: names
-change hands, and whoever may choose a name in a directory must not become somebody else here.
+change hands, and anyone who may choose a name in a directory must not become somebody else here.
 """
 
 from typing import Any
@@ -68,7 +68,7 @@ def go(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def back(request: HttpRequest) -> HttpResponse:
-    """Sign in whoever comes back from Entra ID with an answer to what this browser has asked."""
+    """Sign in anyone who comes back from Entra ID with an answer to what this browser has asked."""
     if not configured():
         raise Http404
     flow, wanted = request.session.pop(_FLOW, None), request.session.pop(_NEXT, "")

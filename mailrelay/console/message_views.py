@@ -25,7 +25,7 @@ class ContentViews(ReadOnlyAdmin[Message]):
         return bool(request.user.has_perm("mailrelay.view_message"))
 
     def raw_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
-        """Hand out the raw message to whoever may read content."""
+        """Hand out the raw message to anyone who may read content."""
         message = self._readable(request, pk)
         try:
             return download(request, message)
@@ -34,7 +34,7 @@ class ContentViews(ReadOnlyAdmin[Message]):
             return self._to_page(pk)
 
     def content_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
-        """Show what is in a message to whoever may read content."""
+        """Show what is in a message to anyone who may read content."""
         message = self._readable(request, pk)
         try:
             preview = message_preview.of(message)

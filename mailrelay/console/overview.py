@@ -215,7 +215,7 @@ def _why(status: Status, now: datetime) -> str:
 
 
 def _error(box: Mailbox, page: str) -> Linked:
-    """Give the latest of what went wrong and was not mended, with the page of what is at fault."""
+    """Give the latest of what went wrong and was not fixed, with the page of what is at fault."""
     if box.registration.failing_text:
         address = reverse("admin:mailrelay_appregistration_change", args=[box.registration_id])
         return Linked(box.registration.failing_text, address)

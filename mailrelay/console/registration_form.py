@@ -123,7 +123,7 @@ class RegistrationForm(ModelForm[AppRegistration]):
     def _refuse_strangers(self, cleaned: dict[str, Any]) -> None:
         """Keep secrets and tokens from hosts that are neither Microsoft's nor named outside of the admin.
 
-        Whoever may edit a row could have it sent to a host of theirs, and read there what nobody is shown.
+        Anyone who may edit a row could have it sent to a host of theirs, and read there what nobody is shown.
         """
         for name, variable in PLACES.items():
             known = {getattr(settings, variable), *(getattr(one, name) for one in ENDPOINTS.values())}

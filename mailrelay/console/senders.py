@@ -260,7 +260,7 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
         return [path("<int:pk>/at-work/", view, name="senderconfig_work"), *super().get_urls()]
 
     def work_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the sender at work; whoever may act on messages may test, ask Microsoft, pause and resume."""
+        """Show the sender at work; operators may test, ask Microsoft, pause and resume."""
         row = self.get_object(request, str(pk))
         person = request.user
         may = person.has_perm("mailrelay.operate_message") or person.has_perm("mailrelay.change_senderconfig")

@@ -19,7 +19,7 @@ SCREENS = {
     "SmtpClient": "Applications and devices that may hand mail in.",
     "ClientDefaults": "What holds for all of them: default domain, aliases, repeated mail.",
     "Alert": "What is the matter with the gateway, and what was.",
-    "AlertChannel": "Who is told of that, how, and how often.",
+    "AlertChannel": "Who is told about that, how, and how often.",
     "Refusal": "What the listener refused, to whom and why; what should have been let in is allowed here.",
     "Worker": "Processes that deliver, and whether they are alive.",
     "User": "People who may log in.",
@@ -40,7 +40,7 @@ class GatewayAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show the overview to whoever may see messages, and the screens to everybody."""
+        """Show the overview to anyone who may see messages, and the screens to everybody."""
         # Here, since the screens that it leads to import this module.
         from mailrelay.console import overview
 

@@ -23,7 +23,7 @@ from mailrelay.vocabulary import Report
 QUOTED = 32_768
 #: Characters of a diagnostic text.
 DIAGNOSTIC = 900
-#: What must not be quoted: whoever reads the report need not know whom the others could not see.
+#: What must not be quoted: anyone who reads the report need not know whom the others could not see.
 HIDDEN = ("Bcc", "Resent-Bcc")
 #: Stands for a mail that is sent back whole until the report around it is written.
 _PLACE = b"--the-mail-itself-comes-here--"

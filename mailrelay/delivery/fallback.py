@@ -1,7 +1,7 @@
 """A fallback sender: who sends mail while its own sender is held for a broken configuration.
 
 It goes with the From that the other's policy gives it; what that policy refuses stays where it is. It comes
-back when its own mailbox is mended, and one by one while that has to be tried again.
+back when its own mailbox is fixed, and one by one while that has to be tried again.
 """
 
 from mailrelay.delivery.plan import identity_of
@@ -13,8 +13,8 @@ from mailrelay.outbox.lending import Way
 from mailrelay.routing import fallbacks
 from mailrelay.vocabulary import Route
 
-MENDED = "it sends its own mail again."
-PROBE = "whether it is mended is tried with this mail."
+FIXED = "it sends its own mail again."
+PROBE = "whether it is fixed is tried with this mail."
 NOBODY = "nobody else may send it now."
 
 
@@ -30,7 +30,7 @@ def _lend(delivery: Delivery) -> bool:
 def _return(delivery: Delivery) -> bool:
     home = lending.home_of(delivery)
     if not stoppage.of(home.mailbox):
-        return lending.move(delivery, home, MENDED)
+        return lending.move(delivery, home, FIXED)
     if _rests(home.sender):
         return lending.move(delivery, home, NOBODY)
     if lending.wants_probe(home.mailbox):

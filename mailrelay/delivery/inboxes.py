@@ -76,7 +76,7 @@ def _read(mailbox: Mailbox, now: datetime) -> None:
     known = Inbox.objects.values_list("read_until", flat=True).get(mailbox=mailbox)
     since = max(known - AGAIN if known else now - FIRST, now - FIRST)
     for _ in range(PAGES):
-        with errand(mailbox, 2) as caller:  # anew for each page, so that mail need not wait for all of them
+        with errand(mailbox, 2) as caller:  # again for each page, so that mail need not wait for all of them
             if caller is None:
                 return
             items, response = inbox.listed(caller, since)

@@ -41,7 +41,7 @@ from mailrelay.vocabulary import Blame, LargeText, Outcome, Reason
 log = logging.getLogger(__name__)
 
 UNSENT = "The database was out of reach, or the lease lost, before the draft was sent; nothing was sent."
-#: Seconds that one wait within an attempt may take; what asks for more is put off as a whole.
+#: Seconds that one wait within an attempt may take; what asks for more is deferred as a whole.
 LONGEST_WAIT = 60.0
 #: Times that one step is tried when Graph is busy.
 TRIES = 4
@@ -136,7 +136,7 @@ class _Attempt:
         except NotSeparableError as error:
             raise _Ended(inseparable(error)) from None
         self._create(lambda caller: drafts.create_from_json(caller, resource.message))
-        losses = "; ".join(resource.losses) or "its structure is made anew by Exchange"
+        losses = "; ".join(resource.losses) or "its structure is made again by Exchange"
         settle.remark(
             self.delivery, f"Graph takes no MIME for a draft here, so the mail is changed: {losses}."
         )
@@ -193,7 +193,7 @@ class _Attempt:
         if uploaded.breaks:
             log.info("an upload broke %d times", uploaded.breaks, extra=self._extra)
         if uploaded.unknown or uploaded.answer is None:
-            text = "Graph did not say whether it has the end of an attachment; all is uploaded anew."
+            text = "Graph did not say whether it has the end of an attachment; all is uploaded again."
             raise _Ended(again(uploaded.answer, text))
         counted(uploaded.answer)
         if not uploaded.done:

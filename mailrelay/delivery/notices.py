@@ -50,7 +50,7 @@ STATUSES = {
 
 
 class Reporter(PeriodicThread):
-    """Tells of what failed, and warns of what is late. One a process that delivers."""
+    """Tells about what failed, and warns of what is late. One a process that delivers."""
 
     name = "reports"
     interval = delay = patience = INTERVAL
@@ -79,13 +79,13 @@ class Reporter(PeriodicThread):
         self._warned_up_to = age.ago(timedelta(seconds=settings.DELAY_WARNING_SECONDS), now)
 
     def _told(self, kind: Report, deliveries: list[Delivery]) -> bool:
-        """Tell of a batch, then rest for as long as that took; whether to go on with the next."""
+        """Tell about a batch, then rest for as long as that took; whether to go on with the next."""
         started = time.monotonic()
         return tell(kind, deliveries) > 0 and not self.ended.wait(time.monotonic() - started)
 
 
 def tell(kind: Report, deliveries: list[Delivery]) -> int:
-    """Tell of `deliveries`, message by message, as each one's sender wants it; return how many are done."""
+    """Report `deliveries`, message by message, as each one's sender wants it; return how many are done."""
     directory = loading.load()
     ordered = sorted(deliveries, key=lambda row: (row.message_id, row.pk))
     told, silent = 0, []
@@ -104,7 +104,7 @@ def _policy(row: Delivery) -> BouncePolicy:
 
 
 def _too_many(kind: Report, row: Delivery, directory: Directory) -> bool:
-    """Whether whoever would be warned has had enough warnings within the hour; a failure is always told."""
+    """Whether the person to be warned has had enough warnings within the hour; a failure is always told."""
     if kind != Report.DELAY or _policy(row) == BouncePolicy.WEBHOOK:
         return False
     return reports.warned_lately(_addressee(row, directory)) >= MOST_WARNINGS

@@ -1,4 +1,4 @@
-"""Drafts that attempts left behind, removed when they can be, lest mailboxes fill up with halves of mail.
+"""Drafts that attempts left behind, removed so that mailboxes do not fill up with parts of mail.
 
 Most are known by their id. Of a draft whose creation had no answer there is only the Message-ID: what lies in
 Drafts under it, was made since the attempt began, and belongs to no attempt that still counts, is such a one.
@@ -44,7 +44,7 @@ def _asked_for() -> QuerySet[SendLog]:
 
 
 def _some(rows: QuerySet[SendLog]) -> Iterator[SendLog]:
-    """Take some of `rows` at random, lest those that cannot be dealt with stand before all others."""
+    """Take some of `rows` at random, so that rows that fail do not stand before all others."""
     working = rows.filter(
         started_at__gt=clock.now() - OLDEST,
         delivery__mailbox__blocked=Reason.NONE,

@@ -60,7 +60,7 @@ def refused(answer: Answer, what: str, *, fresh: bool = False) -> Result:
 
 
 def again(answer: Answer | None, sentence: str, verdict: Verdict | None = None) -> Result:
-    """A passing fault before the sending: all begins anew."""
+    """A passing fault before the sending: all begins again."""
     blame = verdict.blame if verdict and verdict.blame is not Blame.NOBODY else Blame.MESSAGE
     result = Result(
         Outcome.TRANSIENT,

@@ -98,7 +98,7 @@ def _row_of(credential: Credential) -> QuerySet[AppRegistration]:
 
 
 class Keeper(PeriodicThread):
-    """Has tokens at hand before mail needs them, and notices when a credential is mended."""
+    """Has tokens at hand before mail needs them, and notices when a credential is fixed."""
 
     name = "tokens"
     interval = patience = INTERVAL
@@ -156,7 +156,7 @@ class Keeper(PeriodicThread):
                 write(Move.CREDENTIAL, lambda: _still_failing(registration, verdict, begun))
             return
         if registration.failing:
-            write(Move.CREDENTIAL, lambda: blame.mended(registration, clock.now()))
+            write(Move.CREDENTIAL, lambda: blame.fixed(registration, clock.now()))
             scheduler.poke()
 
 

@@ -1,1 +1,1 @@
-"""Preflight: what is wrong with this installation, and the command or the steps that mend it."""
+"""Preflight: what is wrong with this installation, and the command or the steps that fix it."""

@@ -32,7 +32,7 @@ def findings() -> Iterator[Finding]:
     if any(finding.level is Level.PROBLEM for finding in database):
         yield Check("database").warning(
             "Senders, listener, workers and Microsoft were not examined: what is known of them is there.",
-            "Mend the database, then run doctor again.",
+            "Fix the database, then run doctor again.",
         )
         return
     yield from records.durability()

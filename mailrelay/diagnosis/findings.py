@@ -1,4 +1,4 @@
-"""What an examination finds: a level, a sentence, and what mends it."""
+"""What an examination finds: a level, a sentence, and what fixes it."""
 
 import threading
 from collections.abc import Callable
@@ -19,15 +19,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. Texts hold no secrets; `mend` is empty where nothing needs mending."""
+    """One thing that was looked at. Texts hold no secrets; `fix` is empty where nothing needs fixing."""
 
     check: str
     level: Level
     sentence: str
-    mend: str = ""
+    fix: str = ""
 
     def as_json(self) -> dict[str, str]:
-        return {"check": self.check, "level": self.level, "sentence": self.sentence, "mend": self.mend}
+        return {"check": self.check, "level": self.level, "sentence": self.sentence, "fix": self.fix}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class Check:
     def ok(self, sentence: str) -> Finding:
         return Finding(self.name, Level.OK, sentence)
 
-    def warning(self, sentence: str, mend: str) -> Finding:
-        return Finding(self.name, Level.WARNING, sentence, mend)
+    def warning(self, sentence: str, fix: str) -> Finding:
+        return Finding(self.name, Level.WARNING, sentence, fix)
 
-    def problem(self, sentence: str, mend: str) -> Finding:
-        return Finding(self.name, Level.PROBLEM, sentence, mend)
+    def problem(self, sentence: str, fix: str) -> Finding:
+        return Finding(self.name, Level.PROBLEM, sentence, fix)
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

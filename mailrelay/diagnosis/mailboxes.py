@@ -42,7 +42,7 @@ def probed(
 def untried(mailbox: Mailbox, registration: AppRegistration) -> Finding:
     return CHECK.warning(
         f"{mailbox.address} was not tried: {registration.name} has no token.",
-        "Mend the app registration first, then run doctor again.",
+        "Fix the app registration first, then run doctor again.",
     )
 
 

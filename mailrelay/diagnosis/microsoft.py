@@ -23,8 +23,8 @@ TIMEOUTS = Timeouts(connect=5.0, stall=5.0, total=10.0)
 MUCH, TOO_MUCH = 30.0, 300.0
 
 PORT_OPEN = "Let this host reach it on that port; where only a proxy may, set HTTPS_PROXY=http://proxy:port."
-MENDS = {
-    Fault.DNS: "Mend the resolver (/etc/resolv.conf; in Kubernetes the egress to DNS in the NetworkPolicy).",
+FIXES = {
+    Fault.DNS: "Fix the resolver (/etc/resolv.conf; in Kubernetes the egress to DNS in the NetworkPolicy).",
     Fault.TLS: "If a proxy opens TLS on the way, set REQUESTS_CA_BUNDLE to a PEM file with its authority.",
     Fault.PROXY: "Check HTTPS_PROXY, and that the proxy may connect to this host, or name it in NO_PROXY.",
 }
@@ -68,13 +68,13 @@ def _unresolved(origin: str) -> Finding | None:
         within(RESOLVING, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:  # TimeoutError is an OSError too
         reason = getattr(error, "strerror", None) or str(error)
-        return CHECK.problem(f"The name {host} cannot be resolved: {reason}.", MENDS[Fault.DNS])
+        return CHECK.problem(f"The name {host} cannot be resolved: {reason}.", FIXES[Fault.DNS])
     return None
 
 
 def _unreachable(origin: str, via: str, failure: Failure) -> Finding:
-    mend = MENDS.get(failure.fault, PORT_OPEN)
-    return CHECK.problem(f"{origin} cannot be used{via}: {failure.text}.", mend)
+    fix = FIXES.get(failure.fault, PORT_OPEN)
+    return CHECK.problem(f"{origin} cannot be used{via}: {failure.text}.", fix)
 
 
 def _clock(origin: str, reply: Reply) -> Iterator[Finding]:
@@ -87,10 +87,10 @@ def _clock(origin: str, reply: Reply) -> Iterator[Finding]:
     sentence = (
         f"This host's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} that of {origin}"
     )
-    mend = "Synchronise it: timedatectl set-ntp true, or mend chrony; in a container, on its host."
+    fix = "Synchronise it: timedatectl set-ntp true, or fix chrony; in a container, on its host."
     if abs(ahead) > TOO_MUCH:
-        yield CLOCK.problem(f"{sentence}: certificates and tokens are refused.", mend)
+        yield CLOCK.problem(f"{sentence}: certificates and tokens are refused.", fix)
     elif abs(ahead) > MUCH:
-        yield CLOCK.warning(f"{sentence}: logs and tokens are off by that.", mend)
+        yield CLOCK.warning(f"{sentence}: logs and tokens are off by that.", fix)
     else:
         yield CLOCK.ok(f"This host's clock agrees with that of {origin}.")

@@ -1,7 +1,7 @@
 """One acquisition of one token through msal, with our own connections under it.
 
 Each acquisition has its own msal application: msal answers again from its cache of errors for a minute after
-the cause is mended, raises although it holds a valid token when Entra is down, and does not keep two threads
+the cause is fixed, raises although it holds a valid token when Entra is down, and does not keep two threads
 from asking at once. None of that matters to an object that lives for one request.
 """
 

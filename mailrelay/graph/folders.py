@@ -59,7 +59,7 @@ def _item(item: dict[str, Any]) -> Item:
 
 
 def _addresses(item: dict[str, Any]) -> Iterator[str]:
-    """Give the addresses of an item; an entry without one is given as none, lest it counts for nobody."""
+    """Give the addresses of an item; an entry without one is given as none, so that it still counts."""
     for name in ADDRESSED:
         for recipient in item.get(name) or ():
             named = recipient.get("emailAddress") if isinstance(recipient, dict) else None

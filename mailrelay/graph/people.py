@@ -79,7 +79,7 @@ def finish(
 ) -> Person:
     """Return who has come back with `answer`, the query of the redirect. Raises SignInError."""
     if "error" in answer:
-        # Whoever sends the browser here chooses the words: only what looks like one of Entra's is passed on.
+        # Any page can send the browser here with words of its own: only what looks like Entra's is passed on.
         raise SignInError(f"Entra ID did not sign you in ({_word(answer['error'])}).")
     try:
         result = _application(directory, session).acquire_token_by_auth_code_flow(

@@ -154,7 +154,7 @@ def local_refusal(credential: Credential, problem: str) -> Verdict:
         Reason.CREDENTIAL_MISSING,
         "local",
         f"The credential of the app registration {credential.client_id} cannot be used: {problem}.",
-        "Mend the file, password or setting; it is read again at the next try.",
+        "Fix the file, password or setting; it is read again at the next try.",
         enhanced_status="4.7.0",
     )
 

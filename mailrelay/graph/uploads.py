@@ -17,7 +17,7 @@ from mailrelay.graph.http import Body
 
 #: Bytes of one range: twelve times 320 KiB, under 4 MB by either count.
 RANGE: Final = 3_932_160
-#: Times that an upload may break without a byte of progress, and that its session may be opened anew.
+#: Times that an upload may break without a byte of progress, and that its session may be opened again.
 MOST_BREAKS: Final = 5
 MOST_SESSIONS: Final = 3
 #: Seconds to wait after a break, doubled each time.

@@ -1,6 +1,6 @@
 """One thread that ends requests at their total deadline, whatever the peer does.
 
-Socket timeouts start anew with each byte, so a peer that drips one byte a second is never late by them.
+Socket timeouts start again with each byte, so a peer that drips one byte a second is never late by them.
 """
 
 import os

@@ -74,7 +74,7 @@ class Front:
     """Answers at its listeners. `probes` and `pages` may be replaced at any time by any thread."""
 
     def __init__(self, listeners: Sequence[socket.socket], probes: Mapping[str, Probe]) -> None:
-        """Make what answers whoever connects to `listeners`, once started; it closes them at its end."""
+        """Make what answers anyone who connects to `listeners`, once started; it closes them at its end."""
         self.probes = probes
         self.slow_probes: Mapping[str, Probe] = {}
         self.pages: Pages | None = None

@@ -35,7 +35,7 @@ LOOPS = (celery_loop, smtp_loop)
 
 
 def fault() -> str:
-    """Return what keeps this process from its work until it is started anew; empty if nothing does."""
+    """Return what keeps this process from its work until it is started again; empty if nothing does."""
     for loop in LOOPS:
         if (age := loop.age()) is not None and age > STANDSTILL:
             return f"the {loop.name} loop has stood still for {age:.0f} seconds"

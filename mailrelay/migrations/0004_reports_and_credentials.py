@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='senderconfig',
             name='bounce_policy',
-            field=models.CharField(blank=True, choices=[('', '-'), ('sender', 'sender'), ('operations', 'operations'), ('webhook', 'webhook'), ('none', 'none')], default=mailrelay.vocabulary.BouncePolicy['DEFAULT'], help_text='Who is told of mail that cannot be delivered; empty is what BOUNCE_POLICY says', max_length=20),
+            field=models.CharField(blank=True, choices=[('', '-'), ('sender', 'sender'), ('operations', 'operations'), ('webhook', 'webhook'), ('none', 'none')], default=mailrelay.vocabulary.BouncePolicy['DEFAULT'], help_text='Who is told about mail that cannot be delivered; empty is what BOUNCE_POLICY says', max_length=20),
         ),
         migrations.AddField(
             model_name='sendlog',

@@ -105,7 +105,7 @@ def _trim(headers: HeaderBlock, name: str, wanted: dict[str, str], shown: set[st
         return [f"{name}: {strangers} entries were taken out, because the envelope does not name them."]
     if headers.named(name) == fields:
         return []
-    return [f"{name} was written anew, because not every reader reads it alike."]
+    return [f"{name} was written again, because not every reader reads it alike."]
 
 
 def _rewrite(headers: HeaderBlock, name: str, entries: list[str]) -> None:

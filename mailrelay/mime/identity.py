@@ -138,7 +138,7 @@ def shown_agents(headers: HeaderBlock, identity: Identity, header_from: str = ""
 def apply_identity(headers: HeaderBlock, identity: Identity, header_from: str = "") -> list[str]:
     """Change From, Reply-To, Sender and DKIM-Signature by the policy; a sentence for each change.
 
-    Whoever else is shown as a sender is one of `shown_agents`, to every reader.
+    Anyone who else is shown as a sender is one of `shown_agents`, to every reader.
 
     `header_from` is the author that was decided on when the message was taken: no other may be written
     than the one whom the client was allowed. A message that `refusal` names is not refused here. Raises
@@ -187,14 +187,14 @@ def _add_from(headers: HeaderBlock, identity: Identity, found: Author) -> list[s
 
 
 def _tidy_from(headers: HeaderBlock, found: Author, chosen: Mailbox) -> list[str]:
-    """Write one From anew if readers differ over it.
+    """Write one From again if readers differ over it.
 
     Graph answers ErrorSendAsDenied to `From: a@example.org <a@example.org>`, which devices send.
     """
     if found.tidy and not is_address(chosen.display):
         return []
     headers.replace("From", _entry(chosen.display, chosen.address))
-    return ["From was written anew, because Graph would not read it as meant."]
+    return ["From was written again, because Graph would not read it as meant."]
 
 
 def _keep_reply_to(headers: HeaderBlock, found: Author) -> list[str]:
@@ -206,5 +206,5 @@ def _keep_reply_to(headers: HeaderBlock, found: Author) -> list[str]:
     written = [format_mailbox(mailbox.display[:500], mailbox.address) for mailbox in named or found.mailboxes]
     headers.replace("Reply-To", fold_list("Reply-To", written))
     if named:
-        return ["Reply-To was written anew, because not every reader reads it alike."]
+        return ["Reply-To was written again, because not every reader reads it alike."]
     return ["Reply-To was set to the original From."]

@@ -1,4 +1,4 @@
-"""How a message begins: its top header, read with what its parts tell of its charset."""
+"""How a message begins: its top header, read with what its parts tell about its charset."""
 
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.parts import index_source

@@ -1,4 +1,4 @@
-"""What each part of a message is to whoever reads it: its text, an invitation, a file. Decided here alone."""
+"""Decides what each part of a message is for its readers: a text, an invitation, a file."""
 
 from collections.abc import Iterator
 from enum import Enum

@@ -75,7 +75,7 @@ class _Translation:
         left = [number for number in numbers if number not in shown]
         message = self._message(self._body(shown[0]) if shown else _plain(SHORT_TEXT if chosen else ""))
         if len(shown) > 1:
-            self.losses.append("its plain text is made anew by Exchange from the other one")
+            self.losses.append("its plain text is made again by Exchange from the other one")
         if len(texts) > len(chosen):
             self.losses.append("its further texts arrive as files")
         if any(self.outline.roles[number] is Role.CALENDAR for number in left):

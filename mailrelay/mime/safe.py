@@ -18,7 +18,7 @@ __all__ = ["LEFT", "CleanCheck", "Piece", "is_clean", "make_safe"]
 
 Piece = bytes | memoryview
 
-#: The change that is none: what Graph may garble, and must not be mended.
+#: The change that is none: what Graph may garble, and must not be fixed.
 LEFT = (
     "Signed, encrypted or too deeply nested parts were left with 8-bit bytes, bare line ends or long lines."
 )
@@ -190,7 +190,7 @@ class _Mender:
 
 
 def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock) -> Piece:
-    """A leaf's body made safe; `headers` are its own, and told of a new transfer encoding."""
+    """A leaf's body made safe; `headers` are its own, and told about a new transfer encoding."""
     if encoding in _ARMOURED:
         armoured = _lines(body).translate(_QUESTION_MARKS)
         return wrap_encoded(armoured) if encoding == BASE64 else armoured
@@ -198,9 +198,9 @@ def _recode(body: bytes, kind: ContentType, encoding: str, headers: HeaderBlock)
         body = decoder(YENC).feed(body, last=True)
     quoted = encoding == QUOTED_PRINTABLE
     if quoted:
-        mended = _lines(body)
-        if is_clean(mended):
-            return mended
+        fixed = _lines(body)
+        if is_clean(fixed):
+            return fixed
         body = a2b_qp(body)
     if kind.main in {"text", "message", "multipart"} and not is_wide(kind.charset):
         hidden = _hides_delimiter(body)

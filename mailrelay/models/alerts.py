@@ -1,4 +1,4 @@
-"""What people are told of without asking: what is the matter, who is told how, and who looks."""
+"""What people are told about without asking: what is the matter, who is told how, and who looks."""
 
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -37,7 +37,7 @@ class AlertChannel(models.Model):
     address = models.EmailField(
         blank=True, default="", help_text="For e-mail; empty is OPERATIONS_ADDRESS of the settings"
     )
-    #: A secret: whoever knows it can post there.
+    #: A secret: anyone who knows it can post there.
     url = EncryptedTextField(blank=True, default="")
     conditions = models.CharField(max_length=200, default="", help_text="Words, blanks between them")
     digest_minutes = models.PositiveIntegerField(
@@ -57,7 +57,7 @@ class AlertChannel(models.Model):
 
 
 class AlertTold(models.Model):
-    """What a channel was last told of an alert."""
+    """What a channel was last told about an alert."""
 
     channel = models.ForeignKey(AlertChannel, on_delete=models.CASCADE, related_name="told")
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="told")

@@ -131,7 +131,7 @@ class Delivery(models.Model):
     urgency = models.PositiveSmallIntegerField(default=Urgency.NORMAL)
     client_key = models.CharField(max_length=200)
     next_attempt_at = models.DateTimeField(null=True)
-    #: When a person or a mended configuration last set it free: its age counts from there.
+    #: When a person or a fixed configuration last set it free: its age counts from there.
     released_at = models.DateTimeField(null=True, editable=False)
     #: Failures that are the message's own fault; they alone lengthen its wait.
     attempts = models.PositiveIntegerField(default=0)

@@ -265,7 +265,7 @@ class SenderConfig(models.Model):
         choices=choices(BouncePolicy),
         default=BouncePolicy.DEFAULT,
         blank=True,
-        help_text="Who is told of mail that cannot be delivered; empty is what BOUNCE_POLICY says",
+        help_text="Who is told about mail that cannot be delivered; empty is what BOUNCE_POLICY says",
     )
     sent_items = models.CharField(
         "copies in Sent Items",

@@ -161,7 +161,7 @@ def cool_slot(mailbox: Mailbox, now: datetime) -> None:
 
 
 def block(mailbox: Mailbox, reason: Reason, text: str, now: datetime) -> None:
-    """Hold a locked mailbox's mail until a probe shows that its configuration is mended."""
+    """Hold a locked mailbox's mail until a probe shows that its configuration is fixed."""
     mailbox.blocked_since = mailbox.blocked_since or now
     mailbox.blocked, mailbox.blocked_text = reason, text
     mailbox.probe_at = mailbox.wake_at = now + timedelta(seconds=PROBE_INTERVAL)
@@ -207,13 +207,13 @@ def success(mailbox: Mailbox, now: datetime) -> None:
     mailbox.blocked, mailbox.blocked_text, mailbox.blocked_since = Reason.NONE, "", None
     mailbox.probe_at = None
     mailbox.save(update_fields=SUCCESS_FIELDS)
-    freed = mended(mailbox.registration, now)
+    freed = fixed(mailbox.registration, now)
     mailbox.registration.failing = Reason.NONE
     if was_stopped and not freed:
         stoppage.release_behind(mailbox, now)
 
 
-def mended(registration: AppRegistration, now: datetime) -> bool:
+def fixed(registration: AppRegistration, now: datetime) -> bool:
     """Set a registration going again: all behind it is due at once, at the permitted rate."""
     if not registration.failing:
         return False

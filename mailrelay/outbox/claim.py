@@ -73,7 +73,7 @@ def claim(mailbox_id: int, most: int = MOST_AT_ONCE) -> list[Reservation]:
 
 
 def lock(mailbox_id: int) -> Mailbox:
-    """Take the mailbox's row for this transaction, waiting for whoever has it.
+    """Take the mailbox's row for this transaction; wait while another transaction has it.
 
     NO KEY UPDATE: an accept that inserts a delivery of the mailbox shares its key, and need not wait.
     """
@@ -163,7 +163,7 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
                 return reserved
         row = turn.next(large=room > 0)
     if row is not None:
-        # Whoever settles claims the next, so that full slots need no early look. A mailbox that lacks a
+        # Each settlement claims the next, so that full slots need no early look. A mailbox that lacks a
         # free worker alone stays due, behind those that have waited longer.
         lease_end = now + timedelta(seconds=RESERVATION)
         full = slots is not None and allowed == slots
@@ -237,7 +237,7 @@ class Candidate:
 
 
 def _probe(mailbox: Mailbox) -> Candidate | None:
-    """Where all mail is held for a broken configuration, take one of it to see whether that is mended."""
+    """Where all mail is held for a broken configuration, take one of it to see whether that is fixed."""
     if not stoppage.of(mailbox):
         return None
     marks = ", ".join(["%s"] * len(stoppage.REASONS))

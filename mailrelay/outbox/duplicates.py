@@ -103,7 +103,7 @@ def note(found: Found) -> None:
 
 
 def _known(keys: Iterable[str]) -> set[str]:
-    """Return those of `keys` that some message has; whoever stores one of them elsewhere is waited for."""
+    """Return those of `keys` that some message has; waits while another process stores one of them."""
     # In one order, so that two relays never wait for each other.
     listed = json.dumps(sorted(keys))
     if connection.vendor == "postgresql":

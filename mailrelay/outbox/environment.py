@@ -127,8 +127,8 @@ def _registration() -> AppRegistration:
     if another:
         mine.update(**identity, **NO_TOKEN, version=row.version + 1)
     mine.update(active=True, secret_expires_on=settings.AZURE_CLIENT_SECRET_EXPIRES)
-    mendable = ~Q(failing=Reason.NONE) if another else Q(failing__in=stoppage.OF_REGISTRATION)
-    mine.filter(mendable).update(retry_at=clock.now())
+    fixable = ~Q(failing=Reason.NONE) if another else Q(failing__in=stoppage.OF_REGISTRATION)
+    mine.filter(fixable).update(retry_at=clock.now())
     Mailbox.objects.filter(registration=row).exclude(blocked=Reason.NONE).update(probe_at=clock.now())
     return row
 

@@ -70,7 +70,7 @@ def may_have_sent(attempt: SendLog) -> bool:
 
 
 def _unfinished(row: Delivery, attempt: SendLog, now: datetime) -> None:
-    """The worker vanished before the draft was whole; that is put off, lest the mail is what ends workers."""
+    """The worker vanished before the draft was whole; it is deferred: the mail may be what ends workers."""
     text = f"The worker {row.lease_owner} ended while it uploaded this message; nothing was sent."
     SendLog.objects.filter(pk=attempt.pk, finished_at__isnull=True).update(
         finished_at=now, outcome=Outcome.TRANSIENT, reason=Reason.SERVER_ERROR, sentence=text

@@ -97,7 +97,7 @@ def _move(
 def refuse_without_content(message_id: UUID) -> None:
     """Raise ContentRemovedError where there is nothing left to send.
 
-    Retention locks the deliveries before it takes the content: whoever has them then is seen by the other.
+    Retention locks the deliveries before it takes the content: each sees what the other holds.
     """
     message = Message.objects.filter(pk=message_id, content_removed_at__isnull=False).first()
     if message is not None:

@@ -10,7 +10,7 @@ TEST = "test by "
 def told(message: Message) -> str:
     """Say who handed a message in, from where, and what let it in. Its texts are as they came."""
     if message.report == Report.ALERT:
-        return "Made by the gateway itself, to tell of an alert."
+        return "Made by the gateway itself, to tell about an alert."
     if message.report_of is not None:
         return f"Made by the gateway itself: the report of a {message.report} of {message.report_of.hex}."
     key = _key(message)

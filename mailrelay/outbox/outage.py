@@ -42,7 +42,7 @@ class Outage:
             if self.lasts:
                 return
             self.lasts = True
-        log.warning("the database gave an accept no outcome: mail is put off until it takes writes again")
+        log.warning("the database gave an accept no outcome: mail gets 451 until it takes writes again")
         metrics.STORAGE_STALLED.set(1)
         self._probe()
 

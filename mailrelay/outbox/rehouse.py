@@ -1,6 +1,6 @@
 """Through which mailbox a sender's mail goes.
 
-Another mailbox for a sender takes what waits with it, but for what only the old one can tell of: what may
+Another mailbox for a sender takes what waits with it, but for what only the old one can tell about: what may
 have been sent stays, whatever it waits for by now.
 """
 

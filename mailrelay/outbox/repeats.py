@@ -1,6 +1,6 @@
 """Submissions that come with a key of their client's: the same one twice is the same message.
 
-The key commits with its message, so that whoever never heard the answer asks again and gets the same queue id
+The key commits with its message, so that a client that never heard the answer asks again and gets the same id
 (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
 """
 

@@ -1,6 +1,6 @@
-"""What is told of mail that ends badly: found, and put on record in one transaction with the mail that tells.
+"""Reports of mail that ends badly: found, and put on record in one transaction with the mail that reports.
 
-Each delivery that failed is told of once, and each that waits too long is warned of once: the mark on its row
+Each delivery that failed is reported once, and each that waits too long once as well: the mark on its row
 and the report's own rows commit together, so that a kill loses neither and doubles neither.
 """
 
@@ -31,7 +31,7 @@ from mailrelay.vocabulary import Reason, Report, State
 
 #: Messages that one look deals with.
 BATCH = 50
-#: How long a failed part of a message waits for its other parts, so that one report tells of all.
+#: How long a failed part of a message waits for its other parts, so that one report tells about all.
 PATIENCE = timedelta(hours=4)
 #: How long a process that tells the webhook has it to itself, and the pause between two tries.
 NOTICE_PAUSE = timedelta(seconds=60)
@@ -70,7 +70,7 @@ class _TakenError(Exception):
 
 
 def failed() -> list[Delivery]:
-    """List deliveries whose failure nobody was told of yet, of messages of which nothing else moves."""
+    """List deliveries whose failure nobody was told about yet, of messages of which nothing else moves."""
     now = clock.now()
     moving = Delivery.objects.filter(message=OuterRef("message"), state__in=MOVING)
     over = Delivery.objects.filter(state=State.FAILED, bounced_at__isnull=True)
@@ -131,7 +131,7 @@ _MESSAGE = (
 
 
 def post(letter: Letter, deliveries: Sequence[int], text: str) -> bool:
-    """Queue `letter` and mark `deliveries` as told of; False when another process was first."""
+    """Queue `letter` and mark `deliveries` as told about; False when another process was first."""
 
     def run() -> None:
         _mark(letter.kind, deliveries, text, clock.now())
@@ -192,7 +192,7 @@ def _columns(letter: Letter, now: datetime) -> dict[str, object]:
 
 
 def close(kind: Report, deliveries: Sequence[int], text: str) -> bool:
-    """Mark `deliveries` as told of without a mail; `text` goes on the timeline unless it is empty."""
+    """Mark `deliveries` as told about without a mail; `text` goes on the timeline unless it is empty."""
     return _once(lambda: _mark(kind, deliveries, text, clock.now()))
 
 

@@ -121,7 +121,7 @@ class Scheduler:
     def _serve(self) -> float:
         """Claim for all that is due; return the seconds until something may be."""
         if publish.broker_rests() or not capacity.free_at_all():
-            # Whoever was just queued for is remembered until a worker comes free.
+            # A mailbox that got mail just now is remembered until a worker comes free.
             return LONGEST_SLEEP
         with self._lock:
             wanted, self._wanted = self._wanted, set()
@@ -219,7 +219,7 @@ def _probes(owner: ManagedBy, now: datetime) -> list[int]:
 
 
 def _until_next(now: datetime) -> float:
-    # What is due already and could not be served waits for a worker, and whoever settles pokes.
+    # What is due already and could not be served waits for a worker, and each settlement pokes.
     nexts = statements.first(NEXT, now, now, now) or ()
     waits = ((statements.moment(at) - now).total_seconds() for at in nexts if at is not None)
     return max(SHORTEST_SLEEP, min(waits, default=LONGEST_SLEEP))

@@ -9,7 +9,7 @@ from mailrelay.outbox.writer import write
 
 
 def take(row: SendLog, again: timedelta) -> bool:
-    """Win the look at a copy that is due; whoever wins and dies leaves it due `again` from now."""
+    """Win the look at a copy that is due; a process that wins and dies leaves it due `again` from now."""
     due = SendLog.objects.filter(pk=row.pk, copy_due_at=row.copy_due_at)
     return bool(write(Move.DRAFT, lambda: due.update(copy_due_at=clock.now() + again), durable=False))
 

@@ -251,7 +251,7 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
         return _succeeded(delivery.mailbox_id, result, now)
     mailbox = claim.lock(delivery.mailbox_id)
     if _vindicates(mailbox.registration, result):
-        blame.mended(mailbox.registration, now)
+        blame.fixed(mailbox.registration, now)
         mailbox.registration.failing = Reason.NONE
     if result.duplicate:
         _taken_for_another(delivery, result, now)

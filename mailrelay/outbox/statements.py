@@ -74,7 +74,7 @@ def for_update() -> str:
 
 
 def lock(alias: str) -> str:
-    """Return the clause that locks the row of one joined table, waiting for whoever has it.
+    """Return the clause that locks the row of one joined table, and waits while another transaction has it.
 
     NO KEY: inserts that only refer to the row go on.
     """

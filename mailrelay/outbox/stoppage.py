@@ -1,4 +1,4 @@
-"""Mail behind a broken configuration: held while it is broken, released when it is mended.
+"""Mail behind a broken configuration: held while it is broken, released when it is fixed.
 
 A mailbox or its registration is marked; the rows behind it follow in batches, so that the state of each
 says what is the matter without one transaction touching a million of them.
@@ -49,14 +49,14 @@ def of(mailbox: Mailbox) -> Reason:
 
 
 def text_of(mailbox: Mailbox) -> str:
-    """Return what is the matter with a mailbox that `of` calls stopped, and what mends it."""
+    """Return what is the matter with a mailbox that `of` calls stopped, and what fixes it."""
     return mailbox.blocked_text if mailbox.blocked else mailbox.registration.failing_text
 
 
 def hold_behind(mailbox: Mailbox, now: datetime) -> int:
     """Move a batch of what waits behind a stopped mailbox to held, in the caller's transaction.
 
-    What is held for something else that was the matter before tells of the present too.
+    What is held for something else that was the matter before tells about the present too.
     """
     reason = of(mailbox)
     if not reason:
@@ -84,7 +84,7 @@ def release_registration(registration_id: int, now: datetime) -> None:
 
 
 def take_probe(registration_id: int, now: datetime) -> bool:
-    """Win the one probe of a failing registration whose time has come, for whoever asks first."""
+    """Win the one probe of a failing registration whose time has come, for the process that asks first."""
     due = AppRegistration.objects.filter(pk=registration_id, retry_at__lte=now).exclude(failing=Reason.NONE)
     return bool(due.update(retry_at=now + timedelta(seconds=PROBE_INTERVAL)))
 

@@ -2,7 +2,7 @@
 
 A row has the id of its message's first delivery, since ids of deliveries are numbers that grow with time.
 Rows come in the transaction that accepts their message, and go in the one that deletes it; messages that are
-older than the table are filled in by and by, the newest first (https://www.sqlite.org/fts5.html,
+older than the table are filled in gradually, the newest first (https://www.sqlite.org/fts5.html,
 https://www.postgresql.org/docs/current/textsearch.html).
 """
 

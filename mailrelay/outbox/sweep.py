@@ -35,7 +35,7 @@ OF_THE_FUTURE = """
 def run() -> bool:
     """Look for what no event announces: lost wake-ups, states out of line, and what is past its time.
 
-    One batch of each, lest the queue waits behind a million rows; True where there may be more.
+    One batch of each, so that the queue does not wait behind a million rows; True where there may be more.
     """
     _wake_the_forgotten()
     moved = stoppage.reconcile()
@@ -48,7 +48,7 @@ def run() -> bool:
 
 
 def _wake_the_forgotten() -> None:
-    """A process that died between its commit and its claim leaves mail that nobody was told of."""
+    """A process that died between its commit and its claim leaves mail that nobody was told about."""
     queued = Delivery.objects.filter(mailbox=OuterRef("pk"), state=State.QUEUED)
     asleep = Mailbox.objects.filter(wake_at__isnull=True, registration__failing=Reason.NONE)
     forgotten = list(

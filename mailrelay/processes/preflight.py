@@ -15,7 +15,7 @@ from mailrelay.processes import data_dir
 
 
 def refuse_misconfiguration() -> None:
-    """Run the system checks. Raises CommandError with what is wrong and how to mend it."""
+    """Run the system checks. Raises CommandError with what is wrong and how to fix it."""
     serious = [found for found in checks.run_checks(tags=[TAG]) if found.is_serious()]
     if serious:
         raise CommandError("\n".join(f"{found.msg} {found.hint or ''} ({found.id})" for found in serious))
@@ -101,7 +101,7 @@ def first_administrator() -> str | None:
         users.create_superuser(name, email, settings.DJANGO_SUPERUSER_PASSWORD)
         return None
     password = secrets.token_urlsafe(16)
-    # The file first: an administrator whose password nobody knows could not be mended by a restart.
+    # The file first: an administrator whose password nobody knows could not be fixed by a restart.
     path = settings.DATA_DIR / "admin-password"
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)

@@ -39,7 +39,7 @@ class Relay:
 
     def start(self) -> None:
         """Return once every listener is bound. Raises CommandError with the address that is not to be had."""
-        # Before: whoever sees the listener may hand in mail by HTTP as well.
+        # Before: anyone who sees the listener may hand in mail by HTTP as well.
         desk.provide(self._thread.desk)
         try:
             self._thread.start()

@@ -2,7 +2,7 @@
 
 Mail that would wait for more than a quarter of its life is better kept by the client, which knows what it
 may drop. A client may have half of that, so that one flood leaves room for everybody else's mail. What is
-deferred, may have to be sent again, or is held until a configuration is mended, has its turn before mail
+deferred, may have to be sent again, or is held until a configuration is fixed, has its turn before mail
 that comes now, and counts as what is queued does.
 """
 
@@ -26,7 +26,7 @@ CLIENT_SHARE = 2
 MOST = 100_000
 #: Why mail is held that a person has to decide on by itself; all else is set free together.
 BY_THEMSELVES = (Reason.BY_HAND, Reason.POISON, Reason.UNCERTAIN, Reason.LOOP, Reason.CONTENT_LOST)
-MENDED = tuple(reason for reason in Reason if reason and reason not in BY_THEMSELVES)
+FIXED = tuple(reason for reason in Reason if reason and reason not in BY_THEMSELVES)
 
 
 class Load(NamedTuple):
@@ -91,7 +91,7 @@ SELECT client_key, COUNT(*), SUM(recipient_count), SUM(size) FROM (
 _HELD = f"""
 SELECT client_key, COUNT(*), SUM(recipient_count), SUM(size) FROM (
   SELECT client_key, recipient_count, size FROM mailrelay_delivery WHERE mailbox_id = %s AND state = 'held'
-  AND reason IN ({", ".join(["%s"] * len(MENDED))}) ORDER BY reason, id LIMIT %s
+  AND reason IN ({", ".join(["%s"] * len(FIXED))}) ORDER BY reason, id LIMIT %s
 ) waiting GROUP BY client_key"""  # noqa: S608 - marks of parameters
 Shares = dict[str, Load]
 
@@ -110,7 +110,7 @@ def measure() -> Backlog:
         if waits:
             most = _most(rates, life)
             _add(shares, _rows(_SHARES, pk, most))
-            _add(shares, _rows(_HELD, pk, *MENDED, most))
+            _add(shares, _rows(_HELD, pk, *FIXED, most))
         whole = Load(*map(sum, zip(*shares.values(), strict=True)))
         if whole.mails > CLIENT_SHARE and _seconds(rates, whole) > life:
             mailboxes.add(key)

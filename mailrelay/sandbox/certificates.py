@@ -37,9 +37,9 @@ class Certificates:
 
 
 def prepare(directory: Path, names: list[str]) -> Certificates:
-    """Certificates in `directory` for the host `names`, made anew only where none is valid for them all.
+    """Certificates in `directory` for the host `names`, made again only where none is valid for them all.
 
-    The authority's private key is never written: whoever trusts `ca.pem` trusts this one certificate.
+    The authority's private key is never written: anyone who trusts `ca.pem` trusts this one certificate.
     """
     ca_file, server_file, signing_file = (directory / n for n in ("ca.pem", "sandbox.pem", "entra.pem"))
     if not (ca_file.exists() and _covers(server_file, names)):

@@ -148,7 +148,7 @@ def _build(kind: type[T], data: object, what: str) -> T:
 class World:
     """The document, indexed for the look-ups of a request.
 
-    Raises ValueError, with a sentence for whoever wrote the document, when it does not hold together.
+    Raises ValueError, with a sentence for the author of the document, when it does not hold together.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:

@@ -160,7 +160,7 @@ class Connection(SMTP):
     def idle(self) -> float:
         """Seconds without anything of use; 0 while content comes or a commit is waited for.
 
-        Whoever nobody listed can do nothing of use. A mail that was begun by somebody else has patience.
+        An unlisted client can do nothing of use. A mail that was begun by another client has patience.
         """
         if self.phase in {Phase.COMMIT, Phase.OVER} or (self.phase is Phase.DATA and self.mail is not None):
             return 0.0

@@ -164,7 +164,7 @@ class Content(Authentication):
         self._deadline.set(min(self.options.bare_lf_seconds, self.options.data_idle_seconds))
 
     def _leave_data(self) -> None:
-        """The chunk is here; whoever has waited for the end of it may end the session now."""
+        """The chunk is here; what has waited for its end may end the session now."""
         if self.phase is Phase.DATA:
             self.phase = Phase.COMMAND
             self._deadline.clear()

@@ -1,4 +1,4 @@
-"""Failed logins: who has had too many of late. A login that succeeds is never counted."""
+"""Failed logins: who has had too many recently. A login that succeeds is never counted."""
 
 import time
 from collections.abc import Callable

@@ -19,7 +19,7 @@ from mailrelay.spelling import normalise
 
 #: Header bytes up to which a mail is examined in the event loop; a larger header takes a thread.
 QUICK_HEADER = 16 * 1024
-#: Bytes up to which a mail is surely sent whole, as it is or with all of it encoded anew.
+#: Bytes up to which a mail is surely sent whole, as it is or with all of it encoded again.
 QUICK_SIZE, QUICK_UNCLEAN_SIZE = 2_000_000, 1_000_000
 
 _MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
@@ -54,7 +54,7 @@ class Arrival:
 
 
 def key_of(client: Client, peer: Peer) -> str:
-    # By HTTP without a row come test mails alone: whoever asked for one is its client.
+    # By HTTP without a row come test mails alone: the person who asked for one is its client.
     return (peer.address if client.id is None and not peer.http else client.name)[:200]
 
 

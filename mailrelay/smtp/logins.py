@@ -90,7 +90,7 @@ class Logins:
             passwords.matches(password, self._decoy)
             return False
         if not passwords.usable(client.password_hash):
-            logger.error("client %s cannot log in: its password has to be set anew", client.name)
+            logger.error("client %s cannot log in: its password has to be set again", client.name)
             return False
         return passwords.matches(password, client.password_hash)
 

@@ -200,7 +200,7 @@ def no_sender(directory: Directory, address: str) -> Reply:
     if directory.lacking:
         why = _LACKING.get(directory.lacking, directory.lacking.replace("_", " "))
         return Reply(
-            f"451 4.3.5 No sender can take mail from <{address}> now ({why}): an administrator has to mend "
+            f"451 4.3.5 No sender can take mail from <{address}> now ({why}): an administrator has to fix "
             "the configuration, then try again",
             "no-sender",
         )

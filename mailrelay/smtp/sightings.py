@@ -42,7 +42,7 @@ class Sightings:
                 self._refused[key] = Refused(*key, *texts)
 
     def take(self) -> tuple[set[int], list[Refused]]:
-        """Give all of it, and begin anew."""
+        """Give all of it, and begin again."""
         with self._lock:
             seen, refused = self._seen, self._refused
             self._seen, self._refused = set(), {}

@@ -52,9 +52,7 @@ class Certificates:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         if reason != self._refused:
             self._refused = reason
-            kept = (
-                "the one before stays in use" if self._modern else "TLS is not to be had until it is mended"
-            )
+            kept = "the one before stays in use" if self._modern else "TLS is not to be had until it is fixed"
             logger.error("the certificate in %s cannot be used: %s; %s", self._files[0], reason, kept)
 
     def _note_expiry(self) -> None:

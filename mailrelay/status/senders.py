@@ -14,7 +14,7 @@ OPEN = Status("open", "Mail of this sender is sent.")
 def of_sender(sender: SenderConfig, now: datetime) -> Status:
     """Return the first thing that stops a sender, which brings its mailbox and registration.
 
-    `reason` names the others too: whoever removes the first is not surprised by the next.
+    `reason` names the others too: anyone who removes the first is not surprised by the next.
     """
     found = list(_obstacles(sender, now))
     if not found:

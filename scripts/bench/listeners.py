@@ -82,7 +82,7 @@ class Ours(Listener):
             # Named, never used: without a worker nothing is claimed, so that nothing is published.
             CELERY_BROKER_URL="redis://127.0.0.1:9/0",
             LOG_LEVEL="INFO",
-            # 20 mails of 25 MB at once: what is measured is speed, not how mail is put off.
+            # 20 mails of 25 MB at once: what is measured is speed, not how mail is refused for now.
             SENDER_LARGE_MAIL="on",
             SMTP_MAX_BYTES_IN_TRANSFER=str(2**30),
         )

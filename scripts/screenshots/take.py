@@ -1,4 +1,4 @@
-"""Make the pictures of README.md and docs/operating.md anew: `make screenshots`. Needs Debian's chromium."""
+"""Make the pictures of README.md and docs/operating.md again: `make screenshots`. Needs Debian's chromium."""
 
 import shutil
 import sys
@@ -98,7 +98,7 @@ def secret_wrong(camera: Camera) -> None:
 def permissions(camera: Camera) -> None:
     camera.open_sender("Human resources")
     camera.page.get_by_role("button", name="Ask Microsoft").click()
-    camera.page.get_by_text("Mend it").wait_for()
+    camera.page.get_by_text("Fix it").wait_for()
     camera.page.evaluate("scrollTo(0, 0)")
     camera.take("permissions", until=camera.page.locator(".at-work"))
 

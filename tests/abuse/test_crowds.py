@@ -1,4 +1,4 @@
-"""Many at once: idle, slow, guessing, or all with large mail; whoever means well is served meanwhile."""
+"""Many at once: idle, slow, guessing, or all with large mail; well-behaved clients are served meanwhile."""
 
 import resource
 import select
@@ -196,7 +196,7 @@ def test_a_hundred_thousand_headers_are_refused_and_hold_nobody_up(target, field
 
 @pytest.mark.parametrize("number", [6, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])])
 def test_large_mail_of_many_at_once_stays_within_128_mib(embedded, number):
-    """The whole of `rungateway`; who is put off by the budget of bytes comes again, and is taken."""
+    """The whole of `rungateway`; a client that the budget of bytes refuses comes again, and is taken."""
     from mailrelay.sandbox import world
 
     embedded.environment |= {
@@ -217,7 +217,7 @@ def test_large_mail_of_many_at_once_stays_within_128_mib(embedded, number):
                 time.sleep(0.2)
             else:
                 return tries
-        raise AssertionError("was put off for ever")
+        raise AssertionError("was refused for ever")
 
     with ThreadPoolExecutor(number) as pool:
         tries = list(pool.map(insist, range(number)))

@@ -50,7 +50,7 @@ def test_twenty_large_mails_at_once_stay_within_the_memory_and_another_client_is
             talk.send(b".\r\n")
         replies = {talk.reply()[:9] for talk in talks}
 
-    # Taken, above what can be sent, or put off for want of room: an answer in any case.
+    # Taken, above what can be sent, or refused for want of room: an answer in any case.
     assert replies <= {"250 2.0.0", "552 5.3.4", "452 4.3.1", "451 4.3.0"}
     assert peak_memory(relay) <= MEMORY_BAR
 

@@ -1,4 +1,4 @@
-"""A webhook that notes what it is told, and rows to be told of."""
+"""A webhook that notes what it is told, and rows to be told about."""
 
 import http.server
 import json

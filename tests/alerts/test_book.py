@@ -18,7 +18,7 @@ def finding(key="backlog", condition=Condition.BACKLOG, level=1):
 
 
 class Days:
-    """Time that a test moves, and a channel that is told of all news at once."""
+    """Time that a test moves, and a channel that is told about all news at once."""
 
     def __init__(self, channel, now):
         self.channel, self.now = channel, now

@@ -70,7 +70,7 @@ def test_a_url_that_no_key_opens_keeps_nobody_from_the_pages_and_is_entered_anew
     for address in (reverse("admin:mailrelay_alertchannel_changelist"), change(row.pk)):
         assert browser.get(address).status_code == 200
     test = reverse("admin:alertchannel_test", args=[row.pk])
-    assert "enter it anew" in browser.post(test, follow=True).content.decode()
+    assert "enter it again" in browser.post(test, follow=True).content.decode()
     browser.post(change(row.pk), {**GIVEN, "kind": "teams", "webhook_url": webhook.url})
     assert "The test was taken." in browser.post(test, follow=True).content.decode()
 

@@ -98,7 +98,7 @@ def test_a_url_that_no_key_opens_keeps_no_other_channel_from_being_told(
     channel(url=webhook.url, name="kept")
     watch.look()
     lost = AlertChannel.objects.defer("url").get(pk=lost.pk)
-    assert "enter it anew" in lost.last_error
+    assert "enter it again" in lost.last_error
     assert len(webhook.told) == 1
 
 

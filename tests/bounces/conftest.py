@@ -26,7 +26,7 @@ class Reports:
         return [mail for mail in mails if mail.get_content_type() == "multipart/report"]
 
     def one(self, timeout=60.0):
-        """Wait for the first, and for the mark on the delivery that it tells of."""
+        """Wait for the first, and for the mark on the delivery that it tells about."""
         eventually(self.all, timeout, "a report")
         (report,) = self.all()
         return report
@@ -36,7 +36,7 @@ class Reports:
         return rows(self.stack.environment, query)[0][0]
 
     def wait_until_told(self, timeout=60.0):
-        eventually(lambda: self.untold() == 0, timeout, "all failures being told of")
+        eventually(lambda: self.untold() == 0, timeout, "all failures being told about")
 
 
 @pytest.fixture

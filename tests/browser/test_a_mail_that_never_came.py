@@ -1,4 +1,4 @@
-"""The person on call finds a failed mail, reads why, mends it and sees the mail go, once."""
+"""The person on call finds a failed mail, reads why, fixes it and sees the mail go, once."""
 
 from playwright.sync_api import Page, expect
 

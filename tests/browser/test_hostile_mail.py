@@ -1,4 +1,4 @@
-"""What a mail brings with it does nothing to whoever looks at it: no script, dialog or request elsewhere."""
+"""A hostile mail does nothing to its reader: no script, no dialog, no request elsewhere."""
 
 from email.message import EmailMessage
 

@@ -1,4 +1,4 @@
-"""The usual failures of docs/operating.md, mended as that page says.
+"""The usual failures of docs/operating.md, fixed as that page says.
 
 The third, where nothing runs, is none of the browser's: tests/gateway and tests/health have it.
 """
@@ -76,7 +76,7 @@ def test_2_a_missing_permission_is_seen_at_the_sender_and_noticed_when_it_is_the
     message = open_message(page, "hr", "Payslip", "consent missing")
     open_sender(page, "Human resources")
     page.get_by_role("button", name="Ask Microsoft").click()
-    expect(page.get_by_text("Mend it")).to_be_visible()
+    expect(page.get_by_text("Fix it")).to_be_visible()
 
     installation.sandbox.world(mailboxes={"hr@contoso.test": {"state": "normal"}})
     page.get_by_role("button", name="Ask Microsoft").click()

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what is wrong with an installation, and what mends it."""
+"""`manage.py doctor`: what is wrong with an installation, and what fixes it."""
 
 import json
 from datetime import timedelta
@@ -47,7 +47,7 @@ def point(registration, sandbox, **columns):
 
 def examined(check=None):
     found = [finding for finding in examination.findings() if check in {None, finding.check}]
-    return [(finding.level, finding.sentence, finding.mend) for finding in found]
+    return [(finding.level, finding.sentence, finding.fix) for finding in found]
 
 
 def test_it_finds_nothing_wrong_with_a_running_gateway_and_sends_nothing(embedded):
@@ -151,11 +151,11 @@ def test_it_calls_roles_unknown_under_rbac(at_sandbox, registration):
 def test_it_names_a_mailbox_that_graph_does_not_serve(at_sandbox, mailbox, address):
     Mailbox.objects.update(address=address)
 
-    ((level, sentence, mend),) = examined("mailbox")
+    ((level, sentence, fix),) = examined("mailbox")
 
     assert level is Level.PROBLEM
     assert sentence.startswith(f"{address}: ")
-    assert mend
+    assert fix
     assert at_sandbox.deliveries() == []
 
 
@@ -200,11 +200,11 @@ def test_it_says_what_the_workers_have_on_record_against_what_works_from_here(
 def test_a_certificate_that_nobody_trusts_is_told_with_the_variable_that_mends_it(at_sandbox, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
 
-    ((level, sentence, mend),) = examined("network")
+    ((level, sentence, fix),) = examined("network")
 
     assert level is Level.PROBLEM
     assert "certificate is not trusted" in sentence
-    assert "REQUESTS_CA_BUNDLE" in mend
+    assert "REQUESTS_CA_BUNDLE" in fix
 
 
 def test_a_bundle_that_cannot_be_read_is_named(at_sandbox, monkeypatch):
@@ -260,7 +260,7 @@ def test_private_networks_are_said_loudly(db, settings):
 
     assert found.level is Level.WARNING
     assert "EVERY host" in found.sentence
-    assert "SMTP_ALLOWED_NETWORKS" in found.mend
+    assert "SMTP_ALLOWED_NETWORKS" in found.fix
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "0.0.0.0/1"])
@@ -318,7 +318,7 @@ def test_a_broker_that_never_answers_costs_no_more_than_its_budget(settings, mon
         (found,) = broker.reachable()
 
     assert found.level is Level.PROBLEM
-    assert "swordfish" not in found.sentence + found.mend
+    assert "swordfish" not in found.sentence + found.fix
 
 
 def test_a_pragma_that_loses_mail_is_told(transactional_db):

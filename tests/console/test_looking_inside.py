@@ -1,4 +1,4 @@
-"""The content of a message: shown to whoever may read it, and harmless whatever it holds."""
+"""The content of a message: shown to anyone who may read it, and harmless whatever it holds."""
 
 import base64
 import re

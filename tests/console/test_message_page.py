@@ -243,7 +243,7 @@ def test_every_page_forbids_scripts_and_frames_of_others(browser, client, sender
         ({}, "192.0.2.7", "which called itself printer.contoso.test; let in by SMTP_ALLOWED_NETWORKS."),
         ({}, "Printer", "let in as the client Printer, which was deleted since."),
         ({}, "test by ada", "A test mail, asked for by ada from 192.0.2.7."),
-        ({"report": Report.ALERT}, "reports", "Made by the gateway itself, to tell of an alert."),
+        ({"report": Report.ALERT}, "reports", "Made by the gateway itself, to tell about an alert."),
         (
             {"report": Report.FAILURE, "report_of": UUID(int=7)},
             "reports",

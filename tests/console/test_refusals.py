@@ -1,4 +1,4 @@
-"""What the listener refused is listed with its reason, and let in by whoever keeps the clients."""
+"""What the listener refused is listed with its reason, and let in by the person who keeps the clients."""
 
 import re
 import smtplib
@@ -212,7 +212,7 @@ def test_an_address_joins_the_networks_of_the_client_that_came_from_there(browse
         ("no-sender", "192.0.2.7", "make a sender the default"),
         ("token-client", "192.0.2.7", "Choose an active SMTP client at the API token"),
         ("client", "unknown", "PROXY headers"),
-        ("syntax", "192.0.2.7", "whoever runs it has to mend it"),
+        ("syntax", "192.0.2.7", "its administrator has to fix it"),
     ],
 )
 def test_where_a_click_mends_nothing_the_page_says_what_to_do(browser, db, rule, address, advice):

@@ -120,7 +120,7 @@ def test_a_mailbox_by_mailbox_grant_is_told_from_one_for_the_tenant(office, page
 
 def test_what_is_missing_is_said_with_what_to_do(office, page, browser):
     Mailbox.objects.update(address="nobody@contoso.test")
-    assert "Mend it" in asked(browser, page)
+    assert "Fix it" in asked(browser, page)
     AppRegistration.objects.update(secret="wrong")
     said = asked(browser, page)
     assert "No token" in said

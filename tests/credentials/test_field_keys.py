@@ -34,9 +34,9 @@ def rotate(stack, *keys, check=True):
 def test_after_a_rotation_the_old_key_can_go(stored):
     before = tokens(stored)
 
-    assert "2 encrypted anew, 0 were" in rotate(stored, NEW_KEY, FIELD_KEY).stdout
+    assert "2 encrypted again, 0 were" in rotate(stored, NEW_KEY, FIELD_KEY).stdout
     after = tokens(stored)
-    assert "0 encrypted anew, 2 were" in rotate(stored, NEW_KEY, FIELD_KEY).stdout
+    assert "0 encrypted again, 2 were" in rotate(stored, NEW_KEY, FIELD_KEY).stdout
 
     assert not set(before) & set(after)
     assert tokens(stored) == after

@@ -195,7 +195,7 @@ def _settled(stack: Stack) -> bool:
 
 
 def _send_until_accepted(port: int, number: int) -> None:
-    """Send as a client does that is put off: 4xx and broken connections are tried again, 5xx is an error."""
+    """Send as a client that tries again: 4xx and broken connections are tried again, 5xx is an error."""
 
     def accepted() -> bool:
         try:

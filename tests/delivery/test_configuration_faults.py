@@ -1,4 +1,4 @@
-"""A configuration that is broken holds its own mail, says why, is tried gently, and lets go once mended."""
+"""A configuration that is broken holds its own mail, says why, is tried gently, and lets go once fixed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A fallback sender: it sends what another cannot, under its own policy, and gives it back when mended."""
+"""A fallback sender: it sends what another cannot, under its own policy, and gives it back when fixed."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def held(office, sender, count=2):
     return deliveries
 
 
-def mend(office):
+def fix(office):
     office.sandbox.world(mailboxes={BROKEN: {"tenant": TENANT, "state": "normal"}})
 
 
@@ -70,7 +70,7 @@ def test_what_waits_comes_back_when_the_mailbox_is_mended(office, pair):
     assert fallback.look() == 3
     assert {fresh(row).lent_by for row in deliveries} == {sender}
 
-    mend(office)
+    fix(office)
     Mailbox.objects.filter(pk=sender.mailbox_id).update(blocked=Reason.NONE)
     assert fallback.look() == 3
 
@@ -88,7 +88,7 @@ def test_one_mail_that_waits_there_tries_whether_its_own_mailbox_is_mended(offic
     Mailbox.objects.filter(pk=other.mailbox_id).update(paused_until="2100-01-01T00:00:00Z")
     fallback.look()
     assert fallback.look() == 0
-    mend(office)
+    fix(office)
 
     office.later(PROBE_INTERVAL + 1)
     assert fallback.look() == 1

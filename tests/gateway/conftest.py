@@ -11,7 +11,7 @@ SETTINGS = Path(__file__).resolve().parents[2] / "gateway" / "settings.py"
 
 @pytest.fixture
 def settings_of(monkeypatch, tmp_path):
-    """Read the settings anew with the given variables alone; returns the module."""
+    """Read the settings again with the given variables alone; returns the module."""
 
     def read(**variables: str):
         for name in os.environ:

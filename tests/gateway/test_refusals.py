@@ -87,7 +87,7 @@ def test_all_that_is_wrong_with_the_environment_is_said_at_once(tmp_path, comman
     }.items():
         assert f"gateway.{number}" in said and word in said
     for name in ("CELERY_BROKER_URL", "SMTP_LISTENERS", "LEASE_SECONDS", "LOG_LEVEL"):
-        assert f"Mend {name}: " in said
+        assert f"Fix {name}: " in said
     for secret in ("secret-of-the-application", "pass-of-database", "pass-of-broker", "key-of-fields"):
         assert secret not in said
 

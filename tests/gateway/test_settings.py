@@ -43,7 +43,7 @@ def test_a_wrong_value_is_reported_with_what_would_be_right(settings_of, name, v
     (problem,) = [problem for problem in found if problem.message.startswith(name)]
     assert problem.id == "gateway.E001"
     assert problem.message.startswith(f"{name}: ") and problem.message.endswith(".")
-    assert problem.hint.startswith(f"Mend {name}: ") and len(problem.hint) > len(f"Mend {name}: .")
+    assert problem.hint.startswith(f"Fix {name}: ") and len(problem.hint) > len(f"Fix {name}: .")
 
 
 def test_all_wrong_values_are_reported_at_once(settings_of):

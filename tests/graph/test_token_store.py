@@ -160,7 +160,7 @@ def test_a_mended_secret_works_at_once(store, sandbox, credential):
     assert failure(store, wrong).reason is Reason.SECRET_WRONG
     assert store.get(credential).value
     sandbox.world(apps={CLIENT: {"secrets": ["typo"]}})
-    assert store.get(wrong).value  # also when it is mended on the other side, within msal's 60 s of memory
+    assert store.get(wrong).value  # also when it is fixed on the other side, within msal's 60 s of memory
 
 
 def test_it_drops_only_the_token_that_was_refused(store, credential):

@@ -41,7 +41,7 @@ class Cgroup:
         return self._number("memory", "memory.limit_in_bytes", "memory.max")
 
     def working_set(self) -> int:
-        """Return what a kubelet calls so: its bytes less file cache that nobody has used of late."""
+        """Return what a kubelet calls so: its bytes less file cache that nobody has used recently."""
         name = "inactive_file" if is_version_2() else "total_inactive_file"
         return self.usage() - self._table("memory", "memory.stat")[name]
 

@@ -15,7 +15,7 @@ from tests.image.figures import Figures
 
 
 def drop_caches() -> None:
-    """Empty the page cache: what is read next is charged to whoever reads it."""
+    """Empty the page cache: what is read next is charged to the process that reads it."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3")
 

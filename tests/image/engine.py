@@ -12,7 +12,7 @@ from tests.harness.ports import eventually
 
 #: The bridge of the tests' own network, and what containers reach this side by.
 ADDRESS = "10.213.0.1"
-#: A bridge that is there and unused: told of none, an engine takes away the `docker0` of another.
+#: A bridge that is there and unused: told about none, an engine takes away the `docker0` of another.
 BRIDGE = "image-test0"
 PATH = os.pathsep.join(["/usr/bin", "/usr/sbin", "/sbin", os.environ.get("PATH", "")])
 

@@ -148,7 +148,7 @@ def requested(service: str) -> int:
 
 
 def wait_for_arrivals(sandbox, told: set[str], within: float = 120) -> None:
-    """Wait until Graph has applied what clients were told of."""
+    """Wait until Graph has applied what clients were told about."""
     end = time.monotonic() + within
     while missing := told - applied(sandbox):
         assert time.monotonic() < end, f"{len(missing)} of {len(told)} did not arrive"

@@ -101,7 +101,7 @@ def ledgers(container: Container, sandbox: SandboxProcess, told: set[str]) -> Le
 
 
 def wait_until_sent(container: Container, sandbox: SandboxProcess, told: set[str], within: float) -> Ledgers:
-    """Wait until all that clients were told of has left, and hold the three ledgers against each other."""
+    """Wait until all that clients were told about has left, and hold the three ledgers against each other."""
 
     end = time.monotonic() + within
     while waiting := _open(container, sandbox, told):

@@ -38,7 +38,7 @@ def seen_by_getaddresses(headers):
 
 
 def seen_by_default_policy(headers):
-    """The modern parser, told of UTF-8 as SMTPUTF8 mail is read."""
+    """The modern parser, told about UTF-8 as SMTPUTF8 mail is read."""
     message = email.message_from_string(headers.as_bytes().decode(), policy=email.policy.default)
     found = set()
     for name in ("To", "Cc", "Bcc"):

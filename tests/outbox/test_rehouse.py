@@ -1,4 +1,4 @@
-"""Mail that waits follows its sender to another mailbox; what only the old one can tell of does not."""
+"""Mail that waits follows its sender to another mailbox; what only the old one can tell about does not."""
 
 import pytest
 

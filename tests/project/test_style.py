@@ -10,6 +10,20 @@ MARKS = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b|except( Exception
 PLACES = re.compile(
     r"/wo" r"rk/|/tmp/[a-z_]+_jo" r"bs|(?<![a-z-])--(extra-)?index-" r"url|(?<![a-z-])--find-" r"links"
 )
+#: Words that puzzle readers of English as a second language, in halves as well.
+PUZZLING = re.compile(
+    r"\b(me"
+    r"nd(s|ed|ing)?|an"
+    r"ew|le"
+    r"st|who"
+    r"ever|by and "
+    r"by|p"
+    r"uts? off|to"
+    r"ld of|te"
+    r"lls? of|of la"
+    r"te)\b",
+    re.IGNORECASE,
+)
 TEXTS = (".py", ".md", ".txt", ".in", ".toml", ".yaml", ".yml", ".html", ".css", ".sh", "")
 
 
@@ -35,3 +49,7 @@ def test_nothing_is_left_for_later():
 
 def test_no_file_names_a_place_of_one_machine():
     assert not lines_with(PLACES, *TEXTS)
+
+
+def test_words_are_those_of_current_english():
+    assert not lines_with(PUZZLING, *TEXTS, ".js", ".json")

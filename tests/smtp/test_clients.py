@@ -217,7 +217,7 @@ def test_counting_reads_what_waits_of_a_mailbox_by_its_index(django_assert_num_q
         backlog.measure()
     by_index = {
         "delivery_claim (mailbox_id=?)": (backlog._SHARES, box.pk, 10),
-        "delivery_held (mailbox_id=? AND reason=?)": (backlog._HELD, box.pk, *backlog.MENDED, 10),
+        "delivery_held (mailbox_id=? AND reason=?)": (backlog._HELD, box.pk, *backlog.FIXED, 10),
         "USING INDEX delivery_due": (backlog._LATER, 10),
     }
     for index, (sql, *values) in by_index.items():

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what is wrong with this installation, and how to mend it."""
+"""`manage.py doctor`: what is wrong with this installation, and how to fix it."""
 
 import json
 import sys
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _print(self, finding: Finding) -> None:
-        texts = [f"{finding.check}: {finding.sentence}", *([f"→ {finding.mend}"] if finding.mend else [])]
+        texts = [f"{finding.check}: {finding.sentence}", *([f"→ {finding.fix}"] if finding.fix else [])]
         lines = [line for text in texts for line in textwrap.wrap(text, WIDTH - len(MARGIN))]
         self.stdout.write(f"{finding.level:<{len(MARGIN)}}" + f"\n{MARGIN}".join(lines))
         self.stdout.flush()

@@ -11,7 +11,7 @@ from mailrelay.processes import preflight
 
 class Command(BaseCommand):
     help = (
-        "Encrypt every stored secret anew under the first key of FIELD_ENCRYPTION_KEYS. Set the new key "
+        "Encrypt every stored secret again under the first key of FIELD_ENCRYPTION_KEYS. Set the new key "
         "before the old one everywhere, restart, run this, then take the old key away. Safe to repeat."
     )
     requires_system_checks = ()
@@ -23,7 +23,7 @@ class Command(BaseCommand):
             done = field_keys.rotate()
         except OutboxError as error:
             raise CommandError(f"{error} What was done stays done: run this again.") from None
-        self.stdout.write(f"{done.renewed} encrypted anew, {done.current} were under the first key already.")
+        self.stdout.write(f"{done.renewed} encrypted again, {done.current} were under the first key already.")
         if done.unreadable:
             raise CommandError(
                 f"No key opens the {'; the '.join(done.unreadable)}. Put the key that they were saved under "

@@ -1,4 +1,4 @@
-"""Each finding of `manage.py doctor` that asks for something: made, mended as it says, and gone."""
+"""Each finding of `manage.py doctor` that asks for something: made, fixed as it says, and gone."""
 
 import json
 import shutil
@@ -29,15 +29,15 @@ from tests.smtp.certificates import write_certificate
 
 
 def asked_for(check, text):
-    """The findings of `check` that are not OK and say `text`; each has to say what mends it."""
+    """The findings of `check` that are not OK and say `text`; each has to say what fixes it."""
     found = [one for one in examined(check) if one[0] is not Level.OK and text in one[1]]
-    assert all(mend for _, _, mend in found)
+    assert all(fix for _, _, fix in found)
     return found
 
 
 def of(findings, text=""):
     found = [one for one in findings if one.level is not Level.OK and text in one.sentence]
-    assert all(one.mend for one in found)
+    assert all(one.fix for one in found)
     return found
 
 
@@ -46,7 +46,7 @@ def doctored(environment, text):
     done = manage(environment, "doctor", "--json", check=False)
     found = json.loads(done.stdout)["findings"]
     bad = [one for one in found if one["level"] != Level.OK and text in one["sentence"]]
-    assert all(one["mend"] for one in bad)
+    assert all(one["fix"] for one in bad)
     return bad
 
 
@@ -128,7 +128,7 @@ def test_what_fails_for_the_workers_alone_is_over_when_they_succeed(at_sandbox, 
     point(registration, at_sandbox, failing="unreachable", failing_text="The proxy refused the connection.")
     assert asked_for("app registration", "fails for the workers")
 
-    write(Move.SETTLE, lambda: blame.mended(AppRegistration.objects.get(), clock.now()))
+    write(Move.SETTLE, lambda: blame.fixed(AppRegistration.objects.get(), clock.now()))
 
     assert not asked_for("app registration", "")
 
@@ -318,7 +318,7 @@ def test_a_file_of_sqlite_is_rebuilt_by_the_command_that_is_shown(tmp_path, monk
     manage(environment, "migrate", "--verbosity", "0")
     (found,) = doctored(environment, "auto_vacuum")
 
-    shown = found["mend"].partition("'")[2].rpartition("'")[0]
+    shown = found["fix"].partition("'")[2].rpartition("'")[0]
     with closing(sqlite3.connect(tmp_path / "gateway.sqlite3", isolation_level=None)) as connection:
         connection.executescript(shown)
 
@@ -354,7 +354,7 @@ def test_a_broker_that_is_down_is_started(settings, monkeypatch, redis):
 def test_a_directory_that_is_missing_is_made_and_a_full_disk_emptied(settings, monkeypatch, tmp_path):
     settings.DATA_DIR, settings.EMBEDDED = tmp_path / "data", True
     (found,) = of(storage.data_dir())
-    assert f"mkdir -p {settings.DATA_DIR}" in found.mend
+    assert f"mkdir -p {settings.DATA_DIR}" in found.fix
     settings.DATA_DIR.mkdir()
     assert not of(storage.data_dir())
 
@@ -375,7 +375,7 @@ def test_a_worker_is_started_for_each_queue_that_is_needed(store, sender):
 
     SenderConfig.objects.update(large_mail=LargeMail.ON)
     (found,) = of(workers.needed(), "deliver-large")
-    assert "-Q deliver,deliver-large" in found.mend
+    assert "-Q deliver,deliver-large" in found.fix
     capacity.beat("host:1", ("deliver", "deliver-large"), 8)
 
     assert not of(workers.needed())
