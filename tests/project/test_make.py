@@ -40,7 +40,6 @@ def test_the_continuous_check_makes_what_a_developer_makes():
     assert "REQUIRE_SERVICES=1" in text
     assert "make test" in text
     assert "make demo ONCE=1" in text
-    assert re.search(r"^REQUIRE_SERVICES=1 .*make test-newest$", text, re.MULTILINE)
     assert "\nexport PYTHON=/usr/bin/python3.11\n" in text
 
 
