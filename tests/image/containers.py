@@ -96,7 +96,7 @@ class Container:
         return get(self.address, 8080, path, timeout)
 
     def page(self, path: str) -> bytes:
-        # The admin answers the hosts of WEB_ALLOWED_HOSTS alone, as behind `kubectl port-forward`.
+        # The admin answers the hosts of ALLOWED_HOSTS alone, as behind `kubectl port-forward`.
         request = urllib.request.Request(f"http://{self.address}:8080{path}", headers={"Host": "localhost"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.read()
