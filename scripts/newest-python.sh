@@ -69,6 +69,7 @@ trap 'exit 130' INT TERM
 
 # Packages come from where apt of this machine gets them, and pip's from where its pip does. A mirror may be a
 # picture of an earlier day: its signatures count, its dates do not.
+# shellcheck disable=SC2016 # apt-get itself puts the value in
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -E '/debian/?$' | head -n 1)
 {
     apt-config dump | grep -E '^Acquire::(https?|ftp|Retries|ForceIPv[46])' || true
