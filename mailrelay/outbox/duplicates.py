@@ -36,10 +36,15 @@ _KNOWN = {
 _LOCK = """
     SELECT pg_advisory_xact_lock(hashtextextended(value, 0)) FROM json_array_elements_text(%s::json)
 """
-#: What failed or was withdrawn is worth another try.
+#: Seconds that the clocks of two relays may differ. What was stored later than that was stored by a clock
+#: that was ahead: how long ago is not known, and a second copy is better than a lost mail.
+SKEW = 60
+#: What failed or was withdrawn is worth another try, unless a part of it was sent.
 _FIRST = """
-    SELECT id FROM mailrelay_message WHERE message_id_key = %s AND created_at >= %s AND fingerprint = %s
-    AND id <> %s AND state NOT IN ('failed', 'cancelled') ORDER BY created_at LIMIT 1
+    SELECT id FROM mailrelay_message message WHERE message_id_key = %s AND created_at BETWEEN %s AND %s
+    AND fingerprint = %s AND id <> %s AND (state NOT IN ('failed', 'cancelled') OR EXISTS (
+        SELECT 1 FROM mailrelay_delivery part WHERE part.message_id = message.id AND part.state = 'sent'))
+    ORDER BY created_at LIMIT 1
 """
 _LATEST = """
     SELECT id, fingerprint FROM mailrelay_message WHERE message_id_key = %s AND id <> %s
@@ -47,7 +52,10 @@ _LATEST = """
 """
 #: Nobody takes back what was told to a client twice (`outbox.outage`).
 _REPEAT = """
-    UPDATE mailrelay_message SET repeats = repeats + 1 WHERE id = %s AND state NOT IN ('failed', 'cancelled')
+    UPDATE mailrelay_message SET repeats = repeats + 1 WHERE id = %s
+    AND (state NOT IN ('failed', 'cancelled') OR EXISTS (
+        SELECT 1 FROM mailrelay_delivery part WHERE part.message_id = mailrelay_message.id
+        AND part.state = 'sent'))
 """
 _TIMES = "SELECT repeats FROM mailrelay_message WHERE id = %s"
 
@@ -72,10 +80,10 @@ def among(submissions: Sequence[Submission]) -> Found:
     known = _known({key for key, _, _ in marked})
     new: dict[tuple[str, str], UUID] = {}
     for key, fingerprint, one in marked:
-        first = new.get((key, fingerprint.text))
+        first = new.get((key, fingerprint.text)) if fingerprint.seconds else None
         if first is not None:
             found.of_new.append(first)
-        elif key in known:
+        elif key in known and fingerprint.seconds:
             first = _repeated(key, one)
         if first is not None:
             found.repeated[one.id] = RepeatedError(first, same=True)
@@ -114,8 +122,9 @@ def _known(keys: Iterable[str]) -> set[str]:
 def _repeated(key: str, one: Submission) -> UUID | None:
     """Find the message that `one` repeats and count the repetition there."""
     assert one.fingerprint is not None
-    since = clock.now() - timedelta(seconds=one.fingerprint.seconds)
-    row = statements.first(_FIRST, key, since, one.fingerprint.text, one.id)
+    now = clock.now()
+    since, until = now - timedelta(seconds=one.fingerprint.seconds), now + timedelta(seconds=SKEW)
+    row = statements.first(_FIRST, key, since, until, one.fingerprint.text, one.id)
     # Between the two it may have failed, or been taken back.
     if row is None or not statements.changed(_REPEAT, row[0]):
         return None

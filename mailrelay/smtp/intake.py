@@ -23,6 +23,8 @@ QUICK_HEADER = 16 * 1024
 QUICK_SIZE, QUICK_UNCLEAN_SIZE = 2_000_000, 1_000_000
 
 _MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
+#: What may be the id of one mail alone: `<>`, `<@>` and `(none)` are those of many.
+_UNIQUE_ID = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,15 @@ def _fingerprint(
 ) -> Fingerprint | None:
     """Give what a repetition of the mail would be known by; None where its client says that otherwise.
 
-    A mail without a Message-ID of its own may well be meant a second time.
+    A mail without a Message-ID of its own may well be meant a second time, and so may one without a date: a
+    device that gives one id to all its mail reports the same event twice in the same bytes. Of these only
+    other mail with their id is noted (`seconds` is 0).
     """
-    seconds = 60 * directory.repeat_minutes(arrival.client)
-    if not seconds or arrival.repeat is not None or not _message_id(headers):
+    seconds, own_id = 60 * directory.repeat_minutes(arrival.client), _message_id(headers)
+    if not seconds or arrival.repeat is not None or not own_id:
         return None
+    if not (_UNIQUE_ID.fullmatch(own_id) and (headers.get("Date") or "").strip()):
+        seconds = 0
     envelope = (normalise(arrival.transaction.mail_from), *sorted(map(normalise, recipients)))
     return Fingerprint.of(arrival.client_key, envelope, arrival.spool.digest(), seconds)
 

@@ -206,7 +206,7 @@ def sent(number: int | str = 0, size: int = 0, subject: str | None = None) -> by
     """A mail as a client sends it: `size` bytes of body or a little more."""
     lines = b"y" * 76 + b"\r\n"
     return (
-        b"From: app@contoso.test\r\nTo: ann@example.org\r\n"
+        b"From: app@contoso.test\r\nTo: ann@example.org\r\nDate: Tue, 1 Dec 2026 08:00:00 +0000\r\n"
         + f"Subject: {subject or f'mail {number}'}\r\nMessage-ID: <test-{number}@app.test>\r\n\r\n".encode()
         + f"body of mail {number}\r\n".encode()
         + lines * (size // len(lines))

@@ -1,6 +1,9 @@
 """A mail that is sent again since its 250 was lost is stored once, and answered with the first queue id."""
 
+import sqlite3
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -220,3 +223,55 @@ def test_many_clients_that_repeat_at_once_get_their_own_ids(installation):
         thread.join()
     assert [len(replies) for replies in found.values()] == [1] * 4
     assert len(installation.queue_ids()) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"<test-1@app.test>", b"<>"),
+        (b"<test-1@app.test>", b"<@>"),
+        (b"<test-1@app.test>", b"(none)"),
+        (b"<test-1@app.test>", b"<device>"),
+        (b"Date: Tue, 1 Dec 2026 08:00:00 +0000\r\n", b""),
+        (b"Date: Tue, 1 Dec 2026 08:00:00 +0000\r\n", b"Date: \r\n"),
+    ],
+)
+def test_a_mail_that_does_not_name_itself_is_always_new(installation, old, new):
+    relay = installation.relay().start()
+    content = sent(1).replace(old, new)
+
+    ids = [send(relay, content) for _ in range(2)]
+
+    assert len(set(ids)) == 2
+    assert installation.total("repeated") == 0
+
+
+def write(installation, statement: str) -> None:
+    """Change rows as time or a worker would have."""
+    if "DATABASE_URL" in installation.environment:
+        installation.execute(statement)
+        return
+    path = Path(installation.environment["DATA_DIR"]) / "gateway.sqlite3"
+    with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize(("part", "repeated"), [("sent", 1), ("failed", 0)])
+def test_a_mail_that_failed_for_some_recipients_is_not_sent_to_the_others_again(installation, part, repeated):
+    relay = installation.relay().start()
+    first = send(relay, sent(1))
+    write(installation, "UPDATE mailrelay_message SET state = 'failed'")
+    write(installation, f"UPDATE mailrelay_delivery SET state = '{part}'")
+
+    again = send(relay, sent(1))
+
+    assert (again == first) == bool(repeated)
+    assert installation.total("repeated") == repeated
+
+
+def test_what_a_clock_that_was_ahead_stored_is_the_first_of_no_repetition(installation):
+    relay = installation.relay().start()
+    first = send(relay, sent(1))
+    write(installation, "UPDATE mailrelay_message SET created_at = '2099-01-01 00:00:00+00:00'")
+
+    assert send(relay, sent(1)) != first

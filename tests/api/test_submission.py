@@ -136,7 +136,7 @@ def test_a_repetition_of_a_key_gives_the_same_queue_id(place, gateway):
 
 
 def test_the_same_mail_without_a_key_is_a_repetition_by_its_message_id(place, gateway):
-    data = MAIL.replace(b"Subject", b"Message-ID: <twice@app.test>\nSubject")
+    data = MAIL.replace(b"Subject", b"Date: 1 Dec 2026 08:00 +0000\nMessage-ID: <twice@app.test>\nSubject")
     before = place.stored()
     first, second, other = (
         submit(gateway, data=data),
