@@ -253,9 +253,10 @@ def test_a_spell_of_throttling_in_which_mail_is_sent_all_the_same_makes_one_seco
     assert len(office.delivered()) == 2
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize("code", ["ApplicationThrottled", "CommandConcurrencyLimitReached"])
-def test_a_copy_of_throttled_mail_in_sent_items_settles_it(writer, code):  # noqa: F811
-    writer.sandbox.fault("sendMail", "accept_then_status", times=8, **error(429, code, retry_after="60"))
+def test_a_copy_of_throttled_mail_in_sent_items_settles_it(writer, code, status):  # noqa: F811
+    writer.sandbox.fault("sendMail", "accept_then_status", times=8, **error(status, code, retry_after="60"))
     delivery, other = writer.one(), writer.one()
 
     writer.work()
