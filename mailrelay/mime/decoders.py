@@ -1,6 +1,7 @@
 """Transfer encodings undone piece by piece: what is decoded so far never depends on what comes later."""
 
 import re
+from abc import ABC, abstractmethod
 from binascii import Error, a2b_base64, a2b_qp, a2b_uu
 from typing import Protocol
 
@@ -85,7 +86,7 @@ class _QuotedPrintable:
         return a2b_qp(text)
 
 
-class _Framed:
+class _Framed(ABC):
     """Lines between a beginning and an end; without a beginning, the content is what it is."""
 
     begin: re.Pattern[bytes]
@@ -112,12 +113,13 @@ class _Framed:
         self._held = b"" if self._plain else text
         return text if self._plain else b""
 
+    @abstractmethod
     def _rest(self, line: bytes) -> bytes:
         """Keep what may go on in the next piece; return what of it is decoded already."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _line(self, line: bytes) -> bytes:
-        raise NotImplementedError
+        """Decode a whole line."""
 
 
 class _UUEncoded(_Framed):
