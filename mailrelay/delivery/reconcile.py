@@ -129,7 +129,7 @@ class Inquiry:
 
         Nothing but a copy counts: what is throttled goes again, or a mailbox would never be done with it.
         """
-        throttled = self.last.reason == Reason.THROTTLED and self.last.route == Route.MIME
+        throttled = self.last.was_throttled and self.last.route == Route.MIME
         if throttled and self.delivery.mailbox.can_read and self.by_copy() is Finding.SENT:
             return Found(Finding.SENT, attempt)
         return Found(Finding.CLEAR)

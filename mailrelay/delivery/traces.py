@@ -14,8 +14,9 @@ from mailrelay.delivery.plan import recipients_of
 from mailrelay.graph import folders
 from mailrelay.graph.calls import Caller, Response
 from mailrelay.models import Delivery, SendLog
+from mailrelay.models.attempts import THROTTLED
 from mailrelay.spelling import normalise
-from mailrelay.vocabulary import Outcome, Reason
+from mailrelay.vocabulary import Outcome
 
 #: How far Graph's clock may be from ours before a copy of this attempt is not known as such.
 CLOCKS = timedelta(minutes=5)
@@ -64,7 +65,7 @@ def _left_by_others(delivery: Delivery, attempt: SendLog, people: frozenset[str]
     """
     before = attempt.started_at - BEFORE
     others = _sharing(attempt).filter(Q(finished_at=None) | Q(finished_at__gt=before))
-    others = others.filter(Q(outcome__in=["", Outcome.SENT, Outcome.UNCERTAIN]) | Q(reason=Reason.THROTTLED))
+    others = others.filter(Q(outcome__in=["", Outcome.SENT, Outcome.UNCERTAIN]) | THROTTLED)
     others = others.exclude(delivery=delivery, outcome__in=[Outcome.UNCERTAIN, Outcome.TRANSIENT])
     rows = list(others.select_related("delivery__sender")[:MOST_OTHERS])
     if len(rows) == MOST_OTHERS:

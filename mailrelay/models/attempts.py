@@ -7,6 +7,9 @@ from mailrelay.models.choices import choices
 from mailrelay.models.messages import Delivery, Message
 from mailrelay.vocabulary import Blame, Outcome, Reason, Route
 
+#: Attempts that Microsoft throttled: reports say that some of them sent their mail all the same.
+THROTTLED = Q(http_status=429) | Q(reason=Reason.THROTTLED)
+
 
 class SendLog(models.Model):
     """One attempt: on record before its request, settled by its own result alone."""
@@ -67,6 +70,11 @@ class SendLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.message_id.hex}.{self.number}"
+
+    @property
+    def was_throttled(self) -> bool:
+        """Whether this is one of THROTTLED."""
+        return self.http_status == 429 or self.reason == Reason.THROTTLED
 
 
 class TimelineEntry(models.Model):

@@ -12,14 +12,15 @@ from uuid import UUID
 from django.db.models import Q
 
 from mailrelay.models import Delivery, SendLog
+from mailrelay.models.attempts import THROTTLED
 from mailrelay.outbox import clock, follow
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.vocabulary import Outcome, Reason
+from mailrelay.vocabulary import Outcome
 
 _OWN = re.compile(r"\d{1,20}-\d{1,10}\.([0-9a-f]{32})@")
 #: Attempts that may have submitted their mail without a word of Graph; of throttled ones that is reported.
-DOUBTFUL = Q(outcome__in=["", Outcome.UNCERTAIN]) | Q(outcome=Outcome.TRANSIENT, reason=Reason.THROTTLED)
+DOUBTFUL = Q(outcome__in=["", Outcome.UNCERTAIN]) | (Q(outcome=Outcome.TRANSIENT) & THROTTLED)
 PROOF = (
     "Exchange has this mail already, though Graph had not said so: an earlier attempt sent it, and no second "
     "copy was made."

@@ -253,8 +253,14 @@ def test_a_spell_of_throttling_in_which_mail_is_sent_all_the_same_makes_one_seco
     assert len(office.delivered()) == 2
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-@pytest.mark.parametrize("code", ["ApplicationThrottled", "CommandConcurrencyLimitReached"])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        *((status, "ApplicationThrottled") for status in (429, 500, 503)),
+        *((status, "CommandConcurrencyLimitReached") for status in (429, 500, 503)),
+        (429, "ErrorServerBusy"),
+    ],
+)
 def test_a_copy_of_throttled_mail_in_sent_items_settles_it(writer, code, status):  # noqa: F811
     writer.sandbox.fault("sendMail", "accept_then_status", times=8, **error(status, code, retry_after="60"))
     delivery, other = writer.one(), writer.one()
