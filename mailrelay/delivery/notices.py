@@ -100,7 +100,9 @@ def tell(kind: Report, deliveries: list[Delivery]) -> int:
 
 
 def _policy(row: Delivery) -> BouncePolicy:
-    return BouncePolicy(row.sender.bounce_policy or settings.BOUNCE_POLICY)
+    """Return what the sender wants; a word of another version leaves it to the setting, as none does."""
+    own = row.sender.bounce_policy
+    return BouncePolicy(own if own and own in list(BouncePolicy) else settings.BOUNCE_POLICY)
 
 
 def _too_many(kind: Report, row: Delivery, directory: Directory) -> bool:

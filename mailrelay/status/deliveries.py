@@ -89,9 +89,9 @@ def _queued(delivery: Delivery, now: datetime, queues: Container[str] | None) ->
 
 
 def _unconfirmed(delivery: Delivery, looked_up: Callable[[Delivery], bool]) -> Status:
-    policy = UncertainPolicy(delivery.sender.uncertain_policy)
-    resent = delivery.copy_allowed or (policy is UncertainPolicy.RESEND and not delivery.copies)
-    ends = "fails" if policy is UncertainPolicy.FAIL else "is held for a person"
+    policy = delivery.sender.uncertain_policy
+    resent = delivery.copy_allowed or (policy == UncertainPolicy.RESEND and not delivery.copies)
+    ends = "fails" if policy == UncertainPolicy.FAIL else "is held for a person"
     if looked_up(delivery):
         otherwise = "it is sent once more" if resent else f"it {ends}"
         sentence = f"Microsoft is asked what became of it. If that cannot be found out, {otherwise}."

@@ -205,6 +205,16 @@ def test_a_sender_may_have_a_policy_of_its_own(embedded, reports):
     assert reports.one()["To"] == OPERATIONS
 
 
+def test_a_policy_of_another_version_stops_no_report(embedded, reports):
+    listener = embedded.start(OPERATIONS_ADDRESS=OPERATIONS, BOUNCE_POLICY="operations")
+    change(embedded, "UPDATE mailrelay_senderconfig SET bounce_policy = 'newer'")
+    refuse(embedded)
+
+    send(listener.smtp_port, mail(1), mail_from=OURS)
+
+    assert reports.one()["To"] == OPERATIONS
+
+
 def change(stack, statement):
     with sqlite3.connect(f"{stack.environment['DATA_DIR']}/gateway.sqlite3", timeout=30) as connection:
         connection.execute(statement)
