@@ -62,8 +62,8 @@ def rows() -> Iterator[Finding]:
     """Report each sender and client with a value that this version does not know."""
     for row in load().unreadable:
         yield CHECK.problem(
-            f"{row}. Its mail is refused with 451 and tried again.",
-            "Bring all processes to one version, or save the row again in the admin.",
+            row,
+            "Finish the update of all processes, or save the row again in the admin.",
         )
 
 

@@ -139,11 +139,11 @@ class Directory:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """Name each row that cannot be read, with what is wrong with it."""
-        rows = [(f"Sender {one.name}", one.unreadable) for one in self.senders]
-        rows += [(f"SMTP client {one.name}", one.unreadable) for one in self.clients]
-        rows += [("The row for all SMTP clients", self.unreadable_defaults)]
-        return tuple(f"{name}: {reason}" for name, reason in rows if reason)
+        """Say of each row that cannot be read what is wrong with it, and what follows."""
+        rows = [(f"Sender {one.name}", one.unreadable, "Its mail gets 451") for one in self.senders]
+        rows += [(f"SMTP client {one.name}", one.unreadable, "Its mail gets 451") for one in self.clients]
+        rows += [("The row for all SMTP clients", self.unreadable_defaults, "The settings hold instead")]
+        return tuple(f"{name} cannot be read: {why}. {then}." for name, why, then in rows if why)
 
     def stands_for(self, client: Client, address: str) -> tuple[str, ...]:
         """Give whom a recipient of `client` stands for; nobody where it has no domain and gets none.

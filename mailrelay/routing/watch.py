@@ -61,9 +61,9 @@ class ConfigurationWatch(PeriodicThread):
     def _log_unreadable(self, found: tuple[str, ...]) -> None:
         for row in found:
             if row not in self._unreadable:
-                log.error("Its mail is refused with 451 until its row is saved again. %s", row)
+                log.error("%s Finish the update of all processes, or save it again in the admin.", row)
         for row in set(self._unreadable) - set(found):
-            log.warning("Its row can be read again. %s", row.partition(":")[0])
+            log.warning("This is over: %s", row)
         self._unreadable = found
 
 

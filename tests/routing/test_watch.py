@@ -36,14 +36,16 @@ def test_a_sender_of_another_version_is_named_and_the_rest_is_read(configuration
 
     (sender,) = configuration().senders
     assert sender.unreadable == NEWER and sender.serves("a@contoso.test")
-    assert configuration().unreadable == (f"Sender {sender.name}: {NEWER}",)
+    assert configuration().unreadable == (
+        f"Sender {sender.name} cannot be read: {NEWER}. Its mail gets 451.",
+    )
     eventually(lambda: NEWER in caplog.text)
     (finding,) = setup.rows()
     assert finding.level is Level.PROBLEM and NEWER in str(finding)
     SenderConfig.objects.update(from_policy="rewrite")
     eventually(lambda: not configuration().unreadable)
-    eventually(lambda: "can be read again" in caplog.text)
-    assert caplog.text.count(NEWER) == 1
+    eventually(lambda: "This is over: Sender" in caplog.text)
+    assert caplog.text.count(NEWER) == 2
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,9 @@ def test_rules_for_all_that_cannot_be_read_leave_the_settings_in_force():
     found = loading.load()
 
     assert found.defaults.default_domain == ""
-    assert found.unreadable == ("The row for all SMTP clients: aliases are no map from names to addresses",)
+    (said,) = found.unreadable
+    assert said.startswith("The row for all SMTP clients cannot be read: aliases are no map from names to")
+    assert said.endswith("The settings hold instead.")
 
 
 @pytest.mark.parametrize("error", [DatabaseError("gone"), RuntimeError("a fault of ours"), KeyError("x")])
