@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from mailrelay.database import PassingError, drop_connection_after, first_line
+from mailrelay.database import PassingError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class PeriodicThread(ABC):
         try:
             step()
         except (DatabaseError, InterfaceError, PassingError) as error:
-            drop_connection_after(error)
+            connection.close()
             log.warning("%s failed and tries again in %.0f s: %s", self.name, self.pause(), first_line(error))
         except Exception:
             log.exception("%s failed and tries again in %.0f s", self.name, self.pause())
