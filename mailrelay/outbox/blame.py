@@ -125,10 +125,10 @@ def await_outcome(delivery: Delivery, text: str, now: datetime, wait: float | No
 
 def can_be_looked_up(delivery: Delivery) -> bool:
     """Whether the draft of the last attempt, or Sent Items, will tell what became of it."""
-    last = SendLog.objects.filter(delivery=delivery).order_by("-number").first()
-    if last is not None and last.draft_id:
+    if delivery.mailbox.can_read:
         return True
-    return bool(delivery.mailbox.can_read)
+    last = SendLog.objects.filter(delivery=delivery).order_by("-number").first()
+    return last is not None and bool(last.draft_id)
 
 
 def _settle(delivery: Delivery, now: datetime, **columns: object) -> None:
