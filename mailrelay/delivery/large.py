@@ -136,7 +136,7 @@ class _Attempt:
         except NotSeparableError as error:
             raise _Ended(inseparable(error)) from None
         self._create(lambda caller: drafts.create_from_json(caller, resource.message))
-        losses = "; ".join(resource.losses) or "its structure is made again by Exchange"
+        losses = "; ".join(resource.losses) or "Exchange builds its structure itself"
         settle.remark(
             self.delivery, f"Graph takes no MIME for a draft here, so the mail is changed: {losses}."
         )
