@@ -10,7 +10,7 @@ from mailrelay.api import access, reading
 from mailrelay.health import figures
 from mailrelay.models import ApiToken, Delivery, SenderConfig
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.models.senders import SECRETS
+from mailrelay.models.senders import secrets_of
 from mailrelay.outbox import clock, limits
 from mailrelay.status.senders import of_sender
 from mailrelay.vocabulary import Scope
@@ -36,7 +36,7 @@ def figured(request: HttpRequest, _token: ApiToken) -> JsonResponse:
 def all_senders(request: HttpRequest, _token: ApiToken) -> JsonResponse:
     reading.query(request, ())
     rows = SenderConfig.objects.select_related("mailbox__registration").order_by("name")
-    rows = rows.defer(*(f"mailbox__registration__{name}" for name in SECRETS))
+    rows = rows.defer(*secrets_of("mailbox__registration"))
     counts = Delivery.objects.filter(IN_FLIGHT).order_by().values_list("mailbox")
     running = dict(counts.annotate(n=Count("pk")))
     now = clock.now()

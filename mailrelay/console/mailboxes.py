@@ -18,7 +18,7 @@ from mailrelay.console.generic import ModelForm
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.models.senders import SECRETS
+from mailrelay.models.senders import SECRETS, secrets_of
 from mailrelay.outbox import limits, overflow, registrations
 from mailrelay.status.words import reason_words
 from mailrelay.vocabulary import ManagedBy, State
@@ -85,7 +85,7 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
         rows = (
             super().get_queryset(request).select_related("registration").annotate(running=Coalesce(count, 0))
         )
-        return rows.defer(*(f"registration__{name}" for name in SECRETS))
+        return rows.defer(*secrets_of("registration"))
 
     def owner(self, row: Mailbox) -> ManagedBy:
         """A mailbox belongs to whatever keeps its sender."""

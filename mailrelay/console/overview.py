@@ -24,7 +24,7 @@ from mailrelay.console import cells
 from mailrelay.console.charts import Series, stacked
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig
 from mailrelay.models.messages import AGED_FROM, WAITS
-from mailrelay.models.senders import SECRETS
+from mailrelay.models.senders import SECRETS, secrets_of
 from mailrelay.outbox import clock, counters, limits, rollups
 from mailrelay.status import workers
 from mailrelay.status.record import Status
@@ -165,8 +165,7 @@ def _daily(points: Iterable[tuple[datetime, int]]) -> list[tuple[datetime, int]]
 
 def _senders(now: datetime) -> list[SenderHealth]:
     rows = SenderConfig.objects.filter(active=True).select_related("mailbox__registration").order_by("name")
-    hidden = (f"mailbox__registration__{name}" for name in SECRETS)
-    listed = list(rows.defer(*hidden)[:LISTED])
+    listed = list(rows.defer(*secrets_of("mailbox__registration"))[:LISTED])
     boxes = [row.mailbox_id for row in listed]
     counts = Delivery.objects.filter(RUNS, mailbox__in=boxes).order_by().values_list("mailbox")
     running = dict(counts.annotate(n=Count("pk")))

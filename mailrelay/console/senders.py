@@ -18,7 +18,7 @@ from mailrelay.console.generic import ModelChoiceField, ModelForm
 from mailrelay.console.sender_page import SenderPage
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
-from mailrelay.models.senders import SECRETS
+from mailrelay.models.senders import SECRETS, secrets_of
 from mailrelay.outbox import registrations
 from mailrelay.routing import fallbacks
 from mailrelay.vocabulary import (
@@ -253,7 +253,7 @@ class SenderAdmin(ConfigurationAdmin[SenderConfig]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SenderConfig]:
         rows = super().get_queryset(request).select_related("mailbox__registration")
-        return rows.defer(*(f"mailbox__registration__{name}" for name in SECRETS))
+        return rows.defer(*secrets_of("mailbox__registration"))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.work_view)

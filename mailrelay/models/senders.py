@@ -36,6 +36,11 @@ SECRETS = (
 )
 
 
+def secrets_of(relation: str) -> tuple[str, ...]:
+    """Name the SECRETS of the registration that `relation` leads to, for `defer`."""
+    return tuple(f"{relation}__{column}" for column in SECRETS)
+
+
 class AppRegistration(models.Model):
     """An Entra ID application: how tokens are had, and how that is going."""
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from mailrelay.models import Delivery
-from mailrelay.models.senders import SECRETS
+from mailrelay.models.senders import secrets_of
 from mailrelay.outbox import blame, stoppage
 from mailrelay.status import mailboxes, workers
 from mailrelay.status.record import Status
@@ -15,7 +15,7 @@ from mailrelay.vocabulary import Reason, State, UncertainPolicy
 
 #: What `of_delivery` needs beside a delivery, and the columns of it that nobody may read here.
 RELATED = ("message", "sender", "mailbox__registration")
-UNREAD = tuple(f"mailbox__registration__{name}" for name in SECRETS)
+UNREAD = secrets_of("mailbox__registration")
 MAYBE = "It may have been sent: Microsoft gave no answer that is certain."
 
 
