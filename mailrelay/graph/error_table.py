@@ -175,7 +175,7 @@ FULL = _configuration(
     "Empty its Sent Items (a retention policy does that for good), or raise its quota.",
 )
 THROTTLED = _mailbox_waits(
-    Reason.THROTTLED, "Microsoft asks to send more slowly through the mailbox {mailbox}."
+    Reason.THROTTLED, "Microsoft asks to send more slowly through the mailbox {mailbox}.", doubtful=True
 )
 DAILY = _mailbox_waits(
     Reason.THROTTLED,

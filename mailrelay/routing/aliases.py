@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from mailrelay.spelling import normalise
+from mailrelay.spelling import lower, normalise
 
 #: Names in lower case, each with the addresses and names that it stands for.
 Aliases = Mapping[str, Sequence[str]]
 #: What may be a mailbox at the default domain (RFC 5322 section 3.2.3): no part of a sentence, no quotes.
-_NAME = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]+")
+_NAME = r"[\w!#$%&'*+/=?^`{|}~.-]+"
+#: The same with needless quotes, and a domain.
+_LOCAL = re.compile(rf'(?:"(?P<quoted>{_NAME})"|(?P<name>{_NAME}))(?:@(?P<domain>[^@]*))?')
+#: Domains that mean the machine itself: programs write them that know no other.
+_OWN_DOMAINS = frozenset({"localhost", "localhost.localdomain"})
 
 
 def stands_for(address: str, maps: Sequence[Aliases], domain: str) -> tuple[str, ...]:
@@ -27,8 +31,11 @@ def stands_for(address: str, maps: Sequence[Aliases], domain: str) -> tuple[str,
 def _expanded(
     address: str, maps: Sequence[Aliases], domain: str, path: tuple[str, ...], seen: set[str]
 ) -> Iterator[str]:
-    whole = f"{address}@{domain}" if domain and _NAME.fullmatch(address) else address
-    key = normalise(whole)
+    name = local_name(address)
+    whole = address if not name else f"{name}@{domain}" if domain else ""
+    key = normalise(address)
+    if not any(key in known for known in maps):
+        key = normalise(whole or name)
     named = None if key in path else _named(key, maps, domain)
     if named is None:
         if "@" in whole:
@@ -37,6 +44,15 @@ def _expanded(
         seen.add(key)
         for one in named:
             yield from _expanded(one, maps, domain, (*path, key), seen)
+
+
+def local_name(address: str) -> str:
+    """Give the name in an address that has no domain, or one that means the sending machine; else nothing."""
+    match = _LOCAL.fullmatch(address)
+    domain = match["domain"] if match else ""
+    if match is None or (domain is not None and lower(domain.rstrip(".")) not in _OWN_DOMAINS):
+        return ""
+    return match["quoted"] or match["name"]
 
 
 def _named(key: str, maps: Sequence[Aliases], domain: str) -> Sequence[str] | None:

@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field, replace
 
-from mailrelay.routing.aliases import Aliases, stands_for
+from mailrelay.routing.aliases import Aliases, local_name, stands_for
 from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency
 
@@ -152,10 +152,11 @@ class Directory:
         """
         maps, domain = (client.aliases, self.defaults.aliases), client.default_domain
         found = stands_for(address, maps, domain or self.defaults.default_domain)
-        if found or address.lower() != "postmaster":
+        name = local_name(address)
+        if found or name.lower() != "postmaster":
             return found
         sender = self.default_sender or next(iter(self.senders), None)
-        return (f"{address}@{sender.mailbox_address.rpartition('@')[2]}" if sender else address,)
+        return (f"{name}@{sender.mailbox_address.rpartition('@')[2]}" if sender else name,)
 
     def is_alias(self, client: Client, name: str) -> bool:
         """Whether `name`, as it is written, is an alias for a client."""

@@ -16,6 +16,7 @@ from mailrelay.vocabulary import FromPolicy, Reason, Urgency
 #: Octets of an address (RFC 5321 section 4.5.3.1.3 with erratum 1690).
 ADDRESS_LIMIT = 254
 
+_SPECIALS = frozenset('()<>[]:;@\\,"')
 _BULK = frozenset({"bulk", "list", "junk"})
 _URGENT = frozenset({"urgent", "high", "highest", "1", "2"})
 _LACKING = {
@@ -71,7 +72,7 @@ def rcpt_to(
     meant = directory.stands_for(client, address)
     if not meant:
         return Reply(
-            f"553 5.1.3 <{address}> has no domain: write user@example.org, or make it an alias or set a "
+            f"553 5.1.3 <{address}> has no public domain: write user@example.org, or make it an alias or set a "
             "default domain for the client (SMTP_ALIASES, SMTP_DEFAULT_DOMAIN)",
             "address",
         )
@@ -80,8 +81,8 @@ def rcpt_to(
 
 def _no_recipient(address: str) -> Reply | None:
     local, at, domain = address.rpartition("@")
-    # A quote within a local part means different mailboxes to different readers.
-    odd = bool({"@", '"'} & set(local)) and not QUOTED_LOCAL.fullmatch(local)
+    # What has to be quoted in a local part (RFC 5322 section 3.2.3) means several mailboxes to several readers.
+    odd = not _SPECIALS.isdisjoint(local) and not QUOTED_LOCAL.fullmatch(local)
     if not address or (at and not (local and domain)) or odd:
         return Reply(f"553 5.1.3 <{address}> is not an address: write user@example.org", "address")
     return None

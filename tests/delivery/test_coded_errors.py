@@ -22,12 +22,14 @@ FAILED = [
     (500, "ErrorMailboxStoreUnavailable"),
     (502, "BadGateway"),
     (503, "ErrorServerBusy"),
+    (500, "CommandConcurrencyLimitReached"),
+    (503, "ApplicationThrottled"),
+    (509, "TooManyRequests"),
 ]
 THROTTLED = [
     (429, "ApplicationThrottled"),
     (429, "CommandConcurrencyLimitReached"),
     (429, "TooManyRequests"),
-    (503, "CommandConcurrencyLimitReached"),
 ]
 CERTAIN = [
     (500, "ErrorSubmissionQuotaExceeded", State.QUEUED),

@@ -13,6 +13,9 @@ SYSTEM = {
     "two": ["one", "c@example.org"],
     "nobody": ["nowhere"],
     "old@example.net": ["new@example.org"],
+    "backup@localhost": ["tapes@example.org"],
+    "night@localhost": ["night"],
+    "night": ["root"],
 }
 
 
@@ -35,6 +38,19 @@ SYSTEM = {
         ("one", "example.com", ("one@example.com", "c@example.org")),
         ("nobody", "", ()),
         ("OLD@example.net", "", ("new@example.org",)),
+        ('"root"', "", ("admin@example.org",)),
+        ('"Root"', "example.com", ("admin@example.org",)),
+        ("root@localhost", "", ("admin@example.org",)),
+        ("ROOT@LocalHost.LocalDomain.", "", ("admin@example.org",)),
+        ('"root"@localhost', "example.com", ("admin@example.org",)),
+        ("carl@localhost", "example.com", ("carl@example.com",)),
+        ("carl@localhost", "", ()),
+        ('"two words"@localhost', "example.com", ('"two words"@localhost',)),
+        ("root@localhost.example.net", "", ("root@localhost.example.net",)),
+        ("root@localho\u017ft", "", ("root@localho\u017ft",)),
+        ("backup@localhost", "", ("tapes@example.org",)),
+        ("backup", "", ()),
+        ("night@localhost", "", ("admin@example.org",)),
     ],
 )
 def test_a_name_stands_for_its_alias_or_has_the_default_domain(address, domain, meant):
