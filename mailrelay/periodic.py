@@ -1,15 +1,29 @@
 """A thread that does one thing every few seconds."""
 
 import logging
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from weakref import WeakSet
 
 from django.db import DatabaseError, InterfaceError, connection
 
 from mailrelay.database import PassingError, first_line
 
 log = logging.getLogger(__name__)
+
+
+#: What was started in this process, or in the one that it was forked from.
+_started: "WeakSet[PeriodicThread]" = WeakSet()
+
+
+def dead() -> list[str]:
+    """Name the threads of this process that have ended though nobody stopped them."""
+    pid = os.getpid()
+    return sorted(
+        one.name for one in list(_started) if one.pid == pid and not one.ended.is_set() and not one.is_alive()
+    )
 
 
 class PeriodicThread(ABC):
@@ -25,10 +39,13 @@ class PeriodicThread(ABC):
 
     def __init__(self) -> None:
         self.ended = threading.Event()
+        self.pid = 0
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+        self.pid = os.getpid()
+        _started.add(self)
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
@@ -50,11 +67,15 @@ class PeriodicThread(ABC):
         """Return the seconds until the next call."""
         return self.interval
 
+    def rest(self) -> None:
+        """Wait until the next call is due."""
+        self.ended.wait(self.pause())
+
     def _run(self) -> None:
         self.ended.wait(self.delay)
         while not self.ended.is_set():
             self._guarded(self.run_once)
-            self.ended.wait(self.pause())
+            self.rest()
         self._guarded(self.at_end)
         connection.close()
 

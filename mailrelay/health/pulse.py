@@ -2,6 +2,8 @@
 
 import time
 
+from mailrelay import periodic
+
 #: Seconds between two signs of a loop.
 INTERVAL = 5.0
 #: Seconds without one after which a loop stands still for good: nothing that it waits for takes so long.
@@ -39,4 +41,6 @@ def fault() -> str:
     for loop in LOOPS:
         if (age := loop.age()) is not None and age > STANDSTILL:
             return f"the {loop.name} loop has stood still for {age:.0f} seconds"
+    if dead := periodic.dead():
+        return f"a thread has ended by itself: {', '.join(dead)}"
     return ""

@@ -3,25 +3,20 @@
 Any number of processes may run one: every move is conditional, so two that see the same work do it once.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db import DatabaseError, connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from mailrelay.database import drop_connection_after
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.outbox import capacity, clock, expiry, follow, publish, statements, stoppage, sweep
 from mailrelay.outbox.claim import claim
-from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
+from mailrelay.periodic import PeriodicThread
 from mailrelay.vocabulary import ManagedBy, Reason, State
-
-log = logging.getLogger(__name__)
 
 #: Seconds after which the scheduler looks again though nothing announced itself.
 LONGEST_SLEEP = 1.0
@@ -65,28 +60,30 @@ def poke(mailbox_id: int | None = None) -> None:
         _running.poke(mailbox_id)
 
 
-class Scheduler:
-    """A thread that looks when something is due, or when it is poked. One a process."""
+class Scheduler(PeriodicThread):
+    """Looks when something is due, or when it is poked. One a process."""
+
+    name = "scheduler"
+    interval = LONGEST_SLEEP
 
     def __init__(self) -> None:
+        super().__init__()
         self._poked = threading.Event()
-        self._stopping = False
+        self._wait = LONGEST_SLEEP
         self._wanted: set[int] = set()
         self._lock = threading.Lock()
         self._glance = Rhythm(GLANCE_INTERVAL)
         self._rhythm = {sweep.run: Rhythm(sweep.INTERVAL), clockwork: Rhythm(CLOCKWORK_INTERVAL)}
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
         global _running  # noqa: PLW0603 - the one of this process
         _running = self
-        self._thread.start()
+        super().start()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """End the thread, waiting `timeout` seconds at most."""
-        self._stopping = True
+    def stop(self) -> None:
+        self.ended.set()
         self._poked.set()
-        self._thread.join(timeout)
+        super().stop()
 
     def poke(self, mailbox_id: int | None = None) -> None:
         """Look now: at `mailbox_id` if something was just queued for it, and at what else is due."""
@@ -95,20 +92,14 @@ class Scheduler:
                 self._wanted.add(mailbox_id)
         self._poked.set()
 
-    def _run(self) -> None:
-        while not self._stopping:
-            wait = LONGEST_SLEEP
-            try:
-                wait = self._look()
-            except (DatabaseError, OutboxError) as error:
-                drop_connection_after(error)
-                log.warning("the queue could not be looked at (%s); tried again in a moment", error)
-            except Exception:
-                log.exception("the scheduler stumbled; it goes on")
-            time.sleep(SHORTEST_SLEEP)
-            self._poked.wait(wait)
-            self._poked.clear()
-        connection.close()
+    def run_once(self) -> None:
+        self._wait = LONGEST_SLEEP  # where the look fails
+        self._wait = self._look()
+
+    def rest(self) -> None:
+        self.ended.wait(SHORTEST_SLEEP)
+        self._poked.wait(self._wait)
+        self._poked.clear()
 
     def _look(self) -> float:
         """Do all that is due; return the seconds until something may be."""

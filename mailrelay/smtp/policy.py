@@ -72,8 +72,8 @@ def rcpt_to(
     meant = directory.stands_for(client, address)
     if not meant:
         return Reply(
-            f"553 5.1.3 <{address}> has no public domain: write user@example.org, or make it an alias or set a "
-            "default domain for the client (SMTP_ALIASES, SMTP_DEFAULT_DOMAIN)",
+            f"553 5.1.3 <{address}> has no public domain: write user@example.org, or make it an alias or set "
+            "a default domain for the client (SMTP_ALIASES, SMTP_DEFAULT_DOMAIN)",
             "address",
         )
     return next(filter(None, (_wrong_recipient(client, one) for one in meant)), None) or meant
@@ -81,7 +81,7 @@ def rcpt_to(
 
 def _no_recipient(address: str) -> Reply | None:
     local, at, domain = address.rpartition("@")
-    # What has to be quoted in a local part (RFC 5322 section 3.2.3) means several mailboxes to several readers.
+    # Unquoted, these mean several mailboxes to several readers (RFC 5322 section 3.2.3).
     odd = not _SPECIALS.isdisjoint(local) and not QUOTED_LOCAL.fullmatch(local)
     if not address or (at and not (local and domain)) or odd:
         return Reply(f"553 5.1.3 <{address}> is not an address: write user@example.org", "address")

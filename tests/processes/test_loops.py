@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ from kombu.asynchronous import Hub
 from mailrelay.health import pulse, serving
 from mailrelay.models import Worker
 from mailrelay.outbox import capacity
+from mailrelay.outbox.errors import StorageFullError
+from mailrelay.outbox.scheduler import Scheduler
 from mailrelay.processes import loops
 from mailrelay.processes.delivering import DeliveryServices
 from tests.harness.ports import eventually
@@ -96,3 +99,35 @@ def test_a_worker_whose_loop_stands_still_does_not_say_that_it_takes_work(monkey
         eventually(Worker.objects.exists)
     finally:
         services._heartbeat.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ended_by_itself_is_missed_until_somebody_stops_it(monkeypatch):
+    monkeypatch.setattr(Scheduler, "rest", lambda _: sys.exit("no clock"))
+    scheduler = Scheduler()
+    scheduler.start()
+    eventually(lambda: probe() == ("503 Service Unavailable", "a thread has ended by itself: scheduler"))
+
+    scheduler.stop()
+
+    assert probe() == ("200 OK", "ok")
+
+
+def test_an_error_of_any_kind_leaves_the_scheduler_running(monkeypatch, caplog):
+    errors = [ValueError("one"), StorageFullError("two"), MemoryError("three")]
+    looks = []
+
+    def look(_):
+        looks.append(1)
+        if errors:
+            raise errors.pop()
+        return 0.01
+
+    monkeypatch.setattr(Scheduler, "_look", look)
+    monkeypatch.setattr("mailrelay.outbox.scheduler.LONGEST_SLEEP", 0.01)
+    scheduler = Scheduler()
+    scheduler.start()
+    eventually(lambda: len(looks) > 4)
+    scheduler.stop()
+
+    assert caplog.text.count("scheduler failed and tries again in") == 3
