@@ -124,6 +124,13 @@ DENIED = _configuration(
     "Give admin consent for Mail.Send, or take the mailbox into the app's scope in Exchange. "
     "A change there takes up to two hours; the gateway keeps trying.",
 )
+FORBIDDEN = _configuration(
+    Blame.MAILBOX,
+    Reason.REJECTED,
+    "Microsoft does not let the gateway send as the mailbox {mailbox}, with an error that it does not know.",
+    "Look the code up at Microsoft; check the mailbox in Exchange, and the consent for Mail.Send. "
+    "The gateway keeps trying.",
+)
 SEND_AS = _permanent(
     "The mailbox {mailbox} may not send with the From address of this message.",
     "Use the mailbox in From, grant Send As in Exchange, or set the From policy to rewrite.",
@@ -255,6 +262,8 @@ CODES: dict[str, Row] = {
     "NoPermissionsInAccessToken": NO_PERMISSIONS,
     "ErrorAccessDenied": DENIED,
     "Authorization_RequestDenied": DENIED,
+    "AccessDenied": DENIED,
+    "Forbidden": DENIED,
     "ErrorSendAsDenied": SEND_AS,
     "ErrorAccountDisabled": BLOCKED,
     "ErrorMailboxLogonFailed": BLOCKED,
@@ -291,11 +300,13 @@ CODES: dict[str, Row] = {
     "serviceNotAvailable": BUSY,
 }
 BY_LOWER = {code.lower(): row for code, row in CODES.items()}
+#: Codes that have been seen with several endings, as in ErrorAccountSuspendShowTierUpgrade.
+BEGINNINGS = {"erroraccountsuspend": SENDING_BLOCKED}
 
 #: For answers without a known code. 400, 409 and 5xx with an unknown code are `UNKNOWN_CODE`.
 STATUSES: dict[int, Row] = {
     401: TOKEN,
-    403: DENIED,
+    403: FORBIDDEN,
     404: MISSING,
     413: CEILING,
     429: THROTTLED,

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.error_table import (
+    BEGINNINGS,
     BUSY,
     BY_LOWER,
     CEILING,
     CODES,
+    DENIED,
     DUPLICATE,
     GONE_DRAFT,
     NO_RECIPIENTS,
@@ -156,19 +158,29 @@ def _row(answer: Answer) -> tuple[str, Row]:
     if "S2S auth token" in answer.message:
         return named, TOKEN  # seen for ageing tokens with 403 and changing codes
     for code in answer.codes:
-        if code.lower() in BY_LOWER:
-            return code, BY_LOWER[code.lower()]
+        if known := _by_code(code.lower()):
+            return code, known
     if status == 407 or (answer.is_proxy and status < 500):
         return named, PROXY
     if _is_edge_fault(answer):
         return named, BUSY
+    if status == 403 and not answer.code:
+        return named, DENIED
     return named, STATUSES.get(status, UNKNOWN_CODE)
+
+
+def _by_code(code: str) -> Row | None:
+    """Find the row of a code in lower case."""
+    if code in BY_LOWER:
+        return BY_LOWER[code]
+    return next((row for beginning, row in BEGINNINGS.items() if code.startswith(beginning)), None)
 
 
 def _by_row(answer: Answer, row: Row, code: str) -> Verdict:
     sentence = row.sentence.format(mailbox=answer.mailbox)
     if answer.message:
-        sentence = f"{sentence} Graph says: {answer.message}"
+        end = "" if answer.message[-1] in ".!?…" else "."
+        sentence = f"{sentence} Graph says: {answer.message}{end}"
     return Verdict(
         outcome=row.outcome,
         blame=row.blame,
