@@ -66,6 +66,6 @@ def _standing(mailbox: Mailbox, *, usable: bool) -> Iterator[Finding]:
         )
     if mailbox.paused_until and mailbox.paused_until > clock.now():
         yield CHECK.warning(
-            f"{mailbox.address} is paused until {mailbox.paused_until:%H:%M:%S} UTC: {mailbox.pause_text}",
+            f"{mailbox.address} is paused until {mailbox.paused_until:%Y-%m-%d %H:%M:%S} UTC: {mailbox.pause_text}",
             "Nothing: mail goes on by itself. If it happens often, lower the mailbox's limits.",
         )

@@ -130,6 +130,13 @@ def opens_at(mailbox: Mailbox, delivery: Costly, now: datetime) -> datetime:
     return max(_next_token_at(mailbox, now), *(limit.opens_at(mailbox, delivery, now) for limit in SLIDING))
 
 
+def used_up(mailbox: Mailbox, delivery: Costly, now: datetime) -> tuple[Sliding, datetime] | None:
+    """Return the limit over a window that keeps `delivery` waiting longest, and its end; None: none does."""
+    waits = [(limit.opens_at(mailbox, delivery, now), limit) for limit in SLIDING]
+    opens, limit = max(waits, key=lambda wait: wait[0])
+    return (limit, opens) if opens > now else None
+
+
 def spend(mailbox: Mailbox, delivery: Costly, now: datetime) -> None:
     """Take what `delivery` costs."""
     mailbox.tokens -= 1

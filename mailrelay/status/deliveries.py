@@ -83,6 +83,8 @@ def _queued(delivery: Delivery, now: datetime, queues: Container[str] | None) ->
             todo=workers.start_one(queue),
             brief="no worker",
         )
+    if full := mailboxes.limit_used_up(delivery, now):
+        return full
     return Status(
         State.QUEUED, f"It waits its turn: {mailboxes.pace(delivery.mailbox)}.", delivery.last_error
     )

@@ -2,9 +2,17 @@
 
 from datetime import datetime
 
-from mailrelay.models import Mailbox
+from mailrelay.models import Delivery, Mailbox
+from mailrelay.outbox import limits
 from mailrelay.status.record import Status
 from mailrelay.status.words import reason_words
+from mailrelay.vocabulary import State
+
+_LIMITS = {
+    "requests_per_10_minutes": "requests in 10 minutes",
+    "upload_bytes_per_5_minutes": "bytes sent to Microsoft in 5 minutes",
+    "recipients_per_day": "recipients in 24 hours",
+}
 
 
 def obstacle(mailbox: Mailbox, now: datetime) -> Status | None:
@@ -45,6 +53,22 @@ def obstacle(mailbox: Mailbox, now: datetime) -> Status | None:
             brief="mailbox paused",
         )
     return None
+
+
+def limit_used_up(delivery: Delivery, now: datetime) -> Status | None:
+    """Return which limit of its mailbox `delivery` waits for; None where none keeps it."""
+    full = limits.used_up(delivery.mailbox, delivery, now)
+    if full is None:
+        return None
+    limit, opens = full
+    most, what = getattr(delivery.mailbox, limit.limit), _LIMITS[limit.limit]
+    return Status(
+        State.QUEUED,
+        f"It waits: the mailbox {delivery.mailbox.address} has used up its limit of {most:,} {what}.",
+        next_at=opens,
+        next_step="Goes on",
+        brief="limit used up",
+    )
 
 
 def pace(mailbox: Mailbox) -> str:

@@ -21,6 +21,12 @@ FULL = {"blocked": Reason.MAILBOX_FULL, "blocked_text": "The mailbox is full."}
 HOLD, FAIL = {"uncertain_policy": UncertainPolicy.HOLD}, {"uncertain_policy": UncertainPolicy.FAIL}
 READ, NO_READ = {"can_read": True}, {"can_read": False}
 
+
+def just_now(now):
+    """What a mailbox has used of a limit just now."""
+    return [[int(now.timestamp()), 1000]]
+
+
 #: State, columns of delivery, mailbox, registration and sender, whether a worker is alive; what is said.
 ROWS = {
     "no worker": ("queued", {}, {}, {}, {}, False, "none that serves the queue deliver is running"),
@@ -31,6 +37,33 @@ ROWS = {
     "registration off": ("queued", {}, {}, {"active": False}, {}, True, "“contoso” is switched off."),
     "paused by Microsoft": ("queued", {}, {"paused_until": LATER}, {}, {}, True, "is paused. Resumes:"),
     "pause that is over": ("queued", {}, {"paused_until": -LATER}, {}, {}, True, "It waits its turn"),
+    "uploads used up": (
+        "queued",
+        {},
+        {"upload_bytes_per_5_minutes": 900, "upload_window": just_now},
+        {},
+        {},
+        True,
+        "used up its limit of 900 bytes sent to Microsoft in 5 minutes. Goes on:",
+    ),
+    "requests used up": (
+        "queued",
+        {},
+        {"requests_per_10_minutes": 900, "request_window": just_now},
+        {},
+        {},
+        True,
+        "used up its limit of 900 requests in 10 minutes. Goes on:",
+    ),
+    "recipients used up": (
+        "queued",
+        {},
+        {"recipients_per_day": 1000, "recipient_window": just_now},
+        {},
+        {},
+        True,
+        "used up its limit of 1,000 recipients in 24 hours. Goes on:",
+    ),
     "assigned": ("reserved", {}, {}, {}, {}, True, "assigned to a worker"),
     "under way": (
         "sending",
@@ -96,7 +129,8 @@ ROWS = {
 
 def change(row, now, columns) -> None:
     for name, value in columns.items():
-        setattr(row, name, now + value if isinstance(value, timedelta) else value)
+        given = value(now) if callable(value) else value
+        setattr(row, name, now + given if isinstance(given, timedelta) else given)
     row.save()
 
 
