@@ -87,6 +87,13 @@ def let_go_of_pages(descriptor: int) -> None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def is_short() -> bool:
+    """Whether memory is scarce, and less than a quarter of it is left."""
+    most = limit()
+    free = left() if scarce() else None
+    return most is not None and free is not None and free < most // 4
+
+
 def left() -> int | None:
     """Return the bytes that this process's cgroup may still take; None where there is no limit."""
     most = limit()

@@ -65,7 +65,8 @@ def _standing(mailbox: Mailbox, *, usable: bool) -> Iterator[Finding]:
             "one now.",
         )
     if mailbox.paused_until and mailbox.paused_until > clock.now():
+        until = f"{mailbox.paused_until:%Y-%m-%d %H:%M:%S} UTC"
         yield CHECK.warning(
-            f"{mailbox.address} is paused until {mailbox.paused_until:%Y-%m-%d %H:%M:%S} UTC: {mailbox.pause_text}",
+            f"{mailbox.address} is paused until {until}: {mailbox.pause_text}",
             "Nothing: mail goes on by itself. If it happens often, lower the mailbox's limits.",
         )

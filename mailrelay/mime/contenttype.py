@@ -102,6 +102,12 @@ def is_readable(value: str | None) -> bool:
     return bool(value and _TYPE.match(value))
 
 
+def is_usable(value: str | None) -> bool:
+    """Whether a Content-Type names a type, and for a multipart what its parts lie between."""
+    kind = parse_content_type(value)
+    return is_readable(value) and (kind.main != "multipart" or bool(kind.boundary))
+
+
 def parse_parameters(value: str) -> dict[str, str]:
     """The parameters behind the first semicolon; of two with one name the first counts.
 

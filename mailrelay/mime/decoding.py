@@ -94,6 +94,23 @@ def read_raw(data: bytes, charsets: Iterable[str]) -> str | None:
     return None
 
 
+def read_escaped(data: bytes, charsets: Iterable[str]) -> str | None:
+    """Header text in ISO-2022 escape sequences (RFC 1468), which are ASCII; None where it is nothing of it.
+
+    The first of `charsets` that is such a charset counts, else Japanese is assumed: it alone is sent raw.
+    """
+    codecs = [codec for codec in map(codec_of, charsets) if codec and codec.startswith("iso2022")]
+    for codec in (*codecs, "iso2022_jp_ext"):
+        text = _decoded(data, codec)
+        if (
+            text
+            and "\x1b" not in text
+            and all(text.count(mark) == data.count(mark.encode()) for mark in _BREAKS)
+        ):
+            return text
+    return None
+
+
 def is_useful(charset: str) -> bool:
     """Whether `charset` tells what bytes beyond ASCII among ASCII are: it has all of ASCII, and more."""
     codec = codec_of(charset)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from mailrelay.mime.contenttype import is_readable, parse_content_type
-from mailrelay.mime.decoding import decode_bytes, read_raw
+from mailrelay.mime.contenttype import is_readable, is_usable, parse_content_type
+from mailrelay.mime.decoding import decode_bytes, read_escaped, read_raw
 from mailrelay.mime.words import decode_words, storable
 
 __all__ = [
@@ -40,7 +40,10 @@ _MBOX = re.compile(
     rb">?From (?>[^\n]*?[ \t](?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?[ \t]+"
     rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[ \t])[^\n]*+\n(?=" + _NAME + rb"[ \t]*+:)"
 )
-_BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?(?P<blank>(?:[ \t\r\n]*+(?<=[\r\n]))?)")
+# Without a date only where fields of mail follow.
+_FROM_LINE = re.compile(rb">?From [^\n]*+\n")
+_BOM = b"\xef\xbb\xbf"
+_BEFORE = re.compile(rb"[ \t\r\n]*+(?:%b[ \t\r\n]*+)?" % _BOM)
 _EACH_NAME = re.compile(rb"^(" + _NAME + rb")[ \t]*+:", re.MULTILINE)
 #: Fields of which a header that was meant as one has at least two.
 _TOP_FIELDS = frozenset(
@@ -112,10 +115,18 @@ class HeaderBlock:
         return block
 
     def _make_unicode(self, charset: str) -> None:
-        raw = [number for number, field in enumerate(self.fields) if not field.raw.isascii()]
+        raw = [
+            number
+            for number, field in enumerate(self.fields)
+            if not field.raw.isascii() or b"\x1b" in field.raw
+        ]
         declared = parse_content_type(self.content_type).charset if raw else ""
         for number in raw:
             field = self.fields[number]
+            if field.raw.isascii():
+                text = read_escaped(field.raw, (declared, charset))
+                self.fields[number] = Field(field.name, text.encode()) if text else field
+                continue
             text = read_raw(field.raw, (declared, charset))
             self.guessed = self.guessed or text is None
             text = decode_bytes(field.raw) if text is None else text
@@ -123,7 +134,7 @@ class HeaderBlock:
 
     @property
     def content_type(self) -> str | None:
-        """The unfolded value of the Content-Type that counts: the first that can be read, else the first."""
+        """The unfolded value of the Content-Type that counts: the first that can be used, else the first."""
         field = self._content_type()
         return field.value if field else None
 
@@ -136,7 +147,10 @@ class HeaderBlock:
 
     def _content_type(self) -> Field | None:
         named = self.named("Content-Type")
-        return next((field for field in named if is_readable(field.value)), named[0] if named else None)
+        for fits in (is_usable, is_readable):
+            if found := next((field for field in named if fits(field.value)), None):
+                return found
+        return named[0] if named else None
 
     def copy(self) -> Self:
         """Another block of the same fields."""
@@ -198,21 +212,27 @@ def fields_end(raw: Buffer, start: int = 0, *, in_part: bool = False) -> tuple[i
 
 
 def header_start(raw: Buffer) -> int:
-    """How many bytes stand before the header: a byte order mark, blank lines, the `From ` line of an mbox.
+    """How many bytes stand before the header: a byte order mark, blanks, the `From ` line of an mbox.
 
-    Text that begins like this is text. The line of an mbox has a date, and a field follows it; behind blank
-    lines two fields of mail follow each other, since a blank line alone ends an empty header. `raw` may be
-    the first `PREFACE` bytes of a message: what is beyond them is not looked at.
+    Text that begins like this is text. The line of an mbox has a date, and a field follows it; behind blanks,
+    and behind such a line without a date, two fields of mail follow each other: a blank line alone ends an
+    empty header. `raw` may be the first `PREFACE` bytes of a message: what is beyond them is not looked at.
     """
     raw = bytes(raw[:PREFACE])
     before = _BEFORE.match(raw)
     start = before.end() if before else 0
-    mbox = _MBOX.match(raw, start)
-    if mbox:
+    if mbox := _MBOX.match(raw, start):
         return mbox.end()
-    if before and before["blank"] and len(_names(raw, start) & _TOP_FIELDS) < 2:
+    line = _FROM_LINE.match(raw, start)
+    if line and _is_header(raw, line.end()):
+        return line.end()
+    if raw[:start] not in {b"", _BOM} and not _is_header(raw, start):
         return 0
     return start if _FIRST.match(raw, start) else 0
+
+
+def _is_header(raw: bytes, start: int) -> bool:
+    return len(_names(raw, start) & _TOP_FIELDS) >= 2
 
 
 def _names(raw: bytes, start: int) -> set[bytes]:

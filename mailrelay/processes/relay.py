@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from mailrelay.outbox import environment, scheduler
 from mailrelay.outbox.accept import Acceptor
 from mailrelay.processes.loops import smtp_loop_signs
+from mailrelay.processes.page_cache import PageCache
 from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp import desk
 from mailrelay.smtp.budget import bytes_in_transfer
@@ -36,6 +37,7 @@ class Relay:
         service = SmtpService(settings.SMTP_LISTENERS, self._watch, self._acceptor, options())
         self._thread = ServiceThread(service)
         self._recorder = Recorder(service.context.sightings)
+        self._page_cache = PageCache()
 
     def start(self) -> None:
         """Return once every listener is bound. Raises CommandError with the address that is not to be had."""
@@ -47,6 +49,7 @@ class Relay:
             raise CommandError(str(error)) from None
         self._signs = self._thread.beside(smtp_loop_signs())
         self._recorder.start()
+        self._page_cache.start()
 
     def drain(self) -> None:
         """Take no more mail; let what is in transfer finish. Ends within SMTP_DRAIN_SECONDS and a little."""
@@ -54,6 +57,7 @@ class Relay:
         self._signs.cancel()
         self._thread.stop(float(settings.SMTP_DRAIN_SECONDS))
         self._recorder.stop()
+        self._page_cache.stop()
         self._acceptor.close()
         self._watch.stop()
 

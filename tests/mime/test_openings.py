@@ -48,6 +48,13 @@ def sent(raw):
         MBOX,
         b"\r\n" + MBOX,
         BOM + MBOX,
+        b"\r\n" + BOM,
+        b" ",
+        b"\t",
+        b"\r\n ",
+        b"From relay@example.org\r\n",
+        b">From -\r\n",
+        b"\r\nFrom MAILER-DAEMON\r\n",
     ],
 )
 def test_a_header_behind_this_is_the_header(before):
@@ -67,6 +74,8 @@ def test_a_header_behind_this_is_the_header(before):
         b"\r\nFrom here on: all\r\nTo the end: all\r\n",
         BOM + b"hello: \xef\xbb\xbf"[5:] + b"world\r\n",
         b"\r\nFrom a friend Mon\r\n",
+        b"From a friend\r\nNote: buy milk\r\nTo: do\r\n",
+        b" Subject: no\r\nNote: no\r\n",
         b"\r\n" * PREFACE + HEADER,
     ],
 )
@@ -137,6 +146,18 @@ def test_an_empty_field_hides_none_of_its_name_behind_it(empty):
     assert b"<made@example.org>" not in sent(fields + b"To: b@example.org\r\n\r\nx")
     assert headers.get("Date") is None
     assert HeaderBlock.parse(b"Subject:\r\n\r\n").get("Subject") == ""
+
+
+def test_a_multipart_without_a_boundary_gives_way_to_a_content_type_that_can_be_used():
+    boundary = b"Content-Type: multipart/mixed; boundary=b\r\n"
+    parts = b"\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x</p>\r\n--b--\r\n"
+    without = b"Content-Type: multipart/mixed\r\n"
+    for fields in (without + boundary, boundary + without):
+        made = sent(b"To: b@example.org\r\n" + fields + parts)
+        assert HeaderBlock.parse(made).get_all("Content-Type") == ["multipart/mixed; boundary=b"]
+        assert [part.content_type.name for part in index_parts(made)] == ["multipart/mixed", "text/html"]
+    made = sent(b"To: b@example.org\r\n" + without + b"Content-Type: text/html\r\n\r\n<p>x</p>\r\n")
+    assert HeaderBlock.parse(made).get_all("Content-Type") == ["text/html"]
 
 
 def test_of_two_readable_content_types_the_first_counts():

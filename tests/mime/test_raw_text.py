@@ -199,3 +199,31 @@ def test_many_raw_fields_take_time_in_proportion():
     head = b"Content-Type: text/plain; charset=big5" + b"; a=b" * 5_000 + b"\r\n"
 
     assert_linear(HeaderBlock.parse, lambda n: head + b"X-A: \xe4\xff b\r\n" * (n * 1_000) + b"\r\n")
+
+
+ESCAPED = {
+    "iso-2022-jp": "日本語の件名",
+    "iso-2022-kr": "한국어",
+    "iso-2022-jp-1": "日本語〜",
+    "": "請求書 No. 12",
+}
+
+
+@pytest.mark.parametrize(("charset", "text"), ESCAPED.items())
+def test_raw_escape_sequences_are_read_in_the_declared_charset_or_as_japanese(charset, text):
+    codec = charset or "iso-2022-jp"
+    kind = f"Content-Type: text/plain; charset={charset}\r\n" if charset else ""
+    raw = f"Subject: {text}\r\nFrom: {text} <eva@example.com>\r\n{kind}\r\nx".encode(codec)
+    made = sent(raw)
+
+    assert b"\x1b" in raw
+    assert subject(raw) == text
+    assert made["Subject"] == text
+    assert made["Reply-To"].addresses[0].display_name == text
+
+
+@pytest.mark.parametrize("odd", [b"a\x1bb", b"\x1b[31mred\x1b[0m", b"\x1b$B\x7f\x7f", b"\x1b"])
+def test_an_escape_that_begins_no_charset_stays(odd):
+    headers = HeaderBlock.parse(b"Subject: " + odd + b"\r\nTo: b@example.org\r\n\r\nx")
+
+    assert headers.fields[0].raw == b"Subject: " + odd + b"\r\n"
