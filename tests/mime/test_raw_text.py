@@ -203,7 +203,6 @@ def test_many_raw_fields_take_time_in_proportion():
 
 ESCAPED = {
     "iso-2022-jp": "日本語の件名",
-    "iso-2022-kr": "한국어",
     "iso-2022-jp-1": "日本語〜",
     "": "請求書 No. 12",
 }
