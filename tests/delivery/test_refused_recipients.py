@@ -85,6 +85,19 @@ def test_where_nobody_is_named_halves_are_tried_until_the_refused_one_is_alone(o
     assert (failed.reason, failed.recipient_count) == (Reason.REJECTED, 1)
 
 
+@pytest.mark.parametrize("display", [CAT, CAT.upper(), f" {CAT} "])
+def test_an_address_that_is_the_name_of_another_is_not_taken_for_the_refused_one(office, display):
+    delivery = office.one(to=(ANN, BOB, CAT, DAN))
+    header = HEADER.format(to=f'{ANN}, "{display}" <{BOB}>', id=delivery.message.message_id)
+    give(delivery, header.encode())
+    refuse(office, BOB, text='Recipient "{name}" isn\'t resolved.')
+
+    office.work()
+
+    assert states() == {ANN: State.SENT, BOB: State.FAILED, CAT: State.SENT, DAN: State.SENT}
+    assert copies(office) == {ANN: 1, CAT: 1, DAN: 1}
+
+
 def test_several_refused_ones_among_many_take_nobody_along(office):
     refuse(office, *people(40)[7:39:10])
     office.one(to=people(40))
