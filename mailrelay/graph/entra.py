@@ -117,10 +117,11 @@ class Transport:
         texts = {name: str(value) for name, value in _present(headers).items()}
         self.last = self._session.request(method, url, headers=texts, body=body, timeouts=TOKEN_TIMEOUTS)
         # msal logs whole what it cannot read, and a token may be part of it.
-        if self.last.status is None or not isinstance(parsed_json(self.last), dict):
+        document = parsed_json(self.last)
+        if self.last.status is None or not isinstance(document, dict):
             raise _NoAnswerError
-        text = self.last.body.decode("utf-8", "replace")
-        return _Response(self.last.status, text, CaseInsensitiveDict(self.last.headers))
+        # Written again: msal reads no byte order mark.
+        return _Response(self.last.status, json.dumps(document), CaseInsensitiveDict(self.last.headers))
 
 
 def acquire(credential: Credential, session: GraphSession, *, claims: str | None = None) -> Token:

@@ -105,7 +105,7 @@ def compose_headers(
         headers.replace("MIME-Version", "1.0")
         changes.append("MIME-Version was added.")
     if headers.settle_content_type():
-        changes.append("Of several Content-Type fields the first that can be read was kept.")
+        changes.append("Of several Content-Type fields the first that can be used was kept.")
     if count := encode_fields(headers):
         changes.append(
             f"{count} header fields with raw 8-bit text or lines over 998 octets were encoded or folded."

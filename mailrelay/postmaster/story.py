@@ -12,6 +12,9 @@ from mailrelay.status.deliveries import chosen, of_delivery
 from mailrelay.status.messages import shown_state
 from mailrelay.vocabulary import State
 
+#: Recipients of one of several deliveries that are named.
+NAMED = 3
+
 
 def told(message_id: UUID) -> Iterator[str]:
     """Yield the lines of a message's story. Raises Message.DoesNotExist."""
@@ -31,7 +34,8 @@ def told(message_id: UUID) -> Iterator[str]:
     yield ""
     now = clock.now()
     queues = workers.served_queues(now)
-    yield from (_next(delivery, now, queues) for delivery in deliveries)
+    several = len(deliveries) > 1
+    yield from (_next(one, now, queues, _whose(message, one) if several else "") for one in deliveries)
 
 
 def _content(message: Message) -> str:
@@ -80,10 +84,18 @@ _COMMANDS = {
 }
 
 
-def _next(delivery: Delivery, now: datetime, queues: frozenset[str]) -> str:
-    """Say what happens next to a delivery."""
+def _whose(message: Message, delivery: Delivery) -> str:
+    """Name the recipients of one of several deliveries, the first few of many."""
+    addresses = message.recipients.filter(delivery=delivery).order_by("pk").values_list("address", flat=True)
+    first = ", ".join(map(printable, addresses[:NAMED]))
+    more = len(addresses) - NAMED
+    return f" for {first}{f' and {more} more' if more > 0 else ''}"
+
+
+def _next(delivery: Delivery, now: datetime, queues: frozenset[str], whose: str) -> str:
+    """Say what happens next to a delivery; `whose` names its recipients where there are others."""
     status = of_delivery(delivery, now, queues)
     told = status.text(lambda at: f"in {span((at - now).total_seconds())}, at {stamp(at)}")
     gone = delivery.message.content_removed_at is not None
     command = "" if gone else _COMMANDS.get(State(delivery.state), "")
-    return f"Next, through {delivery.mailbox.address}: {printable(told)} {command}".rstrip()
+    return f"Next{whose}, through {delivery.mailbox.address}: {printable(told)} {command}".rstrip()

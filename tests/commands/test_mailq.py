@@ -303,6 +303,17 @@ def test_it_tells_the_story_of_a_message(store, attempt, run):
     assert "ann@example.org: held" in text
 
 
+def test_it_says_of_each_of_several_deliveries_whose_it_is(store, run):
+    message = store(State.FAILED, State.HELD, to=[f"person-{number}@example.org" for number in range(6)])
+    failed = message.deliveries.get(state=State.FAILED)
+    message.recipients.filter(address="person-5@example.org").update(delivery=failed)
+
+    text = run("mailq", "show", message.id.hex)
+
+    assert "Next for person-5@example.org, through" in text
+    assert "Next for person-0@example.org, person-1@example.org, person-2@example.org and 2 more, thr" in text
+
+
 def test_it_ends_with_one_and_a_sentence_as_a_process(embedded):
     manage(embedded.environment, "migrate", "--verbosity", "0")
 

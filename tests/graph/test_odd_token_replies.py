@@ -103,6 +103,13 @@ def test_a_lifetime_that_is_odd_has_bounds(says, expires_in, lifetime):
     assert token.expires_at - token.acquired_at == lifetime
 
 
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_before_the_reply_is_no_fault(says, codec):
+    peer, store = says(odd().decode().encode(codec))
+
+    assert store.get(make_credential(peer.url, tenant_id="t")).value == GOOD["access_token"]
+
+
 @pytest.mark.parametrize("expires_in", ["soon", None, [], {}, "1e999"])
 def test_a_lifetime_that_is_no_number_is_a_fault_of_the_endpoint_too(says, expires_in):
     peer, store = says(odd(expires_in=expires_in))
