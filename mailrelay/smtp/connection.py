@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import uuid
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
@@ -33,6 +34,8 @@ LINGER_SECONDS = 5.0
 _HTTP = re.compile(
     rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE|PRI) \S+ HTTP/\d", re.IGNORECASE
 )
+#: Refusals by one rule that a session logs.
+LOGGED_REFUSALS = 50
 #: Commands that bring no mail nearer.
 _IDLING = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
 #: The counters of replies by code: finding one costs more than counting.
@@ -82,6 +85,8 @@ class Connection(SMTP):
         self.peer = Peer("")
         self.phase = Phase.OPENING
         self.errors = 0
+        #: How often each rule has refused something.
+        self._refusals: defaultdict[str, int] = defaultdict(int)
         #: The address of the latest MAIL command.
         self.asked_from = ""
         self.draining = False
@@ -202,13 +207,18 @@ class Connection(SMTP):
         self._close(self.transport)
 
     def log_refusal(self, reply: Reply) -> None:
-        logger.info(
-            "refused: client=%s reply=%s rule=%s: %s",
-            printable(self.called()),
-            reply.code,
-            reply.rule,
-            printable(reply.line[4:]),
-        )
+        """Log a refusal and remember it; of many by one rule in a session, the first are logged."""
+        self._refusals[reply.rule] += 1
+        last = self._refusals[reply.rule] == LOGGED_REFUSALS
+        if self._refusals[reply.rule] <= LOGGED_REFUSALS:
+            logger.info(
+                "refused: client=%s reply=%s rule=%s: %s%s",
+                printable(self.called()),
+                reply.code,
+                reply.rule,
+                printable(reply.line[4:]),
+                " (more of these in this session are not logged)" if last else "",
+            )
         self.note_refusal(reply)
 
     def note_refusal(self, reply: Reply) -> None:

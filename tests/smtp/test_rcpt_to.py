@@ -2,6 +2,8 @@
 
 import pytest
 
+from mailrelay.smtp.connection import LOGGED_REFUSALS
+
 
 @pytest.mark.parametrize(
     "argument",
@@ -135,3 +137,17 @@ def test_the_address_in_the_innermost_brackets_counts(door, written):
         assert talk.say(f"RCPT TO:{written} NOTIFY=NEVER") == "250 2.1.5 Ok\r\n"
         talk.say("DATA", b"From: a@example.org\r\n\r\nx\r\n.\r\n")
     assert door.queue.last.recipients == ("b@example.net",)
+
+
+def test_a_session_logs_the_first_of_many_refusals_by_one_rule(open_door, caplog):
+    caplog.set_level("INFO")
+    door = open_door(max_recipients=1)
+    with door.connect() as talk:
+        talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>")
+        for number in range(LOGGED_REFUSALS + 10):
+            assert talk.say(f"RCPT TO:<c{number}@example.net>").startswith("452 4.5.3 ")
+
+    lines = [record.getMessage() for record in caplog.records if "reply=452" in record.getMessage()]
+    assert len(lines) == LOGGED_REFUSALS
+    assert "more of these in this session are not logged" in lines[-1]
+    assert "more of these" not in lines[-2]
