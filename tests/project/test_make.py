@@ -37,9 +37,9 @@ def test_the_continuous_check_makes_what_a_developer_makes():
     text = (ROOT / ".ci" / "run").read_text()
 
     assert "\nmake lint\n" in text
-    assert "REQUIRE_SERVICES=1" in text
-    assert "make test" in text
     assert "make demo ONCE=1" in text
+    for target in ("test", "test-newest", "image-test"):
+        assert re.search(rf"^REQUIRE_SERVICES=1 timeout .* make {target}\b", text, re.MULTILINE)
     assert "\nexport PYTHON=/usr/bin/python3.11\n" in text
 
 
