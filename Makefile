@@ -46,6 +46,7 @@ fmt: setup  ## Format the code and fix what can be fixed
 .PHONY: lock
 lock: setup  ## Compile requirements/*.in to *.txt with hashes; U=--upgrade takes newer versions
 	$(LOCK) requirements/run.in --output-file requirements/run.txt
+	$(LOCK) requirements/sandbox.in --output-file requirements/sandbox.txt
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) requirements/deploy.in --output-file requirements/deploy.txt
 	$(LOCK) requirements/tracing.in --output-file requirements/tracing.txt

@@ -18,7 +18,7 @@ import pytest  # noqa: E402
 
 django.setup()
 
-from mailrelay.sandbox.client import SandboxProcess  # noqa: E402
+from sandbox.client import SandboxProcess  # noqa: E402
 from tests.clients.matrix import pytest_terminal_summary  # noqa: E402, F401 - a hook for pytest
 from tests.harness.services import PostgreSQL, RabbitMQ, Redis  # noqa: E402
 from tests.harness.stacks import EMBEDDED, RABBITMQ, REDIS, Stack, environment_of  # noqa: E402

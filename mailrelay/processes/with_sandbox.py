@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def start_again(data_dir: Path) -> None:
     """
     if MARK in os.environ:
         return
+    refuse_where_it_is_absent()
     folder = data_dir / "sandbox"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sandbox.json").unlink(missing_ok=True)
@@ -35,7 +37,7 @@ def start_again(data_dir: Path) -> None:
         [
             sys.executable,
             "-m",
-            "mailrelay.sandbox",
+            "sandbox",
             "--data-dir",
             str(folder),
             "--with-parent",
@@ -55,6 +57,15 @@ def start_again(data_dir: Path) -> None:
         "REQUESTS_CA_BUNDLE": found["ca_file"],
     }
     os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 - the very command that was given
+
+
+def refuse_where_it_is_absent() -> None:
+    """Raise StartError where this installation has no sandbox, as the image has none."""
+    if find_spec("sandbox") is None or find_spec("aiohttp") is None:
+        raise StartError(
+            "This installation has no sandbox, as the image has none. In a clone of the project, `make demo` "
+            "starts one."
+        )
 
 
 def _ports() -> list[str]:

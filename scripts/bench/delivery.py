@@ -22,8 +22,8 @@ from pathlib import Path
 import requests
 from psycopg import connect as connected
 
-from mailrelay.sandbox.client import SandboxProcess
-from mailrelay.sandbox.world import TENANT
+from sandbox.client import SandboxProcess
+from sandbox.world import TENANT
 from scripts.bench.measuring import cpu_seconds, median
 from tests.harness.processes import GatewayProcess, as_sent, mail, manage
 from tests.harness.services import PostgreSQL, RabbitMQ, Redis

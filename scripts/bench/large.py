@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mailrelay.mime.base64stream import Base64Body
 from mailrelay.mime.parts import index_source
 from mailrelay.mime.source import Windowed
-from mailrelay.sandbox import world
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox import world
+from sandbox.client import SandboxProcess
 from tests.harness.processes import GatewayProcess, base_environment, manage, send, wait_for_state
 
 MEBIBYTE = 1024 * 1024

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 from scripts.screenshots.stock import OTHER_CLIENT, TENANT
 from tests.harness.ports import eventually, free_port
 from tests.harness.processes import ROOT, GatewayProcess, base_environment, states

@@ -197,7 +197,7 @@ def test_a_hundred_thousand_headers_are_refused_and_hold_nobody_up(target, field
 @pytest.mark.parametrize("number", [6, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])])
 def test_large_mail_of_many_at_once_stays_within_128_mib(embedded, number):
     """The whole of `rungateway`; a client that the budget of bytes refuses comes again, and is taken."""
-    from mailrelay.sandbox import world
+    from sandbox import world
 
     embedded.environment |= {
         "AZURE_CLIENT_ID": world.SECOND_CLIENT,  # it may write drafts, so that large mail is taken

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 from tests.harness.ports import eventually
 from tests.harness.processes import GatewayProcess, base_environment, manage, rows
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 from tests.browser.stock import NEW, OTHER_CLIENT, PASSWORD, TENANT
 from tests.harness.ports import eventually, free_port
 from tests.harness.processes import ROOT, GatewayProcess, base_environment

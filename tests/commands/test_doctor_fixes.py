@@ -19,8 +19,8 @@ from mailrelay.outbox import blame, capacity, claim, clock
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
 from mailrelay.parsing import networks
-from mailrelay.sandbox.world import CLIENT
 from mailrelay.vocabulary import CredentialKind, LargeMail, ManagedBy, State
+from sandbox.world import CLIENT
 from tests.commands.test_doctor import at_sandbox, examined, point  # noqa: F401 - a fixture among them
 from tests.credentials.conftest import Proof, Proxy
 from tests.harness.ports import eventually, free_port

@@ -55,7 +55,7 @@ def at_nowhere(settings):
 
 @pytest.fixture(scope="module")
 def microsoft(tmp_path_factory):
-    from mailrelay.sandbox.client import SandboxProcess
+    from sandbox.client import SandboxProcess
 
     with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as process:
         yield process

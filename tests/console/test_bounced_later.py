@@ -7,8 +7,8 @@ import pytest
 from mailrelay.console import message_bounces
 from mailrelay.graph import inbox
 from mailrelay.models import Inbox, NonDelivery
-from mailrelay.sandbox import world
 from mailrelay.vocabulary import State
+from sandbox import world
 from tests.console import plans
 from tests.console.asking import LIST
 from tests.console.rows import make_message

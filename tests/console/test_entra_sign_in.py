@@ -14,8 +14,8 @@ from django.urls import reverse
 from mailrelay.console import roles
 from mailrelay.graph import people
 from mailrelay.models import AuditEvent, EntraAccount
-from mailrelay.sandbox.client import SandboxProcess
-from mailrelay.sandbox.world import SIGN_IN_CLIENT, TENANT
+from sandbox.client import SandboxProcess
+from sandbox.world import SIGN_IN_CLIENT, TENANT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GO, BACK, LOGIN = "/admin/entra/", "/admin/entra/back/", "/admin/login/"

@@ -112,7 +112,7 @@ def test_permissions_are_told_in_words_and_no_mail_is_sent(office, page, browser
 
 
 def test_a_mailbox_by_mailbox_grant_is_told_from_one_for_the_tenant(office, page, browser, microsoft):
-    from mailrelay.sandbox.world import RBAC_CLIENT
+    from sandbox.world import RBAC_CLIENT
 
     AppRegistration.objects.update(client_id=RBAC_CLIENT, secret="sandbox-secret-rbac")
     assert "granted by mailbox" in asked(browser, page)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mailrelay.mime.headers import header_start
-from mailrelay.sandbox import world
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox import world
+from sandbox.client import SandboxProcess
 from tests.corpora.reading import Leaf, as_sent, leaves
 from tests.harness.ports import eventually
 from tests.harness.processes import ROOT, GatewayProcess, base_environment, states

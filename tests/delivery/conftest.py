@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 
 
 @pytest.fixture(scope="session")

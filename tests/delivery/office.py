@@ -19,8 +19,8 @@ from mailrelay.models import (
 from mailrelay.outbox import age, clock, counters, publish, scheduler
 from mailrelay.outbox.failpoints import Move
 from mailrelay.outbox.writer import write
-from mailrelay.sandbox.client import SandboxProcess
-from mailrelay.sandbox.world import CLIENT, TENANT
+from sandbox.client import SandboxProcess
+from sandbox.world import CLIENT, TENANT
 from tests.outbox import rows
 
 #: Exchange refuses a mail for now, and has certainly not sent it: a fault's `status` and `code`.

@@ -6,8 +6,8 @@ from mailrelay.delivery import tokens
 from mailrelay.models import AppRegistration, SenderConfig
 from mailrelay.outbox import registrations
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
-from mailrelay.sandbox.world import CLIENT, FABRIKAM_CLIENT, RBAC_CLIENT, SECOND_TENANT
 from mailrelay.vocabulary import CredentialKind, Reason, State
+from sandbox.world import CLIENT, FABRIKAM_CLIENT, RBAC_CLIENT, SECOND_TENANT
 from tests.delivery.office import CONFLICT, fresh
 from tests.harness.processes import mail, rows, send
 

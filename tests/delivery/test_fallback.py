@@ -6,8 +6,8 @@ from mailrelay.delivery import fallback
 from mailrelay.models import Delivery, Mailbox, SenderConfig
 from mailrelay.outbox import registrations
 from mailrelay.outbox.stoppage import PROBE_INTERVAL
-from mailrelay.sandbox.world import CLIENT, TENANT
 from mailrelay.vocabulary import FromPolicy, Outcome, Reason, Route, State
+from sandbox.world import CLIENT, TENANT
 from tests.delivery.office import fresh, timeline
 from tests.outbox.rows import give
 

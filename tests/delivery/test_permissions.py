@@ -10,8 +10,8 @@ from mailrelay.delivery import access, tokens
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.models import Mailbox, SenderConfig
 from mailrelay.outbox import clock
-from mailrelay.sandbox import world
 from mailrelay.vocabulary import LargeMail, State
+from sandbox import world
 from tests.delivery.office import fresh
 from tests.outbox import rows
 

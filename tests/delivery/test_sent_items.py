@@ -8,8 +8,8 @@ from mailrelay.delivery import sent_items
 from mailrelay.graph import folders
 from mailrelay.models import Mailbox, Message, SenderConfig, SendLog
 from mailrelay.outbox import clock
-from mailrelay.sandbox import world
 from mailrelay.vocabulary import Outcome, SentItems, State
+from sandbox import world
 from tests.delivery.office import timeline
 from tests.outbox import rows
 from tests.sandbox.graph_client import Graph

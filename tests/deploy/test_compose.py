@@ -12,7 +12,7 @@ from tests.deploy.tools import ROOT, run
 FILE = ROOT / "docker" / "compose.yaml"
 COMPOSE = yaml.safe_load(FILE.read_text())
 SERVICES = COMPOSE["services"]
-OURS = ("single", "sandbox", "migrate", "relay", "worker", "web", "flower")
+OURS = ("single", "migrate", "relay", "worker", "web", "flower")
 
 
 def test_it_fits_the_specification():
@@ -32,7 +32,6 @@ def test_what_does_not_fit_is_found(tmp_path):
     ("profile", "services"),
     [
         ("single", {"single"}),
-        ("sandbox", {"sandbox"}),
         (
             "scaled",
             {

@@ -5,7 +5,7 @@ import email.policy
 
 import pytest
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 from tests.harness.processes import GatewayProcess, base_environment, rows, send
 
 TOP = "From: App <gateway@contoso.test>\r\nTo: {to}\r\n"

@@ -15,7 +15,7 @@ from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import GraphSession, Timeouts
 from mailrelay.graph.sendmail import send_mime
 from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 
 from .wire import Peer, Script, make_certificate
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import requests
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 from tests.harness.ports import eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[2]

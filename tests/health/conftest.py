@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 from tests.harness.ports import eventually
 from tests.harness.processes import GatewayProcess, Relay, Web, Worker
 from tests.harness.stacks import REDIS, Stack, environment_of

@@ -7,8 +7,8 @@ from pathlib import Path
 import certifi
 import pytest
 
-from mailrelay.sandbox import world
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox import world
+from sandbox.client import SandboxProcess
 from tests.image.building import GATEWAY
 from tests.image.containers import Container
 from tests.image.engine import ADDRESS, Engine

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 from tests.delivery.reconcile import Ledgers
 from tests.harness.processes import as_sent, mail
 from tests.image.containers import Container

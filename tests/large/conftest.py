@@ -5,8 +5,8 @@ from email import message_from_bytes
 import pytest
 
 from mailrelay.models import Delivery, Mailbox, Message, Recipient, SenderConfig
-from mailrelay.sandbox import world
 from mailrelay.vocabulary import LargeMail, Route
+from sandbox import world
 from tests.delivery.conftest import office, steady_sandbox  # noqa: F401 - fixtures
 from tests.harness.processes import as_sent
 from tests.outbox import rows

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mailrelay.sandbox import world
+from sandbox import world
 from tests.harness.ports import eventually
 from tests.harness.processes import ROOT, rows, send
 from tests.large.mails import MEBIBYTE, files, parsed, with_files

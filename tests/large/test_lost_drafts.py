@@ -8,8 +8,8 @@ import pytest
 from mailrelay.delivery import orphans
 from mailrelay.models import AppRegistration, SendLog
 from mailrelay.outbox import clock
-from mailrelay.sandbox import world
 from mailrelay.vocabulary import Outcome, State
+from sandbox import world
 from tests.delivery.office import fresh, log
 from tests.harness.ports import eventually
 from tests.harness.processes import send

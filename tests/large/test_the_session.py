@@ -75,7 +75,7 @@ def test_mail_beyond_the_mailbox_limit_is_refused_with_that_limit(able):
 
 def test_rbac_for_applications_is_found_out_by_a_draft_that_is_deleted(embedded):
     """Its token names no role at all."""
-    from mailrelay.sandbox import world
+    from sandbox import world
 
     apps = {world.RBAC_CLIENT: {"rbac": {"Mail.Send": ["*"], "Mail.ReadWrite": ["gateway@contoso.test"]}}}
     embedded.sandbox.world(apps=apps)

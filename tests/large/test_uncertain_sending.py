@@ -5,8 +5,8 @@ from prometheus_client import REGISTRY
 
 from mailrelay.models import SenderConfig, SendLog
 from mailrelay.outbox import counters, leases
-from mailrelay.sandbox import world
 from mailrelay.vocabulary import Outcome, State, UncertainPolicy
+from sandbox import world
 from tests.delivery.office import count, fresh, log
 from tests.large.mails import MEBIBYTE, with_files
 from tests.large.test_faults import open_drafts

@@ -15,8 +15,8 @@ from mailrelay.mime.invitations import (
     settle_invitations,
 )
 from mailrelay.mime.shorttext import INSTEAD_OF_INVITATION
-from mailrelay.sandbox.calendars import invited
 from mailrelay.vocabulary import Invitations
+from sandbox.calendars import invited
 from tests.fidelity.mails import multipart
 from tests.harness.linear import assert_linear
 from tests.mime import samples

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox.client import SandboxProcess
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (
     "gateway",
     "mailrelay",
+    "sandbox",
     "scripts",
     "tests",
     "docs",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mailrelay.sandbox import world
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox import world
+from sandbox.client import SandboxProcess
 from tests.sandbox.graph_client import Graph
 
 

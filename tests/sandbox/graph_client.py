@@ -5,7 +5,7 @@ import time
 
 import requests
 
-from mailrelay.sandbox import world
+from sandbox import world
 
 SCOPE = "https://graph.microsoft.com/.default"
 GATEWAY = "gateway@contoso.test"

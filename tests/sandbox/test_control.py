@@ -3,8 +3,8 @@
 import pytest
 import requests
 
-from mailrelay.sandbox import world
-from mailrelay.sandbox.client import SandboxProcess
+from sandbox import world
+from sandbox.client import SandboxProcess
 from tests.sandbox.graph_client import Graph, mail
 
 

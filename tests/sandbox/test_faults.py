@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from mailrelay.sandbox import world
+from sandbox import world
 from tests.sandbox.graph_client import GATEWAY, Graph, error, mail, wait_until
 
 GONE = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)

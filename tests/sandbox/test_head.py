@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailrelay.sandbox.head import PLAIN_LIST, decoded, read_addresses, read_head
+from sandbox.head import PLAIN_LIST, decoded, read_addresses, read_head
 
 WORDS = st.text(alphabet="abcÄ.'-_ ", max_size=8)
 SPECS = st.from_regex(r"[a-z0-9+.'=-]{1,8}@[a-z0-9.-]{1,8}", fullmatch=True)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mailrelay.sandbox.limits import SlidingWindow
+from sandbox.limits import SlidingWindow
 from tests.sandbox.graph_client import GATEWAY, Graph, error, mail, wait_until
 
 MESSAGE = "Application is over its MailboxConcurrency limit."

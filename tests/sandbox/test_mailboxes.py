@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailrelay.sandbox import world
+from sandbox import world
 from tests.sandbox.graph_client import GATEWAY, Graph, error, json_mail, mail
 
 

@@ -16,9 +16,9 @@ import pytest
 import requests
 from cryptography import x509
 
-from mailrelay.sandbox import certificates
-from mailrelay.sandbox.client import SandboxProcess
-from mailrelay.sandbox.ledger import Ledger
+from sandbox import certificates
+from sandbox.client import SandboxProcess
+from sandbox.ledger import Ledger
 from tests.sandbox.graph_client import Graph, mail
 
 
@@ -131,7 +131,7 @@ def test_it_ends_although_a_request_hangs(tmp_path):
 
 def test_it_ends_with_its_parent(tmp_path):
     program = (
-        "import sys, os; from mailrelay.sandbox.client import SandboxProcess\n"
+        "import sys, os; from sandbox.client import SandboxProcess\n"
         "s = SandboxProcess(sys.argv[1]); s.start(); print(s.pid, flush=True); os.kill(os.getpid(), 9)"
     )
     root = str(Path(__file__).resolve().parents[2])
@@ -165,9 +165,9 @@ def test_it_says_why_it_cannot_start(tmp_path, sandbox):
 
 def test_it_starts_without_django(sandbox):
     program = (
-        "import sys, mailrelay.sandbox.__main__, mailrelay.sandbox.client\n"
+        "import sys, sandbox.__main__, sandbox.client\n"
         "print([m for m in sys.modules if m.partition('.')[0] in ('django', 'celery', 'gateway', 'msal')\n"
-        "       or m.startswith('mailrelay.') and not m.startswith('mailrelay.sandbox')])"
+        "       or m.startswith('mailrelay.') and not m.startswith('sandbox')])"
     )
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, check=True)

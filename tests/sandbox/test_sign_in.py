@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from mailrelay.sandbox.world import SIGN_IN_CLIENT, TENANT
+from sandbox.world import SIGN_IN_CLIENT, TENANT
 
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from mailrelay.sandbox import world
+from sandbox import world
 from tests.sandbox.graph_client import SCOPE, Graph, error
 
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

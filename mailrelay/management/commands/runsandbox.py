@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from mailrelay.sandbox.__main__ import add_arguments, options_of
-from mailrelay.sandbox.running import run
+from mailrelay.processes import with_sandbox
+from mailrelay.processes.data_dir import StartError
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,16 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        try:
+            with_sandbox.refuse_where_it_is_absent()
+        except StartError as error:
+            raise CommandError(str(error)) from None
+        from sandbox.__main__ import add_arguments  # not in every installation
+
         add_arguments(parser, data_dir=settings.DATA_DIR / "sandbox")
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        from sandbox.__main__ import options_of
+        from sandbox.running import run
+
         sys.exit(run(options_of(options)))

@@ -8,14 +8,14 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailrelay.sandbox import transport
-from mailrelay.sandbox.calendars import invited
-from mailrelay.sandbox.call import Call, Refusal
-from mailrelay.sandbox.head import Head, decoded, is_address, read_head
-from mailrelay.sandbox.store import Delivered, Item
+from sandbox import transport
+from sandbox.calendars import invited
+from sandbox.call import Call, Refusal
+from sandbox.head import Head, decoded, is_address, read_head
+from sandbox.store import Delivered, Item
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.world import Mailbox
+    from sandbox.world import Mailbox
 
 RECIPIENT_FIELDS = ("to", "cc", "bcc")
 # What the service makes up for a message without an identifier has this shape.

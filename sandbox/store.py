@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mailrelay.sandbox.head import decoded
+from sandbox.head import decoded
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.drafts import Draft
-    from mailrelay.sandbox.uploads import Session
+    from sandbox.drafts import Draft
+    from sandbox.uploads import Session
 
 SENT_ITEMS = 20_000  # a mailbox
 

@@ -7,17 +7,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mailrelay.sandbox.faults import Faults
-from mailrelay.sandbox.limits import Limiter
-from mailrelay.sandbox.permissions import Permissions
-from mailrelay.sandbox.transport import SendingLimits
-from mailrelay.sandbox.world import World, default_document
+from sandbox.faults import Faults
+from sandbox.limits import Limiter
+from sandbox.permissions import Permissions
+from sandbox.transport import SendingLimits
+from sandbox.world import World, default_document
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.certificates import Certificates
-    from mailrelay.sandbox.ledger import Ledger
-    from mailrelay.sandbox.store import Store
-    from mailrelay.sandbox.tokens import Tokens
+    from sandbox.certificates import Certificates
+    from sandbox.ledger import Ledger
+    from sandbox.store import Store
+    from sandbox.tokens import Tokens
 
 
 class Stats:

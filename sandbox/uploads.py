@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mailrelay.sandbox.call import Answer, Call, Refusal, ok, too_large
-from mailrelay.sandbox.composition import Attachment
-from mailrelay.sandbox.drafts import Draft, open_draft
-from mailrelay.sandbox.graph_api import throttled_refusal
-from mailrelay.sandbox.limits import Throttled
-from mailrelay.sandbox.store import iso
-from mailrelay.sandbox.submission import check_size, owner
+from sandbox.call import Answer, Call, Refusal, ok, too_large
+from sandbox.composition import Attachment
+from sandbox.drafts import Draft, open_draft
+from sandbox.graph_api import throttled_refusal
+from sandbox.limits import Throttled
+from sandbox.store import iso
+from sandbox.submission import check_size, owner
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.world import Mailbox
+    from sandbox.world import Mailbox
 
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")
 MOST_RANGE = 4 * 1024 * 1024  # bytes

@@ -70,7 +70,7 @@ class SandboxProcess:
         names = ("--port", "--upload-port", "--page-port")
         chosen = [text for name, port in zip(names, ports, strict=True) for text in (name, str(port))]
         own = ["--data-dir", str(self.directory), "--with-parent", str(os.getpid())]
-        return [sys.executable, "-m", "mailrelay.sandbox", *own, *chosen, *self.options]
+        return [sys.executable, "-m", "sandbox", *own, *chosen, *self.options]
 
     def _wait_until_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout

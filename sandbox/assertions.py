@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.tokens import Tokens
-    from mailrelay.sandbox.world import App
+    from sandbox.tokens import Tokens
+    from sandbox.world import App
 
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ["PS256", "RS256", "ES256"]

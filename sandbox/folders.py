@@ -6,12 +6,12 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mailrelay.sandbox import drafts
-from mailrelay.sandbox.call import Answer, Call, Refusal, ok
-from mailrelay.sandbox.submission import owner
+from sandbox import drafts
+from sandbox.call import Answer, Call, Refusal, ok
+from sandbox.submission import owner
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.store import Item
+    from sandbox.store import Item
 
 RECEIVED = re.compile(r"receivedDateTime (gt|ge) (\S+)\Z", re.IGNORECASE)
 CLASS = "String 0x1a"

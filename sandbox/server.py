@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
-from mailrelay.sandbox import drafts, entra, faults, folders, graph_api, signin, uploads
-from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
-from mailrelay.sandbox.permissions import READ, READ_WHOLE, SEND, WRITE
-from mailrelay.sandbox.sendmail import send_mail
+from sandbox import drafts, entra, faults, folders, graph_api, signin, uploads
+from sandbox.call import Answer, Call, Dropped, Refusal
+from sandbox.permissions import READ, READ_WHOLE, SEND, WRITE
+from sandbox.sendmail import send_mail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mailrelay.sandbox.state import Sandbox
+    from sandbox.state import Sandbox
 
     Operation = Callable[[Call], Awaitable[Answer]]
 

@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from mailrelay.sandbox.copies import delivered_copy
-from mailrelay.sandbox.layout import STYLE, Markup, page, size_of, table, tag
-from mailrelay.sandbox.reading import Reading, read
+from sandbox.copies import delivered_copy
+from sandbox.layout import STYLE, Markup, page, size_of, table, tag
+from sandbox.reading import Reading, read
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.state import Sandbox
-    from mailrelay.sandbox.store import Delivered, Item
+    from sandbox.state import Sandbox
+    from sandbox.store import Delivered, Item
 
 PER_PAGE = 50
 REFRESH = 5  # seconds

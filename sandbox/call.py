@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from mailrelay.sandbox.faults import Fault
-    from mailrelay.sandbox.state import Sandbox
-    from mailrelay.sandbox.world import App, Mailbox
+    from sandbox.faults import Fault
+    from sandbox.state import Sandbox
+    from sandbox.world import App, Mailbox
 
 DRAIN_LIMIT = 64 * 1024 * 1024  # bytes of a refused body that are read before the connection is given up
 DIAGNOSTIC = json.dumps(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
-from mailrelay.sandbox.call import Answer, Call, Refusal, too_large
-from mailrelay.sandbox.json_message import build, header_names
-from mailrelay.sandbox.submission import check_size, examine, owner, send
+from sandbox.call import Answer, Call, Refusal, too_large
+from sandbox.json_message import build, header_names
+from sandbox.submission import check_size, examine, owner, send
 
 WHITESPACE = b" \t\r\n"
 

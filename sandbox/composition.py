@@ -10,7 +10,7 @@ from email.message import Message
 from email.utils import formataddr
 from typing import Any
 
-from mailrelay.sandbox.head import read_head, value_of
+from sandbox.head import read_head, value_of
 
 HEADERS = {
     "toRecipients": "To",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from email.utils import formataddr, getaddresses
 from typing import TYPE_CHECKING
 
-from mailrelay.sandbox.head import read_head, value_of
+from sandbox.head import read_head, value_of
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.store import Delivered
+    from sandbox.store import Delivered
 
 # Fields that live on as properties of the message. Reports say that all others get lost: Auto-Submitted and
 # Return-Path always, List-*, Precedence and DKIM-Signature too, an X- field unless its name is known.

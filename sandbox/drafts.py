@@ -9,12 +9,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailrelay.sandbox.call import Answer, Call, Refusal, ok
-from mailrelay.sandbox.composition import Attachment, compose
-from mailrelay.sandbox.json_message import attachment_content, build, check_headers, header_names
-from mailrelay.sandbox.sendmail import content_type, mime_body
-from mailrelay.sandbox.store import iso
-from mailrelay.sandbox.submission import check_size, examine, header_of, identifier_of, owner, send
+from sandbox.call import Answer, Call, Refusal, ok
+from sandbox.composition import Attachment, compose
+from sandbox.json_message import attachment_content, build, check_headers, header_names
+from sandbox.sendmail import content_type, mime_body
+from sandbox.store import iso
+from sandbox.submission import check_size, examine, header_of, identifier_of, owner, send
 
 WRITABLE = frozenset(
     [

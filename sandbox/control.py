@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from mailrelay.sandbox.copies import delivered_copy
-from mailrelay.sandbox.world import merge
+from sandbox.copies import delivered_copy
+from sandbox.world import merge
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.state import Sandbox
-    from mailrelay.sandbox.store import Delivered
+    from sandbox.state import Sandbox
+    from sandbox.store import Delivered
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 

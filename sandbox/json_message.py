@@ -10,7 +10,7 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr, localtime
 from typing import Any
 
-from mailrelay.sandbox.call import Refusal
+from sandbox.call import Refusal
 
 MOST_HEADERS = 5
 FIELDS = {"toRecipients": "To", "ccRecipients": "Cc", "bccRecipients": "Bcc", "replyTo": "Reply-To"}

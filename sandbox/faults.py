@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mailrelay.sandbox.call import Answer, Call, Dropped, Refusal
+from sandbox.call import Answer, Call, Dropped, Refusal
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -202,7 +202,7 @@ def _canned(call: Call, fault: Fault) -> Answer:
     if fault.kind == "silent_200":
         return Answer(200, "ignored")
     if fault.kind == "aadsts":
-        from mailrelay.sandbox.entra import refusal
+        from sandbox.entra import refusal
 
         return refusal(call, int(fault.code or 7000215), fault.status, fault.retry_after)
     return call.refused(_unauthorised(fault))

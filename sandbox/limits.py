@@ -8,7 +8,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.world import Limits
+    from sandbox.world import Limits
 
 SLICES = 600  # a window drops in this many steps, so that 10,000 requests are not 10,000 entries
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from mailrelay.sandbox.call import Answer
+from sandbox.call import Answer
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.call import Call
-    from mailrelay.sandbox.world import App
+    from sandbox.call import Call
+    from sandbox.world import App
 
 CODE_SECONDS = 600
 LIFETIME = 3600

@@ -1,4 +1,4 @@
-"""`python -m mailrelay.sandbox`: start the sandbox and serve until SIGTERM, SIGINT or the parent's end."""
+"""`python -m sandbox`: start the sandbox and serve until SIGTERM, SIGINT or the parent's end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailrelay.sandbox.running import Options, run
+from sandbox.running import Options, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def options_of(arguments: Mapping[str, Any]) -> Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m mailrelay.sandbox",
+        prog="python -m sandbox",
         description="A stand-in for Entra ID and Microsoft Graph on this machine. Nothing leaves it.",
     )
     add_arguments(parser)

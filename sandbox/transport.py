@@ -14,12 +14,12 @@ from email.mime.text import MIMEText
 from email.utils import format_datetime, localtime
 from typing import TYPE_CHECKING
 
-from mailrelay.sandbox.limits import SlidingWindow
-from mailrelay.sandbox.store import Item
+from sandbox.limits import SlidingWindow
+from sandbox.store import Item
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.state import Sandbox
-    from mailrelay.sandbox.world import Mailbox
+    from sandbox.state import Sandbox
+    from sandbox.world import Mailbox
 
 DAY = 86_400.0
 ENHANCED = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.world import App, Mailbox, World
+    from sandbox.world import App, Mailbox, World
 
 SEND = frozenset({"Mail.Send"})
 WRITE = frozenset({"Mail.ReadWrite"})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from mailrelay.sandbox.call import Answer, Call, Refusal
-from mailrelay.sandbox.limits import Throttled, retry_after
+from sandbox.call import Answer, Call, Refusal
+from sandbox.limits import Throttled, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mailrelay.sandbox.tokens import Grant
+    from sandbox.tokens import Grant
 
     Operation = Callable[[Call], Awaitable[Answer]]
 

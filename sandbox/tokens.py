@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.signin import Code
+    from sandbox.signin import Code
 
 KEY_ID = "sandbox"
 

@@ -8,12 +8,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from mailrelay.sandbox import signin
-from mailrelay.sandbox.assertions import BEARER, AssertionRefused, verify
-from mailrelay.sandbox.call import Answer, Call, ok
+from sandbox import signin
+from sandbox.assertions import BEARER, AssertionRefused, verify
+from sandbox.call import Answer, Call, ok
 
 if TYPE_CHECKING:
-    from mailrelay.sandbox.world import App
+    from sandbox.world import App
 
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us")
 CHINA_GRAPH = "microsoftgraph.chinacloudapi.cn"

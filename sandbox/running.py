@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from mailrelay.sandbox.certificates import prepare, write_private
-from mailrelay.sandbox.control import ALLOWED_HOSTS, LOOPBACK, Control, only_from_here
-from mailrelay.sandbox.ledger import Ledger
-from mailrelay.sandbox.pages import Pages
-from mailrelay.sandbox.server import ENTRA, GRAPH, UPLOAD, Site
-from mailrelay.sandbox.state import Sandbox
-from mailrelay.sandbox.store import Store
-from mailrelay.sandbox.tokens import Tokens
-from mailrelay.sandbox.world import MEBIBYTE, merge
+from sandbox.certificates import prepare, write_private
+from sandbox.control import ALLOWED_HOSTS, LOOPBACK, Control, only_from_here
+from sandbox.ledger import Ledger
+from sandbox.pages import Pages
+from sandbox.server import ENTRA, GRAPH, UPLOAD, Site
+from sandbox.state import Sandbox
+from sandbox.store import Store
+from sandbox.tokens import Tokens
+from sandbox.world import MEBIBYTE, merge
 
 if TYPE_CHECKING:
     import ssl

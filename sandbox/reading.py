@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from mailrelay.sandbox.head import decoded
+from sandbox.head import decoded
 
 if TYPE_CHECKING:
     from email.header import Header
