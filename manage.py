@@ -50,7 +50,7 @@ def _let_the_gateway_do_it() -> None:
 
 def _stop_writer() -> None:
     """End the thread that writes to the database, where a command has begun one."""
-    writer = sys.modules.get("mailrelay.outbox.writer")
+    writer = sys.modules.get("mailrelay.outbox.db.writer")
     if writer is not None:
         writer.stop_process_writer()
 

@@ -10,7 +10,7 @@ from gateway.texts import PORT, UNREADABLE
 #: WAL, and change nothing later; pages of 8 KiB take large mail a fifth faster than those of 4 and small mail
 #: as fast. FULL is what makes a 250 survive a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
 #: Each thread has a connection, and each cache is filled by a large mail: the writer alone has more.
-#: A commit moves the log into the database only beyond 48 MiB: `mailrelay.outbox.checkpoints` does it before.
+#: A commit moves the log into the database only beyond 48 MiB; mailrelay.outbox.db.checkpoints does before.
 SQLITE_PRAGMAS = (
     "PRAGMA page_size=8192;"
     "PRAGMA auto_vacuum=INCREMENTAL;"

@@ -33,7 +33,7 @@ def _writer_ends_with_its_test(request):
     """End the writer thread that a test of the queue started, with its connection, before the tables go."""
     yield
     if "transactional_db" in request.fixturenames or "django_db_setup" in request.fixturenames:
-        from mailrelay.outbox.writer import stop_process_writer
+        from mailrelay.outbox.db.writer import stop_process_writer
 
         stop_process_writer()
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from mailrelay.alerts.conditions import Finding
 from mailrelay.models import Alert, AlertChannel, AlertTold
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
 from mailrelay.vocabulary import Condition
 
 #: How long a matter has to stay away to be over.

@@ -11,7 +11,8 @@ from mailrelay.health import figures
 from mailrelay.health.figures import Figures
 from mailrelay.models import Delivery, SenderConfig
 from mailrelay.models.messages import AGED_FROM
-from mailrelay.outbox import counters, rollups
+from mailrelay.outbox.db import counters
+from mailrelay.outbox.keeping import hourly_totals
 from mailrelay.status import workers
 from mailrelay.vocabulary import Condition, Reason, State
 
@@ -69,7 +70,7 @@ def _backlog(seen: Figures) -> Iterator[Finding]:
 def _failures() -> Iterator[Finding]:
     """Look at this hour and the one before, so that the turn of an hour ends nothing."""
     percent = settings.ALERT_FAILURE_PERCENT
-    totals = rollups.hourly(2)
+    totals = hourly_totals.hourly(2)
     sent, failed = (sum(count for _, count in totals[name]) for name in (counters.SENT, counters.FAILED))
     if percent and failed >= FEWEST_FAILURES and failed * 100 >= percent * (sent + failed):
         yield Finding(

@@ -5,9 +5,9 @@ from datetime import timedelta
 from django.db.models import Q
 
 from mailrelay.models import Lease
-from mailrelay.outbox import clock
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
 
 
 def take(name: str, holder: str, seconds: float, patience: float = 0.0) -> bool:

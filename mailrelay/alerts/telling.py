@@ -15,10 +15,12 @@ from mailrelay.alerts.book import NEW, News, note
 from mailrelay.alerts.shapes import DOCUMENTS, Digest, lines
 from mailrelay.models import Alert, AlertChannel, SenderConfig
 from mailrelay.models.encrypted import WrongFieldKeyError
-from mailrelay.outbox import clock, reports, scheduler
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.reports import Letter
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.scheduling import scheduler
+from mailrelay.outbox.settling import reports
+from mailrelay.outbox.settling.reports import Letter
 from mailrelay.vocabulary import Channel, Condition, Reason, Report
 
 log = logging.getLogger(__name__)

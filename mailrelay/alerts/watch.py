@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from mailrelay.alerts import book, conditions, lease
 from mailrelay.models import AlertChannel
-from mailrelay.outbox import clock, counters
+from mailrelay.outbox.db import clock, counters
 from mailrelay.periodic import PeriodicThread
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from mailrelay.api.problems import ProblemError
 from mailrelay.console.protection import client_address
 from mailrelay.models import ApiToken, AuditEvent
 from mailrelay.models.tokens import digest
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.vocabulary import Scope
 

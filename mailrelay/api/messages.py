@@ -13,8 +13,10 @@ from mailrelay.api import access, reading
 from mailrelay.api.problems import ProblemError, bad_request, not_found
 from mailrelay.mime.headers import storable
 from mailrelay.models import ApiToken, Delivery, Message, Recipient, SendLog, TimelineEntry
-from mailrelay.outbox import again, clock, hand, scheduler
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.outbox.operators import actions, resend
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.status import workers
 from mailrelay.status.deliveries import chosen, of_delivery
 from mailrelay.status.record import Status
@@ -62,7 +64,7 @@ def act(request: HttpRequest, token: ApiToken, pk: str, name: str) -> JsonRespon
     found = _find(pk)
     given = reading.document(request, {"why": str, **({"attempts": int} if name == "resend" else {})})
     why = " ".join(storable(given.get("why", "")).split())[:WHY]
-    action = partial(_resend, given) if name == "resend" else hand.ACTIONS[name]
+    action = partial(_resend, given) if name == "resend" else actions.ACTIONS[name]
     actor = access.record(request, token, str(found.pk), f"{name} {why}".rstrip())
     try:
         moved = action(found.pk, actor, why=why)
@@ -78,10 +80,10 @@ def _resend(given: dict[str, Any], pk: UUID, actor: str, *, why: str) -> int:
             "Say how many attempts were on record when you decided to send it once more, as "
             '{"attempts": 1}: anyone who asks twice sends once.'
         )
-    return again.resend(pk, actor, given["attempts"], why)
+    return resend.resend(pk, actor, given["attempts"], why)
 
 
-ACTIONS = (*hand.ACTIONS, "resend")
+ACTIONS = (*actions.ACTIONS, "resend")
 
 
 def _filtered(given: dict[str, str]) -> QuerySet[Message]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mailrelay.outbox import counters
+from mailrelay.outbox.db import counters
 from mailrelay.vocabulary import MESSAGE_STATES, OPEN_STATES, FromPolicy, Outcome, Reason, Route, State
 
 TEXT = {"type": "string"}

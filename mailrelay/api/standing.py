@@ -11,7 +11,8 @@ from mailrelay.health import figures
 from mailrelay.models import ApiToken, Delivery, SenderConfig
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.models.senders import secrets_of
-from mailrelay.outbox import clock, limits
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.rules import limits
 from mailrelay.status.senders import of_sender
 from mailrelay.vocabulary import Scope
 

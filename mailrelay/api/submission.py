@@ -15,9 +15,10 @@ from mailrelay.api import access
 from mailrelay.api.problems import ProblemError, bad_request
 from mailrelay.console.protection import client_address
 from mailrelay.models import ApiToken
-from mailrelay.outbox import repeats, sightings
+from mailrelay.outbox.accepting import idempotency
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.sightings import Refused
+from mailrelay.outbox.keeping import seen_clients
+from mailrelay.outbox.keeping.seen_clients import Refused
 from mailrelay.outbox.submission import Repeat
 from mailrelay.parsing import IDEMPOTENCY_KEY
 from mailrelay.routing.directory import Client, Directory
@@ -133,7 +134,7 @@ def _note(reply: Reply, peer: Peer, client_name: str, mail_from: str) -> None:
     """Put what the desk never sees onto the list of what was refused; its loss changes no answer."""
     name, about, line = (printable(text) for text in (client_name, mail_from, reply.line))
     try:
-        sightings.record((), [Refused(peer.address[:64], reply.rule, name, about, line)])
+        seen_clients.record((), [Refused(peer.address[:64], reply.rule, name, about, line)])
     except (DatabaseError, OutboxError) as error:
         log.warning("what was refused could not be written down (%s)", type(error).__name__)
 
@@ -167,12 +168,12 @@ def _key(request: HttpRequest, token: ApiToken) -> str:
 
 def _before(parcel: Parcel) -> Reply | None:
     """Answer a repetition as the first was, whatever the rules are by now."""
-    if repeats.find(Repeat(parcel.key)) is None:
+    if idempotency.find(Repeat(parcel.key)) is None:
         return None
     content = hashlib.sha256()
     for block in parcel.blocks:
         content.update(block)
-    known = repeats.find(Repeat(parcel.key, desk.fingerprint(parcel, content.hexdigest())))
+    known = idempotency.find(Repeat(parcel.key, desk.fingerprint(parcel, content.hexdigest())))
     return replies.repeated(known.queue_id, same=known.same) if known else None
 
 

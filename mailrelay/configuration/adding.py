@@ -9,8 +9,8 @@ from mailrelay.configuration.document import parse
 from mailrelay.configuration.plan import Step
 from mailrelay.configuration.reading import ConfigurationError
 from mailrelay.models import SmtpClient
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
 from mailrelay.routing import passwords
 
 

@@ -14,9 +14,9 @@ from mailrelay.configuration.rows import (
 )
 from mailrelay.configuration.schema import ALL_CLIENTS, APPS, CLIENTS, MAILBOXES, SENDERS
 from mailrelay.models import AppRegistration, ClientDefaults, Mailbox, SenderConfig, SmtpClient
-from mailrelay.outbox import registrations
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.operators import registrations
 from mailrelay.routing import fallbacks
 from mailrelay.vocabulary import ManagedBy
 

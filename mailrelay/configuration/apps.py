@@ -6,7 +6,7 @@ from mailrelay.configuration.rows import columns_of, differences, refuse_environ
 from mailrelay.configuration.schema import APPS
 from mailrelay.models import AppRegistration
 from mailrelay.models.encrypted import WrongFieldKeyError
-from mailrelay.outbox import registrations
+from mailrelay.outbox.operators import registrations
 from mailrelay.vocabulary import CredentialKind
 
 SECRETS = ("secret", "next_secret", "certificate", "certificate_password")

@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models.functions import Cast
 
 from mailrelay.models.encrypted import EncryptedTextField, WrongFieldKeyError, decrypt
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from mailrelay.console.generic import ModelForm
 from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import Alert, AlertChannel
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Channel, Condition
 
 CONDITIONS = (

@@ -18,7 +18,7 @@ from mailrelay.console.lists import ListAdmin
 from mailrelay.console.site import site
 from mailrelay.models import ApiToken, SmtpClient
 from mailrelay.models.tokens import digest
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Scope
 
 SCOPES = (

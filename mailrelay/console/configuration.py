@@ -18,8 +18,8 @@ from django.urls import reverse
 from mailrelay.console.fields import of_model
 from mailrelay.console.generic import ModelForm
 from mailrelay.console.lists import ListAdmin
-from mailrelay.outbox import scheduler
 from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.vocabulary import ManagedBy
 
 M = TypeVar("M", bound=models.Model)

@@ -19,7 +19,9 @@ from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox
 from mailrelay.models.messages import IN_FLIGHT
 from mailrelay.models.senders import SECRETS, secrets_of
-from mailrelay.outbox import limits, overflow, registrations
+from mailrelay.outbox.operators import registrations
+from mailrelay.outbox.rules import limits
+from mailrelay.outbox.settling import request_size
 from mailrelay.status.words import reason_words
 from mailrelay.vocabulary import ManagedBy, State
 
@@ -175,7 +177,7 @@ class MailboxAdmin(ConfigurationAdmin[Mailbox]):
         return two_lines(
             limit,
             f"Lowered {relative(learned, now)}, on {exact(learned)}, when Microsoft did not take "
-            f"a larger one; forgotten {relative(learned + overflow.BELIEVED, now)}.",
+            f"a larger one; forgotten {relative(learned + request_size.BELIEVED, now)}.",
         )
 
     @admin.display(description="large mail")

@@ -13,8 +13,9 @@ from django.http import HttpRequest
 from mailrelay.console import cells
 from mailrelay.console.message_questions import ForwardQuestion, Question, SenderQuestion, written
 from mailrelay.models import Delivery, Message, SendLog
-from mailrelay.outbox import again, hand, scheduler
 from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.operators import actions, resend
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.outbox.submission import new_queue_id
 from mailrelay.vocabulary import Reason, State
 
@@ -59,21 +60,21 @@ class Action:
 
 
 def _by_hand(name: str, message: Message, order: Order) -> bool:
-    return hand.ACTIONS[name](message.pk, order.actor, order.why) > 0
+    return actions.ACTIONS[name](message.pk, order.actor, order.why) > 0
 
 
 def _resend(message: Message, order: Order) -> bool:
-    return again.resend(message.pk, order.actor, order.answers["asked"][message.pk], order.why) > 0
+    return resend.resend(message.pk, order.actor, order.answers["asked"][message.pk], order.why) > 0
 
 
 def _change_sender(message: Message, order: Order) -> bool:
-    return again.change_sender(message.pk, order.actor, order.answers["sender"], order.why) > 0
+    return resend.change_sender(message.pk, order.actor, order.answers["sender"], order.why) > 0
 
 
 def _forward(message: Message, order: Order) -> bool:
     recipient = order.answers["recipient"]
-    new_id = again.forward_id(order.answers["once"], message.pk, recipient)
-    return again.forward(message, order.actor, recipient, new_id, order.why)
+    new_id = resend.forward_id(order.answers["once"], message.pk, recipient)
+    return resend.forward(message, order.actor, recipient, new_id, order.why)
 
 
 ACTIONS = {
@@ -103,7 +104,7 @@ ACTIONS = {
             "Hold",
             "What waits is not sent until somebody releases it. What a worker has in hand goes on.",
             "held",
-            hand.WAITING,
+            actions.WAITING,
             False,
             partial(_by_hand, "hold"),
         ),
@@ -112,7 +113,7 @@ ACTIONS = {
             "Cancel sending",
             "What has not been sent never will be. What a worker has in hand goes on. This cannot be undone.",
             "cancelled",
-            (*hand.WAITING, State.HELD),
+            (*actions.WAITING, State.HELD),
             False,
             partial(_by_hand, "cancel"),
         ),
@@ -131,7 +132,7 @@ ACTIONS = {
             "Use another sender",
             "What failed, is held or waits to be tried again is queued at once for the sender chosen here.",
             "queued for the other sender",
-            again.MOVABLE,
+            resend.MOVABLE,
             True,
             _change_sender,
             SenderQuestion,

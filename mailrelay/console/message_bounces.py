@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from mailrelay.console import cells
 from mailrelay.models import Inbox, Message, NonDelivery
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 
 #: What the badge of such a message says in place of its state, and its tone.
 BOUNCED_BADGE = ("Sent, bounced later", "bad")

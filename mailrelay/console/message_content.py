@@ -7,8 +7,8 @@ from itertools import chain
 from django.http import HttpRequest, StreamingHttpResponse
 
 from mailrelay.models import Message
-from mailrelay.outbox import content
 from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.outbox.keeping import content
 
 log = logging.getLogger(__name__)
 

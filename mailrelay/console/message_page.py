@@ -6,7 +6,7 @@ from datetime import datetime
 from mailrelay.console import cells, timeline
 from mailrelay.models import Delivery, Message, Recipient
 from mailrelay.models.messages import named_as, task_id
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.status import workers
 from mailrelay.status.deliveries import of_delivery
 from mailrelay.status.messages import content_kept, shown_state

@@ -21,8 +21,8 @@ from mailrelay.mime.opening import read_top
 from mailrelay.mime.outline import Outline, Role
 from mailrelay.mime.source import InMemory
 from mailrelay.models import Message
-from mailrelay.outbox import content
 from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.outbox.keeping import content
 
 #: Bytes of a mail that is taken apart in memory; of a larger one the page shows the headers.
 LARGEST = 5 * 1024 * 1024

@@ -20,8 +20,8 @@ from django.db.models.functions import Lower
 from mailrelay.console.pasted import readings
 from mailrelay.models import Message, NonDelivery, Recipient, SendLog
 from mailrelay.models.messages import LARGE
-from mailrelay.outbox import subjects
-from mailrelay.outbox.storing import KEY_LENGTH
+from mailrelay.outbox.accepting.storing import KEY_LENGTH
+from mailrelay.outbox.keeping import subject_index
 
 #: Messages that a list or a search reaches; older ones are found by going on, or by a narrower search.
 REACH = 1000
@@ -275,7 +275,7 @@ def _by_recipient(text: str, asked: Criteria) -> _Lead:
 
 
 def _by_subject(text: str, asked: Criteria) -> _Lead:
-    found = subjects.matching(text, LOOKED, newest_id(asked.before) if asked.before else None)
+    found = subject_index.matching(text, LOOKED, newest_id(asked.before) if asked.before else None)
     return _by_ids(found, _floor(found[-1], asked) if len(found) >= LOOKED else None)
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 
 from mailrelay.models import Message
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 
 LATELY = {
     "1h": ("Last hour", timedelta(hours=1)),

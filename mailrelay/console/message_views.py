@@ -13,7 +13,7 @@ from mailrelay.console import cells, message_preview
 from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.message_content import download
 from mailrelay.models import Message
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.status.messages import content_kept
 

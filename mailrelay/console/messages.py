@@ -35,7 +35,7 @@ from mailrelay.console.message_views import ContentViews
 from mailrelay.console.paging import CountedPaginator, FoundPaginator
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Message, NonDelivery, Recipient
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.status.deliveries import chosen, of_delivery
 from mailrelay.status.messages import shown_state
 from mailrelay.vocabulary import State

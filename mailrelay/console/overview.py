@@ -25,7 +25,9 @@ from mailrelay.console.charts import Series, stacked
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig
 from mailrelay.models.messages import AGED_FROM, WAITS
 from mailrelay.models.senders import SECRETS, secrets_of
-from mailrelay.outbox import clock, counters, limits, rollups
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.keeping import hourly_totals
+from mailrelay.outbox.rules import limits
 from mailrelay.status import workers
 from mailrelay.status.record import Status
 from mailrelay.status.senders import of_sender
@@ -142,7 +144,7 @@ def _capped(count: int) -> str:
 
 
 def _charts() -> list[tuple[str, list[Series], SafeString]]:
-    hourly = rollups.hourly(DAYS * 24)
+    hourly = hourly_totals.hourly(DAYS * 24)
     day = [Series(title, tone, hourly[name][-HOURS:]) for name, title, tone in (*_SERIES, _FAILED)]
     month = [Series(title, tone, _daily(hourly[name])) for name, title, tone in (*_SERIES, _FAILED)]
     return [

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from mailrelay import parsing
 from mailrelay.console.fields import DayField, NewCertificateField, NewSecretField, entered
 from mailrelay.graph.credentials import Credential, armoured
-from mailrelay.outbox.registrations import Proof
+from mailrelay.outbox.operators.registrations import Proof
 from mailrelay.vocabulary import CredentialKind
 
 #: Bytes of a certificate's file; with a chain they are a few thousand.

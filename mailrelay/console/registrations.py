@@ -23,7 +23,7 @@ from mailrelay.console.rotation import Rotation
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration
 from mailrelay.models.senders import SECRETS
-from mailrelay.outbox import registrations
+from mailrelay.outbox.operators import registrations
 from mailrelay.status.words import name_of_proof, reason_words
 
 #: Fields that a token depends on: a change of one is a new version of the credential.

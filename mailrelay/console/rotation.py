@@ -15,9 +15,10 @@ from mailrelay.console import proof_trial
 from mailrelay.console.proof_form import ProofForm
 from mailrelay.console.proof_trial import ALTHOUGH, NotConfirmedError
 from mailrelay.models import AppRegistration
-from mailrelay.outbox import registrations, scheduler
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.registrations import Proof
+from mailrelay.outbox.operators import registrations
+from mailrelay.outbox.operators.registrations import Proof
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.status.words import name_of_proof
 from mailrelay.vocabulary import CredentialKind
 

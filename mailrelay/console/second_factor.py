@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from mailrelay.console import throttle, totp
 from mailrelay.models import SecondFactor
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -16,8 +16,10 @@ from mailrelay.console.message_search import time_of
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig, SendLog
 from mailrelay.models.encrypted import WrongFieldKeyError
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import clock, limits, pausing
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import OutboxError
+from mailrelay.outbox.operators import pausing
+from mailrelay.outbox.rules import limits
 from mailrelay.outbox.submission import new_queue_id
 from mailrelay.status import workers
 from mailrelay.status.deliveries import chosen, of_delivery

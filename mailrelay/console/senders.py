@@ -19,7 +19,7 @@ from mailrelay.console.sender_page import SenderPage
 from mailrelay.console.site import site
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.models.senders import SECRETS, secrets_of
-from mailrelay.outbox import registrations
+from mailrelay.outbox.operators import registrations
 from mailrelay.routing import fallbacks
 from mailrelay.vocabulary import (
     FromPolicy,

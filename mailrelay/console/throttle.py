@@ -21,7 +21,7 @@ from django.http import HttpRequest
 
 from mailrelay.console.protection import client_address
 from mailrelay.models import LoginBucket
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.smtp.hosts import host_of
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 from mailrelay.console import cells
 from mailrelay.models import Message, SendLog, TimelineEntry
-from mailrelay.outbox import origin
+from mailrelay.outbox.keeping import origin
 from mailrelay.status.words import Words, outcome_words
 
 #: Attempts and moves that a page shows at most, the newest ones.

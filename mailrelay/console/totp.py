@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from mailrelay.models import SecondFactor
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 
 SECONDS = 30
 #: Steps that a clock may be early or late (RFC 6238 section 5.2).

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from mailrelay.console.protection import client_address
 from mailrelay.models import SenderConfig
-from mailrelay.outbox.origin import TEST
+from mailrelay.outbox.keeping.origin import TEST
 from mailrelay.routing.directory import Client
 from mailrelay.smtp import desk, replies
 from mailrelay.smtp.desk import Desk, Parcel

@@ -14,7 +14,7 @@ from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import Delivery, Worker
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox.capacity import HEARTBEAT, MISSED
+from mailrelay.outbox.claiming.capacity import HEARTBEAT, MISSED
 
 #: What the Celery queues are for.
 QUEUES = {

@@ -17,9 +17,9 @@ from mailrelay.graph import drafts
 from mailrelay.graph.calls import Caller
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import clock
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
 from mailrelay.vocabulary import LargeMail, SentItems
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from email.policy import compat32
 from email.utils import format_datetime, formataddr
 
 from mailrelay.mime.headers import HeaderBlock, fields_end
-from mailrelay.outbox.reports import Letter
+from mailrelay.outbox.settling.reports import Letter
 from mailrelay.vocabulary import Report
 
 #: Bytes of the mail's own header that a report quotes at most.

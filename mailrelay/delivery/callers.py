@@ -10,7 +10,7 @@ from mailrelay.graph.calls import Caller
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.tokens import TokenUnavailable
 from mailrelay.models import Mailbox
-from mailrelay.outbox import errands
+from mailrelay.outbox.scheduling import side_requests
 
 #: Seconds that one question may take.
 TOTAL = 30.0
@@ -34,11 +34,11 @@ def errand(mailbox: Mailbox, requests: int) -> Iterator[Caller | None]:
     The requests are made one after the other within the block.
     """
     caller = caller_for(mailbox)
-    slot = errands.take(mailbox, requests) if caller is not None else None
+    slot = side_requests.take(mailbox, requests) if caller is not None else None
     if slot is None:
         yield None
         return
     try:
         yield caller
     finally:
-        errands.give_back(slot)
+        side_requests.give_back(slot)

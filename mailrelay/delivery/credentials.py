@@ -6,7 +6,7 @@ from django.conf import settings
 
 from mailrelay.graph.credentials import Credential
 from mailrelay.models import AppRegistration
-from mailrelay.outbox import environment
+from mailrelay.outbox.operators import environment
 from mailrelay.vocabulary import CredentialKind, ManagedBy
 
 

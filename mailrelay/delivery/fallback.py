@@ -8,8 +8,9 @@ from mailrelay.delivery.plan import identity_of
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import refusal, shown_agents
 from mailrelay.models import Delivery, SenderConfig
-from mailrelay.outbox import content, lending, stoppage
-from mailrelay.outbox.lending import Way
+from mailrelay.outbox.holding import configuration_holds, fallback_sender
+from mailrelay.outbox.holding.fallback_sender import Way
+from mailrelay.outbox.keeping import content
 from mailrelay.routing import fallbacks
 from mailrelay.vocabulary import Route
 
@@ -20,23 +21,23 @@ NOBODY = "nobody else may send it now."
 
 def look() -> int:
     """Move what is held to who stands in for its sender, and back; return how many deliveries moved."""
-    return sum(map(_lend, lending.stuck())) + sum(map(_return, lending.lent()))
+    return sum(map(_lend, fallback_sender.stuck())) + sum(map(_return, fallback_sender.lent()))
 
 
 def _lend(delivery: Delivery) -> bool:
-    return _through_other(delivery, lending.home_of(delivery))
+    return _through_other(delivery, fallback_sender.home_of(delivery))
 
 
 def _return(delivery: Delivery) -> bool:
-    home = lending.home_of(delivery)
-    if not stoppage.of(home.mailbox):
-        return lending.move(delivery, home, FIXED)
+    home = fallback_sender.home_of(delivery)
+    if not configuration_holds.of(home.mailbox):
+        return fallback_sender.move(delivery, home, FIXED)
     if _rests(home.sender):
-        return lending.move(delivery, home, NOBODY)
-    if lending.wants_probe(home.mailbox):
-        return lending.move(delivery, home, PROBE)
+        return fallback_sender.move(delivery, home, NOBODY)
+    if fallback_sender.wants_probe(home.mailbox):
+        return fallback_sender.move(delivery, home, PROBE)
     return not _able(delivery.sender, delivery, home.sender) and (
-        _through_other(delivery, home) or lending.move(delivery, home, NOBODY)
+        _through_other(delivery, home) or fallback_sender.move(delivery, home, NOBODY)
     )
 
 
@@ -44,8 +45,9 @@ def _through_other(delivery: Delivery, home: Way) -> bool:
     """Give a delivery to the first in the chain that may and can send it; False where there is none."""
     for other in fallbacks.chain(home.sender):
         if other.pk != delivery.sender_id and _able(other, delivery, home.sender):
-            why = f"that of its own sender “{home.sender.name}” is held. {stoppage.text_of(home.mailbox)}"
-            return lending.move(delivery, Way(other, other.mailbox), why)
+            reason = configuration_holds.text_of(home.mailbox)
+            why = f"that of its own sender “{home.sender.name}” is held. {reason}"
+            return fallback_sender.move(delivery, Way(other, other.mailbox), why)
     return False
 
 
@@ -56,7 +58,7 @@ def _rests(sender: SenderConfig) -> bool:
 
 def _able(other: SenderConfig, delivery: Delivery, owner: SenderConfig) -> bool:
     box = other.mailbox
-    if _rests(other) or not box.registration.active or stoppage.of(box):
+    if _rests(other) or not box.registration.active or configuration_holds.of(box):
         return False
     if fallbacks.problem(owner, other):
         return False

@@ -3,7 +3,7 @@
 import time
 
 from mailrelay.delivery import access, fallback, inboxes, orphans, sent_items
-from mailrelay.outbox import overflow
+from mailrelay.outbox.settling import request_size
 from mailrelay.periodic import PeriodicThread
 
 #: Seconds between two looks at drafts and learned limits.
@@ -28,4 +28,4 @@ class Housekeeper(PeriodicThread):
         if time.monotonic() - self._swept >= DRAFTS_INTERVAL:
             self._swept = time.monotonic()
             orphans.sweep()
-            overflow.forget_old()
+            request_size.forget_old()

@@ -18,10 +18,11 @@ from mailrelay.graph.calls import Caller, Response
 from mailrelay.graph.inbox import Listed, Report
 from mailrelay.models import Delivery, Inbox, Mailbox, Message, NonDelivery, TimelineEntry
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import clock, own_ids
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.storing import KEY_LENGTH
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.accepting.storing import KEY_LENGTH
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.settling import own_message_ids
 from mailrelay.vocabulary import Reason, State
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def _key(item: Listed) -> str:
 def _link(mailbox: Mailbox, item: Listed, report: Report) -> None:
     """Note the report beside the newest message that it can be about, if that is one of this mailbox."""
     named = Message.objects.filter(message_id_key=report.message_id.lower()[:KEY_LENGTH])
-    if (own := own_ids.message_of(report.message_id)) is not None:
+    if (own := own_message_ids.message_of(report.message_id)) is not None:
         named = Message.objects.filter(pk=own)
     sent = named.filter(deliveries__mailbox=mailbox, deliveries__state=State.SENT)
     message = sent.filter(created_at__lte=item.received_at + AGAIN).order_by("-created_at").first()

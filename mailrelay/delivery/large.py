@@ -32,10 +32,12 @@ from mailrelay.mime.leaves import LeafContent, LeafReader
 from mailrelay.mime.resource import as_resource
 from mailrelay.mime.skeleton import Leaf, NotSeparableError
 from mailrelay.models import Delivery
-from mailrelay.outbox import failpoints, leases, settle
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.claiming.leases import Attempt
+from mailrelay.outbox.db import failpoints
 from mailrelay.outbox.errors import ContentRemovedError, OutboxError
-from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.result import Result
+from mailrelay.outbox.settling import settle
 from mailrelay.vocabulary import Blame, LargeText, Outcome, Reason
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,12 @@ from mailrelay.delivery.bounces import Fate, Subject
 from mailrelay.delivery.tokens import edge
 from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
-from mailrelay.outbox import age, clock, content, reports, scheduler
-from mailrelay.outbox.reports import Letter
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.keeping import content
+from mailrelay.outbox.rules import age
+from mailrelay.outbox.scheduling import scheduler
+from mailrelay.outbox.settling import reports
+from mailrelay.outbox.settling.reports import Letter
 from mailrelay.periodic import PeriodicThread
 from mailrelay.routing import loading
 from mailrelay.routing.directory import Directory

@@ -17,7 +17,8 @@ from mailrelay.graph.calls import Caller
 from mailrelay.graph.drafts import DraftState
 from mailrelay.models import Delivery, SendLog
 from mailrelay.models.messages import IN_FLIGHT
-from mailrelay.outbox import clock, leases
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import FINAL_STATES, Outcome, Reason
 
 #: Drafts of one kind that one look deals with, and the age beyond which nobody looks.

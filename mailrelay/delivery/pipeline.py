@@ -43,11 +43,14 @@ from mailrelay.mime.compose import Composed
 from mailrelay.mime.invitations import InvitationError
 from mailrelay.mime.skeleton import NotSeparableError
 from mailrelay.models import Delivery
-from mailrelay.outbox import failpoints, leases, overflow, own_ids, publish, scheduler, settle
-from mailrelay.outbox.claim import Reservation
+from mailrelay.outbox.claiming import leases, publish
+from mailrelay.outbox.claiming.claim import Reservation
+from mailrelay.outbox.claiming.leases import Attempt
+from mailrelay.outbox.db import failpoints
 from mailrelay.outbox.errors import ContentRemovedError, LeaseLostError, OutboxError
-from mailrelay.outbox.leases import Attempt
 from mailrelay.outbox.result import Result
+from mailrelay.outbox.scheduling import scheduler
+from mailrelay.outbox.settling import own_message_ids, request_size, settle
 from mailrelay.vocabulary import Outcome, Route, UncertainPolicy, UnknownWordError
 
 log = logging.getLogger(__name__)
@@ -124,7 +127,7 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
             and (settled := _settled(delivery, credential, found)) is not None
         ):
             return settled
-        own_ids.give_where_wanted(delivery)
+        own_message_ids.give_where_wanted(delivery)
         with composing(delivery):
             prepared = plan(delivery)
         if prepared.route is Route.MIME:
@@ -170,7 +173,7 @@ def _remember(delivery: Delivery, sent: Plan) -> None:
     """Note what size Graph took whole, and what the mail lost on its way."""
     try:
         if sent.route is Route.MIME:
-            overflow.was_taken(delivery.mailbox, sent.size)
+            request_size.was_taken(delivery.mailbox, sent.size)
         if losses := " ".join(sent.losses):
             settle.remark(delivery, f"Sent with changes: {losses}")
     except OutboxError:

@@ -7,8 +7,9 @@ from mailrelay.mime.compose import DIRECT_LIMIT, Composed, compose
 from mailrelay.mime.identity import Identity
 from mailrelay.mime.skeleton import Skeleton, take_apart
 from mailrelay.models import Delivery, SenderConfig
-from mailrelay.outbox import content, statements
+from mailrelay.outbox.db import statements
 from mailrelay.outbox.errors import ContentNotWholeError, ContentRemovedError
+from mailrelay.outbox.keeping import content
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeText, Route, known_word
 
 #: Bytes of a message as received that are composed as a whole; what is larger cannot shrink to fit.

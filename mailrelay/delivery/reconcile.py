@@ -22,9 +22,11 @@ from mailrelay.graph.drafts import DraftState
 from mailrelay.graph.http import Timeouts
 from mailrelay.graph.verdict import Verdict
 from mailrelay.models import Delivery, SendLog
-from mailrelay.outbox import clock, leases, settle
-from mailrelay.outbox.leases import Attempt
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.claiming.leases import Attempt
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.result import Result
+from mailrelay.outbox.settling import settle
 from mailrelay.vocabulary import Blame, Outcome, Reason, Route
 
 T = TypeVar("T")

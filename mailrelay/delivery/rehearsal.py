@@ -15,7 +15,7 @@ from mailrelay.graph.credentials import Credential
 from mailrelay.graph.sendmail import probe_mailbox
 from mailrelay.graph.tokens import Token
 from mailrelay.models import Delivery
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.result import Result
 from mailrelay.vocabulary import Blame
 

@@ -14,7 +14,8 @@ from mailrelay.delivery.credentials import servable
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
 from mailrelay.models import SendLog
-from mailrelay.outbox import clock, sent_copies
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.settling import sent_copies
 from mailrelay.vocabulary import Outcome, Reason
 
 #: Attempts that one look deals with.

@@ -6,7 +6,7 @@ from celery import current_task, shared_task
 
 from mailrelay import tracing
 from mailrelay.delivery import pipeline
-from mailrelay.outbox import publish
+from mailrelay.outbox.claiming import publish
 
 
 @shared_task(name=publish.TASK, ignore_result=True)

@@ -14,10 +14,12 @@ from mailrelay.graph.http import GraphSession
 from mailrelay.graph.tokens import Token, TokenStore, TokenUnavailable
 from mailrelay.graph.verdict import Verdict
 from mailrelay.models import AppRegistration
-from mailrelay.outbox import blame, clock, counters, scheduler, stoppage
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.stoppage import PROBE_INTERVAL
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.holding import blame, configuration_holds
+from mailrelay.outbox.holding.configuration_holds import PROBE_INTERVAL
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.periodic import PeriodicThread
 from mailrelay.vocabulary import Outcome
 
@@ -137,7 +139,9 @@ class Keeper(PeriodicThread):
         """
         if registration.failing:
             due = registration.retry_at is not None and registration.retry_at <= clock.now()
-            return due and write(Move.CREDENTIAL, lambda: stoppage.take_probe(registration.pk, clock.now()))
+            return due and write(
+                Move.CREDENTIAL, lambda: configuration_holds.take_probe(registration.pk, clock.now())
+            )
         now = time.monotonic()
         if now - self._tried.get(credential.key, -PROBE_INTERVAL) < PROBE_INTERVAL:
             return False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mailrelay.diagnosis.findings import Check, Finding
 from mailrelay.graph.faults import Fault
 from mailrelay.models import SendLog
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 
 CHECK = Check("network")
 #: Seconds of the past that count.

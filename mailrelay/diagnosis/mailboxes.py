@@ -9,7 +9,7 @@ from mailrelay.graph.entra import Token
 from mailrelay.graph.http import GraphSession
 from mailrelay.graph.sendmail import Probe, probe_mailbox
 from mailrelay.models import AppRegistration, Mailbox
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import FromPolicy, Outcome
 
 CHECK = Check("mailbox")

@@ -10,7 +10,7 @@ from gateway.checks import TAG
 from mailrelay.diagnosis.findings import Check, Finding
 from mailrelay.mime import selftest
 from mailrelay.models import SenderConfig
-from mailrelay.outbox import environment as own
+from mailrelay.outbox.operators import environment as own
 from mailrelay.routing.loading import load
 from mailrelay.vocabulary import ManagedBy
 

@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from mailrelay.diagnosis.findings import Check, Finding
 from mailrelay.models import AppRegistration, Delivery, SenderConfig, Worker
-from mailrelay.outbox import capacity
+from mailrelay.outbox.claiming import capacity
 from mailrelay.status import workers
 from mailrelay.vocabulary import LargeMail, ManagedBy, Route, State
 

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from mailrelay.health import pulse
 from mailrelay.health.figures import Figures
 from mailrelay.health.monitor import Monitor
-from mailrelay.outbox import counters
+from mailrelay.outbox.db import counters
 from mailrelay.routing.watch import of_process
 
 #: Totals by the name of their metric; the first three are the names that existing dashboards know.

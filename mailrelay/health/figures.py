@@ -7,7 +7,7 @@ from django.db.models import Min
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
 from mailrelay.models.messages import AGED_FROM
-from mailrelay.outbox import clock, counters
+from mailrelay.outbox.db import clock, counters
 from mailrelay.status import workers
 from mailrelay.vocabulary import OPEN_STATES, Reason, State
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from mailrelay.models import AppRegistration, SenderConfig
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.routing.watch import of_process
 from mailrelay.schema import Schema
 

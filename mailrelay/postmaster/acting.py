@@ -6,7 +6,7 @@ from getpass import getuser
 from uuid import UUID
 
 from mailrelay.models import Message
-from mailrelay.outbox.hand import ACTIONS
+from mailrelay.outbox.operators.actions import ACTIONS
 from mailrelay.postmaster import listing
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.vocabulary import State

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
-from mailrelay.outbox import follow
+from mailrelay.outbox.keeping import message_state
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.status.messages import shown_state
 from mailrelay.vocabulary import IN_FLIGHT_STATES, OPEN_STATES, State
@@ -153,5 +153,5 @@ def _row(message: Message, recipients: list[str], deliveries: list[Delivery], at
 
 
 def _pressing_first(deliveries: list[Delivery]) -> list[Delivery]:
-    order = [*follow.ORDER, *IN_FLIGHT_STATES]
+    order = [*message_state.ORDER, *IN_FLIGHT_STATES]
     return sorted(deliveries, key=lambda row: order.index(State(row.state)))

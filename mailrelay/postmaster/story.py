@@ -5,7 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from mailrelay.models import Delivery, Message, SendLog, TimelineEntry
-from mailrelay.outbox import clock, origin
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.keeping import origin
 from mailrelay.postmaster.text import printable, span, stamp
 from mailrelay.status import workers
 from mailrelay.status.deliveries import chosen, of_delivery

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.postmaster.listing import Row
 from mailrelay.vocabulary import FINAL_STATES
 

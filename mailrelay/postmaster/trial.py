@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 
 from mailrelay.models import Delivery, Message, SenderConfig, SendLog
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.postmaster.door import connect, door, hand_in
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.postmaster.text import printable, stamp

@@ -6,10 +6,12 @@ from mailrelay.delivery.housekeeping import Housekeeper
 from mailrelay.delivery.notices import Reporter
 from mailrelay.delivery.tokens import Keeper
 from mailrelay.health import pulse
-from mailrelay.outbox import capacity, counters, environment
-from mailrelay.outbox.retention import Retainer
-from mailrelay.outbox.scheduler import Scheduler
-from mailrelay.outbox.writer import stop_process_writer
+from mailrelay.outbox.claiming import capacity
+from mailrelay.outbox.db import counters
+from mailrelay.outbox.db.writer import stop_process_writer
+from mailrelay.outbox.operators import environment
+from mailrelay.outbox.scheduling.retention import Retainer
+from mailrelay.outbox.scheduling.scheduler import Scheduler
 from mailrelay.periodic import PeriodicThread
 from mailrelay.vocabulary import ManagedBy, Route
 

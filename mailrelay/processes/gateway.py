@@ -9,7 +9,7 @@ from celery import current_app
 from celery.worker import state as worker_state
 from django.conf import settings
 
-from mailrelay.outbox import expiry
+from mailrelay.outbox.settling import expiry
 from mailrelay.processes.delivering import DeliveryServices, queues
 from mailrelay.processes.relay import Relay
 from mailrelay.processes.stopping import ORDERLY

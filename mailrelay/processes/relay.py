@@ -8,8 +8,9 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from mailrelay.outbox import environment, scheduler
-from mailrelay.outbox.accept import Acceptor
+from mailrelay.outbox.accepting.accept import Acceptor
+from mailrelay.outbox.operators import environment
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.processes.loops import smtp_loop_signs
 from mailrelay.processes.page_cache import PageCache
 from mailrelay.routing.watch import ConfigurationWatch

@@ -12,8 +12,8 @@ from django.db import DatabaseError, connection
 
 from mailrelay.health.monitor import monitor
 from mailrelay.health.serving import Application, web_application
-from mailrelay.outbox import scheduler
-from mailrelay.outbox.accept import Acceptor
+from mailrelay.outbox.accepting.accept import Acceptor
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.processes import preflight
 from mailrelay.processes.gunicorn_worker import BOOT_ERROR
 from mailrelay.processes.relay import options

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import CancelledError
 
 from mailrelay import metrics, tracing
-from mailrelay.outbox import failpoints
+from mailrelay.outbox.db import failpoints
 from mailrelay.outbox.errors import DisownedError, RepeatedError, StorageFullError
 from mailrelay.outbox.submission import Submission
 from mailrelay.smtp import replies

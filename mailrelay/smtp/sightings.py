@@ -3,8 +3,8 @@
 import itertools
 import threading
 
-from mailrelay.outbox import sightings
-from mailrelay.outbox.sightings import Refused
+from mailrelay.outbox.keeping import seen_clients
+from mailrelay.outbox.keeping.seen_clients import Refused
 from mailrelay.periodic import PeriodicThread
 from mailrelay.smtp.replies import Reply, printable
 
@@ -61,9 +61,9 @@ class Recorder(PeriodicThread):
         self._batches = itertools.count()
 
     def run_once(self) -> None:
-        sightings.record(*self._sightings.take())
+        seen_clients.record(*self._sightings.take())
         if next(self._batches) % PRUNING == 0:
-            sightings.prune()
+            seen_clients.prune()
 
     def at_end(self) -> None:
-        sightings.record(*self._sightings.take())
+        seen_clients.record(*self._sightings.take())

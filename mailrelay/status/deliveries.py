@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from mailrelay.models import Delivery
 from mailrelay.models.senders import secrets_of
-from mailrelay.outbox import blame, stoppage
+from mailrelay.outbox.holding import blame, configuration_holds
 from mailrelay.status import mailboxes, workers
 from mailrelay.status.record import Status
 from mailrelay.status.words import reason_words
@@ -114,7 +114,7 @@ def _unconfirmed(delivery: Delivery, looked_up: Callable[[Delivery], bool]) -> S
 
 def _held(delivery: Delivery) -> Status:
     words = reason_words(delivery.reason)
-    if delivery.reason in stoppage.REASONS:
+    if delivery.reason in configuration_holds.REASONS:
         sentence = "Held until the configuration is fixed. It is then sent automatically."
     elif delivery.reason == Reason.SENDER_INACTIVE:
         sentence = f"Held while the sender “{delivery.sender.name}” is switched off."

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from mailrelay.models import Delivery, Mailbox
-from mailrelay.outbox import limits
+from mailrelay.outbox.rules import limits
 from mailrelay.status.record import Status
 from mailrelay.status.words import reason_words
 from mailrelay.vocabulary import State

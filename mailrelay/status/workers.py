@@ -6,7 +6,8 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from mailrelay.models import Delivery, Worker
-from mailrelay.outbox import capacity, clock
+from mailrelay.outbox.claiming import capacity
+from mailrelay.outbox.db import clock
 
 #: Seconds without a sign of life after which a worker counts as gone.
 SILENCE = capacity.HEARTBEAT * capacity.MISSED

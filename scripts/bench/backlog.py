@@ -62,7 +62,7 @@ def beside(mailboxes: int) -> int:
 
 
 def _paused() -> dict[str, Any]:
-    from mailrelay.outbox import clock
+    from mailrelay.outbox.db import clock
 
     end = clock.now() + timedelta(hours=1)
     return {"paused_until": end, "wake_at": end}
@@ -71,8 +71,9 @@ def _paused() -> dict[str, Any]:
 def _claim(box: Any) -> int:
     """Look for what is due and claim for `box`, as a scheduler does; return the cost of both."""
     from mailrelay.models import Mailbox
-    from mailrelay.outbox import clock, scheduler
-    from mailrelay.outbox.claim import claim_in, lock
+    from mailrelay.outbox.claiming.claim import claim_in, lock
+    from mailrelay.outbox.db import clock
+    from mailrelay.outbox.scheduling import scheduler
 
     Mailbox.objects.filter(pk=box.pk).update(wake_at=clock.now())
     with connection.cursor() as cursor:

@@ -83,11 +83,11 @@ def _build(messages: int) -> None:
         _execute("SELECT setval(pg_get_serial_sequence('mailrelay_delivery', 'id'), %s)", messages)
     _say(f"made {messages:,} messages in {time.monotonic() - started:.0f} s")
     started = time.monotonic()
-    from mailrelay.outbox import subjects
-    from mailrelay.outbox.failpoints import Move
-    from mailrelay.outbox.writer import write
+    from mailrelay.outbox.db.failpoints import Move
+    from mailrelay.outbox.db.writer import write
+    from mailrelay.outbox.keeping import subject_index
 
-    while write(Move.RETAIN, subjects.fill, durable=False):
+    while write(Move.RETAIN, subject_index.fill, durable=False):
         pass
     _say(f"filled in their subjects in {time.monotonic() - started:.0f} s")
     if connection.vendor == "postgresql":
@@ -246,7 +246,7 @@ def _day(ago: int) -> dict[str, str]:
 def _days_ago(days: int) -> str:
     from datetime import timedelta
 
-    from mailrelay.outbox import clock
+    from mailrelay.outbox.db import clock
 
     return (clock.now() - timedelta(days=days)).isoformat()
 

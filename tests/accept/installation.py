@@ -71,7 +71,7 @@ class Installation(ABC):
 
     def sweep(self) -> None:
         """Do once what a process that delivers does every few seconds: remove what is past its time."""
-        code = "from mailrelay.outbox import retention; retention.run()"
+        code = "from mailrelay.outbox.scheduling import retention; retention.run()"
         manage(self.environment, "shell", "--no-imports", "-c", code)
 
     @abstractmethod

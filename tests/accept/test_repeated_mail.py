@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailrelay.outbox import duplicates
+from mailrelay.outbox.accepting import duplicates
 from tests.accept.installation import deliver, hand_in, queue_id_of, sent, wait_until_mail_is_taken
 from tests.accept.test_group_commit import hand_in_together, wait_until_all_are_submitted
 from tests.harness.ports import eventually
@@ -175,7 +175,7 @@ def test_a_message_that_was_sent_again_is_not_taken_back(installation):
     first = send(relay, sent(1))
     send(relay, sent(1))
     code = (
-        "from uuid import UUID; from mailrelay.outbox import outage; from django.db import transaction\n"
+        "from uuid import UUID; from mailrelay.outbox.accepting import outage; from django.db import transaction\n"
         f"with transaction.atomic(): print(outage._withdraw(UUID('{first}')))"
     )
     from tests.harness.processes import manage

@@ -6,7 +6,8 @@ import pytest
 
 from mailrelay.alerts import conditions
 from mailrelay.models import AppRegistration, Counter, Delivery, HourlyTotal, Mailbox, Worker
-from mailrelay.outbox import counters, rollups
+from mailrelay.outbox.db import counters
+from mailrelay.outbox.keeping import hourly_totals
 from mailrelay.vocabulary import Reason, State
 from tests.console.rows import make_message
 
@@ -43,7 +44,7 @@ def test_mail_that_waits_too_long_is(worker, sender, now, settings):
 )
 def test_a_share_of_failures_is(worker, sender, now, sent, failed, told):
     for name, total in ((counters.SENT, sent), (counters.FAILED, failed)):
-        HourlyTotal.objects.create(hour=rollups.hour_of(now), name=name, total=total)
+        HourlyTotal.objects.create(hour=hourly_totals.hour_of(now), name=name, total=total)
         Counter.objects.create(process="", name=name, value=total)
     assert ("failures" in found(now)) == told
 

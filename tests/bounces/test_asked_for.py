@@ -7,7 +7,7 @@ import pytest
 
 from mailrelay.delivery import notices
 from mailrelay.models import Delivery, Message, Recipient
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from tests.bounces.test_bounces import OPERATIONS, OURS, fields_of, refuse
 from tests.harness.processes import mail, rows
 from tests.outbox import rows as made

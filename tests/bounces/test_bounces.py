@@ -7,7 +7,7 @@ import pytest
 
 from mailrelay.delivery import notices
 from mailrelay.models import ContentChunk, Delivery, Message
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import State
 from tests.bounces.conftest import Reports
 from tests.harness.ports import eventually

@@ -19,7 +19,7 @@ from mailrelay.models import (  # noqa: E402
     SenderConfig,
     SendLog,
 )
-from mailrelay.outbox import follow  # noqa: E402
+from mailrelay.outbox.keeping import message_state  # noqa: E402
 from mailrelay.vocabulary import Reason  # noqa: E402
 
 BASE = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -80,7 +80,7 @@ def store(sender):
             sender=sender,
             size=2048,
             recipient_count=len(to),
-            state=follow.derived(states),
+            state=message_state.derived(states),
             state_at=at,
         )
         for state in states:

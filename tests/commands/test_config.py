@@ -8,7 +8,8 @@ from django.core.management.base import CommandError
 
 from mailrelay.configuration import applying
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig, SmtpClient
-from mailrelay.outbox import clock, registrations
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.operators import registrations
 from mailrelay.vocabulary import ManagedBy, Reason, State
 from tests.commands.conftest import CLIENT, TENANT
 from tests.harness.ports import eventually

@@ -20,7 +20,8 @@ from mailrelay.diagnosis import (
 from mailrelay.diagnosis.findings import Level
 from mailrelay.graph.http import GraphSession
 from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
-from mailrelay.outbox import capacity, clock
+from mailrelay.outbox.claiming import capacity
+from mailrelay.outbox.db import clock
 from mailrelay.parsing import networks
 from mailrelay.vocabulary import ManagedBy, State
 from tests.harness.ports import eventually, free_port

@@ -15,9 +15,11 @@ from mailrelay.diagnosis import broker, certificate, exposure, microsoft, record
 from mailrelay.diagnosis.findings import Level
 from mailrelay.graph.http import GraphSession
 from mailrelay.models import AppRegistration, Mailbox, SenderConfig, SmtpClient
-from mailrelay.outbox import blame, capacity, claim, clock
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.claiming import capacity, claim
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.holding import blame
 from mailrelay.parsing import networks
 from mailrelay.vocabulary import CredentialKind, LargeMail, ManagedBy, State
 from sandbox.world import CLIENT

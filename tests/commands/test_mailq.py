@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, TimelineEntry
-from mailrelay.outbox import follow
+from mailrelay.outbox.keeping import message_state
 from mailrelay.postmaster import listing
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.commands.conftest import BASE
@@ -288,7 +288,7 @@ def test_it_tells_the_story_of_a_message(store, attempt, run):
         sentence="Graph refused the token.",
         advice="Enter a new secret.",
     )
-    follow.note(message.deliveries.get(), "Held by ann.", BASE + timedelta(minutes=1), "ann")
+    message_state.note(message.deliveries.get(), "Held by ann.", BASE + timedelta(minutes=1), "ann")
 
     text = run("mailq", "show", message.id.hex)
 

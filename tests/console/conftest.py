@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from tests.console.rows import make_registration, make_sender
 
 

@@ -12,7 +12,7 @@ from mailrelay.models import (
     SenderConfig,
     SendLog,
 )
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.submission import new_queue_id
 from mailrelay.vocabulary import State
 

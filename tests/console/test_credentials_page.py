@@ -3,7 +3,7 @@
 import pytest
 
 from mailrelay.models import AppRegistration, Message
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import State
 from tests.console.asking import add_registration
 from tests.console.rows import make_message

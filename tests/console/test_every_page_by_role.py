@@ -20,7 +20,7 @@ from mailrelay.models import (
     SmtpClient,
     Worker,
 )
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Condition, State
 from tests.console.rows import make_message, make_registration, make_sender
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from mailrelay.models import NonDelivery
-from mailrelay.outbox import subjects
+from mailrelay.outbox.keeping import subject_index
 from mailrelay.outbox.submission import new_queue_id
 from mailrelay.vocabulary import State
 from tests.console import rows
@@ -44,7 +44,7 @@ def stored(sender, now, monkeypatch):
         queue_id = UUID(int=int(at.timestamp() * 1000) << 80 | new_queue_id().int & (1 << 80) - 1)
         monkeypatch.setattr(rows, "new_queue_id", lambda queue_id=queue_id: queue_id)
         row = make_message(sender, state=State.SENT, subject="Weekly scan", size=4_000_000, created_at=at)
-        subjects.add([(row.deliveries.get().pk, row.subject)])
+        subject_index.add([(row.deliveries.get().pk, row.subject)])
         # As after an outage that lasted: late attempts, and later the older the message is.
         attempt = make_attempt(row, graph_code="ErrorX", outcome="deferred")
         type(attempt).objects.filter(pk=attempt.pk).update(started_at=now + timedelta(seconds=number))

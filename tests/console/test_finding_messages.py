@@ -17,7 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from mailrelay.console import message_search
 from mailrelay.console.paging import CountedPaginator
 from mailrelay.models import Message
-from mailrelay.outbox import retention, subjects
+from mailrelay.outbox.keeping import subject_index
+from mailrelay.outbox.scheduling import retention
 from mailrelay.vocabulary import Outcome, State
 from tests.console import plans
 from tests.console.rows import make_attempt, make_message, make_sender
@@ -82,7 +83,7 @@ def test_it_finds_what_is_pasted_with_what_stood_around_it(browser, wanted, past
 def test_an_address_with_a_port_is_found_and_a_subject_with_a_name_in_it_too(browser, sender):
     subject = f"Build {'a' * 32} of ci@example.org failed"
     row = make_message(sender, subject=subject)
-    subjects.add([(row.deliveries.get().pk, row.subject)])
+    subject_index.add([(row.deliveries.get().pk, row.subject)])
     for pasted in ("192.0.2.7:53211", subject, f"Subject: {subject}", "build failed."):
         assert listed(browser, q=pasted) == [row.queue_id], pasted
 
@@ -113,7 +114,7 @@ def subjects_filled(transactional_db):
 
 
 def note(*rows):
-    subjects.add([(row.deliveries.get().pk, row.subject) for row in rows])
+    subject_index.add([(row.deliveries.get().pk, row.subject) for row in rows])
 
 
 @pytest.mark.parametrize("term", ["invoi", "INVOICE", "4711", "inv-2024", "inv 47", "2024 ÜBER", "für"])
@@ -135,21 +136,21 @@ def test_messages_from_before_the_search_are_filled_in_newest_first(sender, subj
     split.pk, split.part = None, 1
     split.save(force_insert=True)
     note(rows[4])
-    assert [text for _, text in subjects.unfilled(2)] == ["Report 3", "Report 2"]
+    assert [text for _, text in subject_index.unfilled(2)] == ["Report 3", "Report 2"]
     retention.run()
-    assert subjects.unfilled() == []
-    assert len(subjects.matching("report", 10)) == 5
-    assert subjects.matching("report 0", 10) == [rows[0].pk]
+    assert subject_index.unfilled() == []
+    assert len(subject_index.matching("report", 10)) == 5
+    assert subject_index.matching("report 0", 10) == [rows[0].pk]
 
 
 def test_what_retention_deletes_is_not_found_any_more(sender, subjects_filled, now, settings):
     old = make_message(sender, state=State.SENT, subject="Old one", state_at=now - timedelta(days=400))
     young = make_message(sender, subject="Young one")
     note(old, young)
-    assert len(subjects.matching("one", 10)) == 2
+    assert len(subject_index.matching("one", 10)) == 2
     retention.run()
     assert not Message.objects.filter(pk=old.pk).exists()
-    assert subjects.matching("one", 10) == [young.pk]
+    assert subject_index.matching("one", 10) == [young.pk]
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM mailrelay_subject")
         assert cursor.fetchone() == (1,)

@@ -10,7 +10,7 @@ from django.test import Client
 
 from mailrelay.console import message_preview
 from mailrelay.models import ContentChunk, Message
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Outcome, State
 from tests.console.rows import make_attempt, make_message
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mailrelay.models import Mailbox, Message, SmtpClient, TimelineEntry, Worker
-from mailrelay.outbox import content
+from mailrelay.outbox.keeping import content
 from mailrelay.postmaster import story
 from mailrelay.vocabulary import Outcome, Reason, Report, State
 from tests.console.rows import make_attempt, make_message

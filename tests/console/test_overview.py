@@ -11,9 +11,10 @@ from django.utils.html import escape
 
 from mailrelay.console import overview
 from mailrelay.models import AppRegistration, HourlyTotal, Mailbox, Message, Worker
-from mailrelay.outbox import clock, counters, rollups
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.keeping import hourly_totals
 from mailrelay.vocabulary import Reason, State
 from tests.console.rows import make_message, make_sender
 
@@ -29,7 +30,7 @@ def numbers(page) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def clock_hand(monkeypatch, now):
     """Set the time of the queue, which begins at half past an hour."""
-    start = rollups.hour_of(now) + timedelta(minutes=30)
+    start = hourly_totals.hour_of(now) + timedelta(minutes=30)
 
     def move(**ahead):
         monkeypatch.setattr(clock, "now", lambda: start + timedelta(**ahead))
@@ -42,7 +43,7 @@ def clock_hand(monkeypatch, now):
 def sent_by_the_hour() -> dict[object, int]:
     hours: dict[object, int] = {}
     for at in Message.objects.filter(state=State.SENT).values_list("state_at", flat=True):
-        hours[rollups.hour_of(at)] = hours.get(rollups.hour_of(at), 0) + 1
+        hours[hourly_totals.hour_of(at)] = hours.get(hourly_totals.hour_of(at), 0) + 1
     return hours
 
 
@@ -58,27 +59,27 @@ def test_the_roll_ups_are_what_sql_counts(sender, clock_hand):
         clock_hand(hours=hour)
         if count:
             send(sender, count)
-        rollups.keep()
-        rollups.keep()
-    counted = {at: count for at, count in rollups.hourly(48)[counters.SENT] if count}
+        hourly_totals.keep()
+        hourly_totals.keep()
+    counted = {at: count for at, count in hourly_totals.hourly(48)[counters.SENT] if count}
     assert counted == sent_by_the_hour()
     assert sorted(counted.values()) == [2, 3, 4, 5]
 
 
 def test_what_was_sent_before_the_oldest_hour_shown_is_not_in_it(sender, clock_hand):
     send(sender, 3)
-    rollups.keep()
+    hourly_totals.keep()
     clock_hand(hours=30)
     send(sender, 2)
-    rollups.keep()
-    assert [count for _, count in rollups.hourly(24)[counters.SENT] if count] == [2]
+    hourly_totals.keep()
+    assert [count for _, count in hourly_totals.hourly(24)[counters.SENT] if count] == [2]
 
 
 def test_roll_ups_write_nothing_when_nothing_has_changed(sender, clock_hand):
     send(sender, 1)
-    rollups.keep()
+    hourly_totals.keep()
     with CaptureQueriesContext(connection) as queries:
-        rollups.keep()
+        hourly_totals.keep()
     assert [query["sql"] for query in queries if not query["sql"].startswith("SELECT")] == []
 
 
@@ -86,13 +87,13 @@ def test_roll_ups_go_when_no_page_shows_them_any_more(sender, clock_hand):
     for hour in (0, 1, 2):
         clock_hand(hours=hour)
         send(sender, 1)
-        rollups.keep()
+        hourly_totals.keep()
     clock_hand(days=33)
-    rollups.keep()
-    old = HourlyTotal.objects.filter(hour__lt=clock.now() - rollups.KEPT_FOR)
+    hourly_totals.keep()
+    old = HourlyTotal.objects.filter(hour__lt=clock.now() - hourly_totals.KEPT_FOR)
     assert dict(old.values_list("name", "total"))[counters.SENT] == 3
     assert old.filter(name=counters.SENT).count() == 1
-    assert rollups.hourly(24)[counters.SENT][-1][1] == 0
+    assert hourly_totals.hourly(24)[counters.SENT][-1][1] == 0
 
 
 def test_every_number_is_what_sql_counts_and_leads_to_the_list_behind_it(browser, sender):
@@ -163,7 +164,7 @@ def test_a_broker_that_does_not_answer_is_said(browser, settings, monkeypatch):
 
 def test_the_charts_need_neither_script_nor_inline_style(browser, sender, clock_hand):
     send(sender, 3)
-    rollups.keep()
+    hourly_totals.keep()
     HourlyTotal.objects.update(total=F("total") + 1_234_564)
     text = browser.get(PAGE).content.decode()
     assert text.count('<svg class="chart"') == 2

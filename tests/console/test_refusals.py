@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from mailrelay.console import allowing
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.models import AuditEvent, Refusal, SmtpClient
-from mailrelay.outbox import clock, sightings
-from mailrelay.outbox.sightings import Refused
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.keeping import seen_clients
+from mailrelay.outbox.keeping.seen_clients import Refused
 from mailrelay.routing.loading import load
 from mailrelay.smtp import policy
 from mailrelay.smtp.replies import Reply
@@ -31,7 +32,7 @@ STRANGER = "550 5.7.1 Client 192.0.2.7 may not send through this server"
 def refused(
     address="192.0.2.7", rule="client", client="", mail_from="scan@contoso.test", reply=STRANGER, count=1
 ):
-    sightings.record([], [Refused(address, rule, client, mail_from, reply, count)])
+    seen_clients.record([], [Refused(address, rule, client, mail_from, reply, count)])
     return Refusal.objects.get(address=address, rule=rule)
 
 
@@ -50,9 +51,9 @@ def test_one_row_counts_for_an_address_and_a_rule():
 
 
 def test_the_table_stays_small_and_forgets_what_is_not_repeated(monkeypatch):
-    monkeypatch.setattr(sightings, "MOST", 5)
+    monkeypatch.setattr(seen_clients, "MOST", 5)
     refused(address="192.0.2.99")
-    Refusal.objects.update(last_at=clock.now() - sightings.KEPT - clock.seconds(1))
+    Refusal.objects.update(last_at=clock.now() - seen_clients.KEPT - clock.seconds(1))
     for number in range(10):
         refused(address=f"198.51.100.{number}")
 
@@ -64,19 +65,21 @@ def test_the_table_stays_small_and_forgets_what_is_not_repeated(monkeypatch):
 
 def test_what_is_old_goes_though_nothing_new_comes():
     refused()
-    Refusal.objects.update(last_at=clock.now() - sightings.KEPT - clock.seconds(1))
+    Refusal.objects.update(last_at=clock.now() - seen_clients.KEPT - clock.seconds(1))
 
-    sightings.prune()
+    seen_clients.prune()
 
     assert not Refusal.objects.exists()
 
 
 def test_a_burst_of_strangers_does_not_push_out_what_is_known():
     known = refused()
-    crowd = [Refused(f"2001:db8::{n:x}", "client", "", "", STRANGER) for n in range(sightings.MOST_NEW * 3)]
-    sightings.record([], [*crowd, Refused("192.0.2.7", "client", "", "", STRANGER)])
+    crowd = [
+        Refused(f"2001:db8::{n:x}", "client", "", "", STRANGER) for n in range(seen_clients.MOST_NEW * 3)
+    ]
+    seen_clients.record([], [*crowd, Refused("192.0.2.7", "client", "", "", STRANGER)])
 
-    assert Refusal.objects.count() == 1 + sightings.MOST_NEW
+    assert Refusal.objects.count() == 1 + seen_clients.MOST_NEW
     assert Refusal.objects.get(pk=known.pk).count == 2
 
 
@@ -252,7 +255,7 @@ def test_whoever_may_not_change_clients_allows_nothing(reader, db):
 def test_a_client_shows_when_it_was_seen_what_it_sent_and_what_was_refused(browser, sender):
     client = SmtpClient.objects.create(name="scanner", networks="192.0.2.7/32")
     make_message(sender, state=State.SENT, client=client)
-    sightings.record([client.pk], [])
+    seen_clients.record([client.pk], [])
     refused(rule="client-from", client="scanner", reply="550 5.7.1 Sender address no")
     for address in ("", f"{client.pk}/change/"):
         shown = browser.get(f"/admin/mailrelay/smtpclient/{address}").content.decode()

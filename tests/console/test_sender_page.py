@@ -9,8 +9,8 @@ from django.test import Client
 
 from mailrelay.console import roles
 from mailrelay.models import AppRegistration, AuditEvent, Delivery, Mailbox, Message, SenderConfig
-from mailrelay.outbox import origin
-from mailrelay.outbox.accept import Acceptor
+from mailrelay.outbox.accepting.accept import Acceptor
+from mailrelay.outbox.keeping import origin
 from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp import desk
 from mailrelay.smtp.context import Context

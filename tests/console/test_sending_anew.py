@@ -9,7 +9,7 @@ from django.test import Client
 
 from mailrelay.console import message_actions, message_export
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient, SenderConfig, TimelineEntry
-from mailrelay.outbox import content
+from mailrelay.outbox.keeping import content
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.console.asking import LIST, WHY, address, answer_to, asked, confirm, press, ticked
 from tests.console.rows import make_attempt, make_message, make_sender

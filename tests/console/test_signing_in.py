@@ -9,7 +9,7 @@ from django.test import Client
 
 from mailrelay.console import throttle, totp
 from mailrelay.models import AuditEvent, LoginBucket, SecondFactor
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"

@@ -9,8 +9,8 @@ from mailrelay.delivery import tokens
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.graph.tokens import Token
 from mailrelay.models import AppRegistration
-from mailrelay.outbox import registrations
-from mailrelay.outbox.registrations import Proof
+from mailrelay.outbox.operators import registrations
+from mailrelay.outbox.operators.registrations import Proof
 from mailrelay.vocabulary import CredentialKind
 from tests.outbox import rows
 

@@ -16,9 +16,12 @@ from mailrelay.models import (
     SendLog,
     TimelineEntry,
 )
-from mailrelay.outbox import age, clock, counters, publish, scheduler
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.claiming import publish
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.rules import age
+from mailrelay.outbox.scheduling import scheduler
 from sandbox.client import SandboxProcess
 from sandbox.world import CLIENT, TENANT
 from tests.outbox import rows

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from mailrelay.delivery import pipeline
-from mailrelay.outbox import counters
+from mailrelay.outbox.db import counters
 from mailrelay.vocabulary import State
 from tests.delivery.office import count, fresh
 from tests.harness.ports import eventually
@@ -272,7 +272,7 @@ def test_a_task_of_another_reservation_is_nobodys(office):
 def test_a_database_that_is_away_before_the_request_is_not_the_messages_fault(office, monkeypatch, step):
     from django.db import OperationalError
 
-    from mailrelay.outbox import leases
+    from mailrelay.outbox.claiming import leases
     from mailrelay.outbox.errors import OutboxError
 
     where, error = {"plan": (pipeline, OperationalError), "begin": (leases, OutboxError)}[step]

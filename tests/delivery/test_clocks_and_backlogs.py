@@ -7,7 +7,7 @@ import pytest
 
 from mailrelay.health import figures
 from mailrelay.models import Delivery, Mailbox
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import State
 from tests.delivery.office import CONFLICT, fresh
 

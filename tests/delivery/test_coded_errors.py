@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 
 from mailrelay.models import Mailbox, SenderConfig
-from mailrelay.outbox import clock, counters, limits
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.rules import limits
 from mailrelay.vocabulary import Outcome, Reason, State, UncertainPolicy
 from tests.delivery.office import count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send

@@ -4,8 +4,8 @@ import pytest
 
 from mailrelay.delivery import tokens
 from mailrelay.models import AppRegistration, SenderConfig
-from mailrelay.outbox import registrations
-from mailrelay.outbox.stoppage import PROBE_INTERVAL
+from mailrelay.outbox.holding.configuration_holds import PROBE_INTERVAL
+from mailrelay.outbox.operators import registrations
 from mailrelay.vocabulary import CredentialKind, Reason, State
 from sandbox.world import CLIENT, FABRIKAM_CLIENT, RBAC_CLIENT, SECOND_TENANT
 from tests.delivery.office import CONFLICT, fresh

@@ -4,8 +4,8 @@ import pytest
 
 from mailrelay.delivery import fallback
 from mailrelay.models import Delivery, Mailbox, SenderConfig
-from mailrelay.outbox import registrations
-from mailrelay.outbox.stoppage import PROBE_INTERVAL
+from mailrelay.outbox.holding.configuration_holds import PROBE_INTERVAL
+from mailrelay.outbox.operators import registrations
 from mailrelay.vocabulary import FromPolicy, Outcome, Reason, Route, State
 from sandbox.world import CLIENT, TENANT
 from tests.delivery.office import fresh, timeline

@@ -6,7 +6,9 @@ import pytest
 
 from mailrelay.delivery import pipeline
 from mailrelay.models import Delivery, TimelineEntry
-from mailrelay.outbox import counters, hand, leases
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.db import counters
+from mailrelay.outbox.operators import actions
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.delivery.office import CONFLICT, count, fresh, timeline
 
@@ -22,12 +24,12 @@ TURNS = {
 
 
 @pytest.mark.parametrize("state", list(State))
-@pytest.mark.parametrize("action", list(hand.ACTIONS))
+@pytest.mark.parametrize("action", list(actions.ACTIONS))
 def test_each_action_moves_the_states_that_it_is_for(office, action, state):
     delivery = office.one(state=state)
     wanted = TURNS[action].get(state)
 
-    moved = hand.ACTIONS[action](delivery.message_id, "ann")
+    moved = actions.ACTIONS[action](delivery.message_id, "ann")
 
     assert moved == (wanted is not None)
     fresh(delivery)
@@ -36,13 +38,13 @@ def test_each_action_moves_the_states_that_it_is_for(office, action, state):
     assert ("by ann" in timeline(delivery)) == (wanted is not None)
 
 
-@pytest.mark.parametrize("action", list(hand.ACTIONS))
+@pytest.mark.parametrize("action", list(actions.ACTIONS))
 def test_the_second_time_does_nothing(office, action):
     before = next(iter(TURNS[action]))
     delivery = office.one(state=before)
 
-    assert hand.ACTIONS[action](delivery.message_id, "ann") == 1
-    assert hand.ACTIONS[action](delivery.message_id, "ann") == 0
+    assert actions.ACTIONS[action](delivery.message_id, "ann") == 1
+    assert actions.ACTIONS[action](delivery.message_id, "ann") == 0
 
     assert TimelineEntry.objects.filter(delivery=delivery).count() == 1
 
@@ -51,7 +53,7 @@ def test_what_was_reserved_can_still_be_cancelled_and_is_not_sent(office):
     delivery = office.one()
     (reservation,) = office.reserve()
 
-    assert hand.cancel(delivery.message_id, "ann") == 1
+    assert actions.cancel(delivery.message_id, "ann") == 1
     pipeline.deliver(reservation.delivery_id, reservation.token)
 
     assert fresh(delivery).state == State.CANCELLED
@@ -64,8 +66,8 @@ def test_what_a_worker_has_in_hand_goes_on(office):
     (reservation,) = office.reserve()
     leases.take(reservation.delivery_id, reservation.token)
 
-    assert hand.cancel(delivery.message_id, "ann") == 0
-    assert hand.hold(delivery.message_id, "ann") == 0
+    assert actions.cancel(delivery.message_id, "ann") == 0
+    assert actions.hold(delivery.message_id, "ann") == 0
 
     assert fresh(delivery).state == State.SENDING
 
@@ -77,7 +79,7 @@ def test_a_cancel_and_a_worker_that_race_end_with_one_winner(office):
     def race(delivery):
         with ThreadPoolExecutor(2) as both:
             taken = both.submit(leases.take, delivery.pk, reserved[delivery.pk].token)
-            moved = both.submit(hand.cancel, delivery.message_id, "ann")
+            moved = both.submit(actions.cancel, delivery.message_id, "ann")
             return taken.result() is not None, moved.result()
 
     for delivery in deliveries:
@@ -88,13 +90,13 @@ def test_a_cancel_and_a_worker_that_race_end_with_one_winner(office):
 
 def test_held_mail_waits_until_it_is_released(office):
     delivery = office.one()
-    hand.hold(delivery.message_id, "ann")
+    actions.hold(delivery.message_id, "ann")
 
     office.work()
     office.later(86_400)
     assert (fresh(delivery).state, delivery.reason) == (State.HELD, Reason.BY_HAND)
 
-    hand.release(delivery.message_id, "bob")
+    actions.release(delivery.message_id, "bob")
     office.work()
     assert fresh(delivery).state == State.SENT
     assert timeline(delivery) == "Held by ann.\nReleased by bob."
@@ -106,7 +108,7 @@ def test_a_requeue_tries_deferred_mail_at_once(office):
     office.work()
     assert fresh(delivery).state == State.DEFERRED
 
-    hand.requeue(delivery.message_id, "ann")
+    actions.requeue(delivery.message_id, "ann")
     office.work()
 
     assert fresh(delivery).state == State.SENT
@@ -118,13 +120,13 @@ def test_failed_mail_can_be_tried_again(office):
     office.work()
     assert fresh(delivery).state == State.FAILED
 
-    hand.requeue(delivery.message_id, "ann")
+    actions.requeue(delivery.message_id, "ann")
     office.work()
 
     assert fresh(delivery).state == fresh(delivery.message).state == State.SENT
 
 
-@pytest.mark.parametrize("action", [hand.requeue, hand.release])
+@pytest.mark.parametrize("action", [actions.requeue, actions.release])
 def test_sending_again_what_graph_may_have_sent_is_counted_and_said(office, action):
     office.mailbox.senders.update(uncertain_policy="hold")
     office.sandbox.fault("sendMail", "accept_then_status", times=None)
@@ -136,7 +138,7 @@ def test_sending_again_what_graph_may_have_sent_is_counted_and_said(office, acti
 
     assert fresh(delivery).copies == count(counters.SECOND_COPIES) == 0
     assert "may be a second copy" in timeline(delivery)
-    hand.hold(delivery.message_id, "ann")
+    actions.hold(delivery.message_id, "ann")
     action(delivery.message_id, "ann")
     office.later(2)
     assert fresh(delivery).copies == count(counters.SECOND_COPIES) == 1
@@ -151,7 +153,7 @@ def test_leave_for_a_second_copy_is_for_one_attempt(office):
     delivery = office.one()
     office.work()
     for times in (1, 2):
-        hand.release(delivery.message_id, "ann")
+        actions.release(delivery.message_id, "ann")
         office.later(86_400)
         assert fresh(delivery).copies == count(counters.SECOND_COPIES) == times
         assert (delivery.state, delivery.copy_allowed) == (State.HELD, False)
@@ -164,8 +166,8 @@ def test_leave_that_is_taken_back_counts_no_copy(office):
     delivery = office.one()
     office.work()
 
-    hand.release(delivery.message_id, "ann")
-    hand.cancel(delivery.message_id, "ann")
+    actions.release(delivery.message_id, "ann")
+    actions.cancel(delivery.message_id, "ann")
     office.later(86_400)
 
     assert (fresh(delivery).copies, delivery.copy_allowed) == (0, False)
@@ -178,7 +180,7 @@ def test_uncertain_mail_can_be_held_before_it_is_sent_again(office):
     office.work()
     assert fresh(delivery).state == State.UNCERTAIN
 
-    hand.hold(delivery.message_id, "ann")
+    actions.hold(delivery.message_id, "ann")
     office.later(86_400)
 
     assert fresh(delivery).state == State.HELD
@@ -191,7 +193,7 @@ def test_releasing_what_a_broken_mailbox_holds_holds_it_again_without_a_request(
     office.work()
     asked = len(office.requests())
 
-    hand.release(delivery.message_id, "ann")
+    actions.release(delivery.message_id, "ann")
     office.work()
 
     assert (fresh(delivery).state, delivery.reason) == (State.HELD, Reason.MAILBOX_BLOCKED)
@@ -200,7 +202,7 @@ def test_releasing_what_a_broken_mailbox_holds_holds_it_again_without_a_request(
 
 @pytest.mark.parametrize(
     ("action", "before"),
-    [(hand.release, State.HELD), (hand.requeue, State.FAILED), (hand.requeue, State.HELD)],
+    [(actions.release, State.HELD), (actions.requeue, State.FAILED), (actions.requeue, State.HELD)],
 )
 def test_mail_that_is_set_free_has_its_whole_time_again(office, settings, action, before):
     settings.DELIVERY_MAX_AGE = 60

@@ -2,7 +2,7 @@
 
 from mailrelay.diagnosis import kept
 from mailrelay.diagnosis.findings import Level
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Reason, State
 from tests.delivery.office import count, fresh, log
 

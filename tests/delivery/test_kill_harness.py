@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from mailrelay.outbox import failpoints
+from mailrelay.outbox.db import failpoints
 from tests.delivery.reconcile import Ledgers
 from tests.harness.ports import eventually
 from tests.harness.processes import GatewayProcess, mail, send

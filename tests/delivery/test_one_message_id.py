@@ -5,7 +5,9 @@ import email
 import pytest
 
 from mailrelay.models import ContentChunk, Delivery, Message, SenderConfig
-from mailrelay.outbox import again, clock, counters, own_ids
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.operators import resend
+from mailrelay.outbox.settling import own_message_ids
 from mailrelay.vocabulary import Outcome, Reason, State, UncertainPolicy
 from tests.delivery.office import count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send
@@ -143,7 +145,7 @@ def test_what_a_person_has_sent_once_more_gets_through(office):
     office.work()
 
     for seen in (1, 3):
-        again.resend(delivery.message_id, "ann", seen=seen)
+        resend.resend(delivery.message_id, "ann", seen=seen)
         office.work()
 
     assert fresh(delivery).state == State.SENT
@@ -237,10 +239,10 @@ def test_nothing_changes_where_no_sender_says_so_and_exchange_takes_them(office)
 
 def test_the_id_leads_back_to_its_message(office):
     delivery = office.one()
-    own_ids.give(delivery, clock.now())
+    own_message_ids.give(delivery, clock.now())
 
-    assert own_ids.message_of(fresh(delivery).own_message_id) == delivery.message_id
-    assert own_ids.message_of(delivery.message.message_id) is None
+    assert own_message_ids.message_of(fresh(delivery).own_message_id) == delivery.message_id
+    assert own_message_ids.message_of(delivery.message.message_id) is None
     assert delivery.sent_under.endswith("@contoso.test")
 
 
@@ -249,7 +251,7 @@ def test_references_that_were_there_stay(office):
     row = ContentChunk.objects.filter(content=delivery.message_id)
     row.update(data=bytes(row.get().data).replace(b"Subject:", b"References: <a@x>\r\n <b@x>\r\nSubject:"))
     Message.objects.filter(pk=delivery.message_id).update(size=len(row.get().data))
-    own_ids.give(delivery, clock.now())
+    own_message_ids.give(delivery, clock.now())
 
     office.work()
 

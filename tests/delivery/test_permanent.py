@@ -3,7 +3,8 @@
 import pytest
 
 from mailrelay.models import Delivery, Recipient
-from mailrelay.outbox import counters, split
+from mailrelay.outbox.db import counters
+from mailrelay.outbox.settling import split
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.delivery.office import count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send

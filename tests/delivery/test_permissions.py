@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from mailrelay.delivery import access, tokens
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.models import Mailbox, SenderConfig
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import LargeMail, State
 from sandbox import world
 from tests.delivery.office import fresh

@@ -4,7 +4,9 @@ import pytest
 from django.db import DatabaseError
 
 from mailrelay.delivery import pipeline
-from mailrelay.outbox import counters, expiry, hand
+from mailrelay.outbox.db import counters
+from mailrelay.outbox.operators import actions
+from mailrelay.outbox.settling import expiry
 from mailrelay.vocabulary import Reason, State
 from tests.delivery.office import CONFLICT, count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send
@@ -76,7 +78,7 @@ def test_released_poison_has_three_more_tries_and_is_sent_when_the_fault_is_mend
     office.later(60)
     office.later(60)
 
-    hand.release(poison.message_id, "ann")
+    actions.release(poison.message_id, "ann")
     office.work()
     assert (fresh(poison).state, poison.crashes) == (State.DEFERRED, 1)
     crash_on.clear()

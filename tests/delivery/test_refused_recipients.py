@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from mailrelay.models import Delivery, Mailbox, Recipient, SenderConfig
-from mailrelay.outbox import clock, limits
-from mailrelay.outbox.split import MOST_ALONE
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.rules import limits
+from mailrelay.outbox.settling.split import MOST_ALONE
 from mailrelay.vocabulary import Reason, State
 from tests.delivery.office import fresh, timeline
 from tests.harness.processes import mail, rows, send

@@ -5,7 +5,8 @@ from uuid import uuid4
 import pytest
 
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, SenderConfig
-from mailrelay.outbox import again, clock
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.operators import resend
 from mailrelay.vocabulary import FromPolicy, Reason, State, UncertainPolicy
 from tests.delivery.office import CONFLICT, fresh, log, timeline
 
@@ -32,8 +33,8 @@ def boxes_used(office) -> list[str]:
 
 
 def forwarded(office, delivery) -> Delivery:
-    new_id = again.forward_id(uuid4(), delivery.message_id, "boss@example.org")
-    again.forward(Message.objects.get(pk=delivery.message_id), "ann", "carl@example.org", new_id)
+    new_id = resend.forward_id(uuid4(), delivery.message_id, "boss@example.org")
+    resend.forward(Message.objects.get(pk=delivery.message_id), "ann", "carl@example.org", new_id)
     office.work()
     return Delivery.objects.get(message_id=new_id)
 
@@ -70,7 +71,7 @@ def test_mail_given_to_a_sender_of_own_mailboxes_goes_through_that_of_its_from(o
     own = sender_of(office.mailbox)
     SenderConfig.objects.filter(pk=own.pk).update(from_policy=FromPolicy.OWN_MAILBOX, domains="contoso.test")
 
-    assert again.change_sender(delivery.message_id, "ann", fresh(own)) == 1
+    assert resend.change_sender(delivery.message_id, "ann", fresh(own)) == 1
 
     assert fresh(delivery).mailbox.address == through
     assert Mailbox.objects.get(address=through).wake_at is not None
@@ -91,7 +92,7 @@ def test_mail_in_doubt_that_a_person_gives_to_another_sender_is_sent_by_that(off
     delivery = held_in_doubt(office)
     other = office.box(SHARED, uncertain_policy=UncertainPolicy.HOLD)
 
-    again.change_sender(delivery.message_id, "ann", sender_of(other))
+    resend.change_sender(delivery.message_id, "ann", sender_of(other))
     assert "second copy" in timeline(delivery)
     office.work()
 
@@ -104,7 +105,7 @@ def test_its_draft_is_not_looked_for_in_a_mailbox_that_does_not_have_it(office):
     delivery.log.update(draft_id="AAMk", draft_complete=True)
     other = office.box(SHARED)
 
-    again.change_sender(delivery.message_id, "ann", sender_of(other))
+    resend.change_sender(delivery.message_id, "ann", sender_of(other))
     office.work()
 
     assert fresh(delivery).state == State.SENT
@@ -118,7 +119,7 @@ def test_mail_that_certainly_was_not_sent_is_no_second_copy_at_another_sender(of
     office.work()
     other = office.box(SHARED)
 
-    again.change_sender(delivery.message_id, "ann", sender_of(other))
+    resend.change_sender(delivery.message_id, "ann", sender_of(other))
     office.work()
 
     assert (fresh(delivery).state, delivery.copies) == (State.SENT, 0)

@@ -7,7 +7,7 @@ import pytest
 from mailrelay.delivery import sent_items
 from mailrelay.graph import folders
 from mailrelay.models import Mailbox, Message, SenderConfig, SendLog
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Outcome, SentItems, State
 from sandbox import world
 from tests.delivery.office import timeline

@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from mailrelay.outbox import blame, clock, leases
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.holding import blame
 from mailrelay.vocabulary import State
 from tests.delivery.office import fresh, log, timeline
 from tests.harness.ports import eventually

@@ -8,7 +8,8 @@ import pytest
 
 from mailrelay.delivery import tokens
 from mailrelay.models import AppRegistration, Delivery
-from mailrelay.outbox import blame, clock
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.holding import blame
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.delivery.office import CONFLICT, MAIL, fresh, log
 from tests.harness.processes import mail, rows, send

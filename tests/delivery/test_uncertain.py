@@ -4,8 +4,10 @@ import pytest
 
 from mailrelay.delivery import pipeline
 from mailrelay.models import Delivery, Mailbox, SenderConfig
-from mailrelay.outbox import clock, counters, leases, settle
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.db import clock, counters
 from mailrelay.outbox.result import Result
+from mailrelay.outbox.settling import settle
 from mailrelay.vocabulary import Blame, Outcome, Reason, State, UncertainPolicy
 from tests.delivery.office import count, fresh, log, timeline
 from tests.harness.processes import mail, rows, send
@@ -189,12 +191,12 @@ def test_a_late_refusal_settles_it_without_a_second_copy(office):
 
 
 def test_a_late_passing_refusal_does_not_release_what_a_person_holds(office):
-    from mailrelay.outbox import hand
+    from mailrelay.outbox.operators import actions
 
     delivery = office.one()
     _, attempt = begin(office)
     office.later(61)
-    hand.hold(delivery.message_id, "ann")
+    actions.hold(delivery.message_id, "ann")
 
     settle.settle(attempt, Result(Outcome.TRANSIENT, "busy", Blame.MAILBOX, Reason.SERVER_ERROR))
     office.later(LATER)

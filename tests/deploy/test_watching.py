@@ -31,7 +31,7 @@ def exported() -> set[str]:
     from mailrelay.health import exposition
     from mailrelay.health.figures import Figures
     from mailrelay.health.monitor import Look, Monitor
-    from mailrelay.outbox import counters
+    from mailrelay.outbox.db import counters
 
     values = dict.fromkeys(Figures.__dataclass_fields__, 0)
     values |= {"totals": dict.fromkeys(counters.ALL, 0), "depth": {"queued": 0}, "default_token_expiry": 1.0}

@@ -17,6 +17,7 @@ import requests
 
 from sandbox.client import SandboxProcess
 from tests.harness.ports import eventually, free_port
+from tests.harness.procfs import session_rss
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "for-tests-only-" + "x" * 40
@@ -169,10 +170,7 @@ class GatewayProcess:
 
     def rss(self) -> int:
         """Resident bytes of the process, children included."""
-        out = subprocess.run(
-            ["ps", "-o", "rss=", "-g", str(self.process.pid)], capture_output=True, text=True, check=True
-        )
-        return sum(int(line) for line in out.stdout.split()) * 1024
+        return session_rss(self.process.pid)
 
 
 class Relay(GatewayProcess):

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.ports import eventually, free_port, wait_for_port
+from tests.harness.procfs import children
 
 
 def program(name: str, *folders: str) -> str:
@@ -223,10 +224,7 @@ class PostgreSQL(Server):
     def _signal_all(self, how: signal.Signals) -> None:
         # The postmaster first, so that it starts no backend meanwhile.
         self.process.send_signal(how)
-        backends = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
-        )
-        for pid in map(int, backends.stdout.split()):
+        for pid in children(self.process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, how)
 

@@ -14,7 +14,8 @@ REFRESHES, EXPIRY = "graph_smtp_token_refreshes_total", "graph_smtp_token_expiry
 FOLD = """
 from datetime import timedelta
 from mailrelay.models import Counter
-from mailrelay.outbox import clock, counters, retention
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.scheduling import retention
 Counter.objects.update(updated_at=clock.now() - timedelta(hours=2))
 retention.run()
 counters.fold()
@@ -22,9 +23,9 @@ counters.fold()
 
 RACE = """
 import threading
-from mailrelay.outbox import counters
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db import counters
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
 start, refused = threading.Barrier(8), []
 def run():
     start.wait()

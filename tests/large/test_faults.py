@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailrelay.outbox import overflow
+from mailrelay.outbox.settling import request_size
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.delivery.office import fresh, log, timeline
 from tests.large.mails import MEBIBYTE, files, parsed, with_files
@@ -185,11 +185,11 @@ def test_a_learned_limit_is_forgotten_after_a_month(writer, queued):
     queued(with_files([2 * MEBIBYTE]), route="mime")
     writer.work()
     assert fresh(writer.mailbox).direct_limit_learned_at is not None
-    overflow.forget_old()
+    request_size.forget_old()
     assert fresh(writer.mailbox).direct_limit == 2_200_000
 
     writer.later(31 * 86_400)
-    overflow.forget_old()
+    request_size.forget_old()
 
     fresh(writer.mailbox)
     assert (writer.mailbox.direct_limit, writer.mailbox.direct_limit_learned_at) == (3_145_728, None)
@@ -217,7 +217,7 @@ def test_a_limit_that_somebody_set_is_never_forgotten(writer, queued):
     delivery = queued(with_files([MEBIBYTE]), route="mime")
 
     writer.work()
-    overflow.forget_old()
+    request_size.forget_old()
 
     assert fresh(delivery).state == State.SENT
     assert fresh(writer.mailbox).direct_limit == 1_000_000

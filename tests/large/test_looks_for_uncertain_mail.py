@@ -6,7 +6,9 @@ import pytest
 
 from mailrelay.delivery import reconcile, tokens
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient, SenderConfig
-from mailrelay.outbox import clock, counters, hand, leases, registrations
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.operators import actions, registrations
 from mailrelay.vocabulary import Reason, State, UncertainPolicy
 from tests.delivery.office import count, fresh, timeline
 from tests.large.test_faults import open_drafts
@@ -98,12 +100,12 @@ def test_of_two_such_mails_to_the_same_people_both_copies_settle_both(writer):
 
 
 def test_a_mail_sent_once_more_by_hand_is_not_settled_by_its_first_copy(writer):
-    from mailrelay.outbox import again
+    from mailrelay.outbox.operators import resend
 
     delivery = writer.one()
     writer.work()
     writer.sandbox.fault("sendMail", **NOT_APPLIED)
-    again.resend(delivery.message_id, "ann", seen=1)
+    resend.resend(delivery.message_id, "ann", seen=1)
     SenderConfig.objects.update(uncertain_policy=UncertainPolicy.HOLD)
 
     writer.work()
@@ -169,7 +171,7 @@ def test_a_draft_that_may_not_be_read_any_more_is_held_and_sent_once_when_it_may
     assert (fresh(delivery).state, delivery.reason) == (State.HELD, Reason.UNCERTAIN)
     assert "may lie in the mailbox unsent" in delivery.last_error
     assert open_drafts(writer) == 1
-    hand.release(delivery.message_id, "ann")
+    actions.release(delivery.message_id, "ann")
     writer.work()
 
     assert (fresh(delivery).state, delivery.copies) == (State.SENT, 0)

@@ -3,7 +3,8 @@
 import pytest
 
 from mailrelay.models import ContentChunk, Message
-from mailrelay.outbox import clock, hand
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.operators import actions
 from mailrelay.outbox.submission import CHUNK_SIZE
 from mailrelay.vocabulary import Reason, State
 from tests.delivery.office import fresh, timeline
@@ -26,7 +27,7 @@ def test_mail_of_which_a_part_is_missing_is_held_until_it_is_whole(writer, queue
     assert not writer.delivered()
 
     ContentChunk.objects.bulk_create(gone)
-    hand.release(delivery.message_id, "ann")
+    actions.release(delivery.message_id, "ann")
     writer.work()
     assert (fresh(delivery).state, len(writer.delivered())) == (State.SENT, 1)
 

@@ -7,7 +7,7 @@ import pytest
 
 from mailrelay.delivery import orphans
 from mailrelay.models import AppRegistration, SendLog
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Outcome, State
 from sandbox import world
 from tests.delivery.office import fresh, log

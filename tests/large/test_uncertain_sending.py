@@ -4,7 +4,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from mailrelay.models import SenderConfig, SendLog
-from mailrelay.outbox import counters, leases
+from mailrelay.outbox.claiming import leases
+from mailrelay.outbox.db import counters
 from mailrelay.vocabulary import Outcome, State, UncertainPolicy
 from sandbox import world
 from tests.delivery.office import count, fresh, log

@@ -16,7 +16,8 @@ from mailrelay.models import (
     SendLog,
     Worker,
 )
-from mailrelay.outbox import capacity, clock
+from mailrelay.outbox.claiming import capacity
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.submission import CHUNK_SIZE, Submission, new_queue_id
 from mailrelay.vocabulary import Outcome, State, Urgency
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from mailrelay.models import Message
-from mailrelay.outbox.accept import Acceptor
+from mailrelay.outbox.accepting.accept import Acceptor
 from tests.outbox import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)

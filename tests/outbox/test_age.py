@@ -20,19 +20,14 @@ from mailrelay.models import (
     Worker,
     WorkingTime,
 )
-from mailrelay.outbox import (
-    age,
-    capacity,
-    clock,
-    clock_set_back,
-    counters,
-    reports,
-    retention,
-    rollups,
-    sweep,
-)
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.claiming import capacity
+from mailrelay.outbox.db import clock, counters
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.keeping import hourly_totals
+from mailrelay.outbox.rules import age, clock_set_back
+from mailrelay.outbox.scheduling import retention, sweep
+from mailrelay.outbox.settling import reports
 from mailrelay.vocabulary import Condition, Reason, State
 from tests.outbox import rows
 
@@ -266,8 +261,8 @@ def test_a_clock_ahead_for_a_moment_removes_nothing(time, settings):
         Message.objects.filter(pk=row.message_id).update(state=row.state)
     SubmissionKey.objects.create(digest="a", fingerprint="b", message_id=sent.message_id, created_at=time.now)
     Refusal.objects.create(address="192.0.2.1", rule="r", first_at=time.now, last_at=time.now)
-    HourlyTotal.objects.create(hour=rollups.hour_of(time.now - HOUR), name=counters.SENT, total=1)
-    HourlyTotal.objects.create(hour=rollups.hour_of(time.now - 2 * HOUR), name=counters.SENT, total=1)
+    HourlyTotal.objects.create(hour=hourly_totals.hour_of(time.now - HOUR), name=counters.SENT, total=1)
+    HourlyTotal.objects.create(hour=hourly_totals.hour_of(time.now - 2 * HOUR), name=counters.SENT, total=1)
 
     time.set(4000 * DAY)
     for _ in range(2):

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 
 from mailrelay.models import ContentChunk
-from mailrelay.outbox import clock
-from mailrelay.outbox.checkpoints import EVERY, LARGE, Checkpoints
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.db.checkpoints import EVERY, LARGE, Checkpoints
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ import pytest
 from django.db import connection
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox
-from mailrelay.outbox import capacity, claim, clock, leases, scheduler, settle
+from mailrelay.outbox.claiming import capacity, claim, leases
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.result import Result
+from mailrelay.outbox.scheduling import scheduler
+from mailrelay.outbox.settling import settle
 from mailrelay.vocabulary import Outcome, Route, State, Urgency
 from tests.outbox import rows
 
@@ -257,7 +260,7 @@ def test_an_inactive_registration_sends_nothing():
 
 def steps_of_a_claim(box) -> int:
     """Count the instructions of SQLite's machine that one claim takes: a measure that no other load moves."""
-    from mailrelay.outbox.claim import claim_in, lock
+    from mailrelay.outbox.claiming.claim import claim_in, lock
 
     steps = 0
 

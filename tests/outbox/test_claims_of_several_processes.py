@@ -21,7 +21,7 @@ rows.workers()
 CLAIM = """
 import random, sys, time
 from mailrelay.models import Mailbox
-from mailrelay.outbox import claim
+from mailrelay.outbox.claiming import claim
 boxes = list(Mailbox.objects.values_list("pk", flat=True))
 random.Random(NUMBER).shuffle(boxes)
 time.sleep(max(0.0, START - time.time()))

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from mailrelay.models import Delivery, Worker
-from mailrelay.outbox import claim, clock, limits
+from mailrelay.outbox.claiming import claim
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.rules import limits
 from mailrelay.vocabulary import State
 from tests.accept.installation import NOWHERE
 from tests.harness.processes import ROOT, base_environment
@@ -109,7 +111,7 @@ def test_a_slot_that_a_clock_ahead_keeps_cooling_is_free_a_minute_later(ahead):
 #: Says that it is ready, asks the time when told to, and tells how far off its idea of it is then.
 ASK = """
 from django.db import connection
-from mailrelay.outbox import clock
+from mailrelay.outbox.db import clock
 clock.now()
 clock.TRUSTED = 0.0
 print("ready", flush=True)

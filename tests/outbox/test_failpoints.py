@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import mailrelay
-from mailrelay.outbox import failpoints
-from mailrelay.outbox.failpoints import Move
-from mailrelay.outbox.writer import write
+from mailrelay.outbox.db import failpoints
+from mailrelay.outbox.db.failpoints import Move
+from mailrelay.outbox.db.writer import write
 
 ROOT = Path(mailrelay.__file__).parent
 #: Rooms that make no moves: the names of the moves, the sandbox with its own rows, and what the tables were.

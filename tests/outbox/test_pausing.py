@@ -3,7 +3,11 @@
 import pytest
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message
-from mailrelay.outbox import claim, clock, hand, pausing, scheduler, stoppage
+from mailrelay.outbox.claiming import claim
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.holding import configuration_holds
+from mailrelay.outbox.operators import actions, pausing
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.vocabulary import Reason, State
 from tests.outbox import rows
 
@@ -72,9 +76,9 @@ def test_another_sender_of_the_mailbox_goes_on(box):
 
 def test_what_a_person_queues_or_holds_keeps_to_that(box):
     by_hand, released = rows.queue(box, 2)
-    hand.hold(by_hand.message_id, "ada")
+    actions.hold(by_hand.message_id, "ada")
     pausing.pause(owner(box), "ada", "no")
-    hand.release(released.message_id, "ada")
+    actions.release(released.message_id, "ada")
     assert claim.claim(box.pk) == []
     assert standing() == [("held", "by_hand"), ("held", "sender_paused")]
 
@@ -93,7 +97,7 @@ def test_a_sender_that_is_off_as_well_stays_off(box):
 
     assert standing() == [("held", "sender_paused")]
     type(sender).objects.update(active=True)
-    stoppage.reconcile()
+    configuration_holds.reconcile()
     assert standing() == [("queued", "")]
 
 

@@ -3,7 +3,10 @@
 import pytest
 
 from mailrelay.models import Delivery, Mailbox, Message, SenderConfig
-from mailrelay.outbox import claim, clock, environment, registrations, scheduler
+from mailrelay.outbox.claiming import claim
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.operators import environment, registrations
+from mailrelay.outbox.scheduling import scheduler
 from mailrelay.vocabulary import FromPolicy, ManagedBy, Outcome, Reason, State
 from tests.outbox import rows
 

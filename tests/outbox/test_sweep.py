@@ -7,7 +7,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mailrelay.models import Delivery, Mailbox
-from mailrelay.outbox import clock, hand, reports, stoppage, sweep
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.holding import configuration_holds
+from mailrelay.outbox.operators import actions
+from mailrelay.outbox.scheduling import sweep
+from mailrelay.outbox.settling import reports
 from mailrelay.vocabulary import Reason, State
 from tests.outbox import rows
 
@@ -19,7 +23,7 @@ def states() -> list[str]:
 
 
 def test_it_takes_one_batch_and_says_that_there_may_be_more(monkeypatch):
-    monkeypatch.setattr(stoppage, "BATCH", 2)
+    monkeypatch.setattr(configuration_holds, "BATCH", 2)
     box = rows.mailbox()
     rows.queue(box, 5)
     Mailbox.objects.update(blocked=Reason.MAILBOX_UNKNOWN)
@@ -35,10 +39,10 @@ def test_it_takes_one_batch_and_says_that_there_may_be_more(monkeypatch):
 def test_what_is_too_old_fails_and_what_was_released_does_not(settings):
     settings.DELIVERY_MAX_AGE = 60
     old, released = rows.queue(rows.mailbox(), 2)
-    hand.hold(released.message_id, "ann")
+    actions.hold(released.message_id, "ann")
     Delivery.objects.update(created_at=clock.now() - timedelta(seconds=100))
     rows.attempt(old, clock.now() - timedelta(seconds=90))
-    hand.release(released.message_id, "ann")
+    actions.release(released.message_id, "ann")
 
     assert sweep.run()
 

@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 
 from mailrelay.models import AppRegistration, Delivery, Mailbox, Message, SenderConfig
-from mailrelay.outbox import clock, environment, stoppage
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.holding import configuration_holds
+from mailrelay.outbox.operators import environment
 from mailrelay.vocabulary import ManagedBy, Reason, State
 from tests.harness.ports import eventually
 from tests.harness.processes import Relay, mail, manage, rows, send
@@ -85,14 +87,14 @@ def test_gone_variables_hold_the_mail_and_returning_ones_release_it(start):
     delivery = waiting(start())
 
     start(**GONE)
-    stoppage.reconcile()
+    configuration_holds.reconcile()
     delivery.refresh_from_db()
     assert (delivery.state, delivery.reason) == (State.HELD, Reason.SENDER_INACTIVE)
     assert "switched off" in delivery.last_error
     assert not SenderConfig.objects.filter(active=True).exists()
 
     start()
-    stoppage.reconcile()
+    configuration_holds.reconcile()
     delivery.refresh_from_db()
     assert (delivery.state, delivery.reason) == (State.QUEUED, Reason.NONE)
 

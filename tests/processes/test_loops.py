@@ -11,9 +11,9 @@ from kombu.asynchronous import Hub
 
 from mailrelay.health import pulse, serving
 from mailrelay.models import Worker
-from mailrelay.outbox import capacity
+from mailrelay.outbox.claiming import capacity
 from mailrelay.outbox.errors import StorageFullError
-from mailrelay.outbox.scheduler import Scheduler
+from mailrelay.outbox.scheduling.scheduler import Scheduler
 from mailrelay.processes import loops
 from mailrelay.processes.delivering import DeliveryServices
 from tests.harness.ports import eventually
@@ -124,7 +124,7 @@ def test_an_error_of_any_kind_leaves_the_scheduler_running(monkeypatch, caplog):
         return 0.01
 
     monkeypatch.setattr(Scheduler, "_look", look)
-    monkeypatch.setattr("mailrelay.outbox.scheduler.LONGEST_SLEEP", 0.01)
+    monkeypatch.setattr("mailrelay.outbox.scheduling.scheduler.LONGEST_SLEEP", 0.01)
     scheduler = Scheduler()
     scheduler.start()
     eventually(lambda: len(looks) > 4)

@@ -23,6 +23,11 @@ ROWS = (
     {"periodic"},
     {"vocabulary", "metrics", "tracing", "spelling", "parsing", "schema", "memory", "database"},
 )
+#: The corridors of the outbox, from the ground up.
+CORRIDORS = (
+    *("db", "rules", "keeping", "holding", "accepting"),
+    *("claiming", "settling", "scheduling", "operators"),
+)
 #: Words without logic: settings take their choices from them.
 WORDS = ("mailrelay.vocabulary", "mailrelay.clouds", "mailrelay.parsing")
 HEIGHT = {room: -number for number, row in enumerate(ROWS) for room in row}
@@ -56,6 +61,29 @@ def test_rooms_import_only_what_stands_below_them():
         if module.startswith("mailrelay.") and room_of(module) in HEIGHT
         if room_of(module) != own_room(path) and HEIGHT[room_of(module)] >= HEIGHT[own_room(path)]
     ]
+
+    assert not wrong
+
+
+def corridor_of(module: str) -> str:
+    """Return the corridor of a module of the outbox; empty where it stands at its door."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["mailrelay", "outbox"] and parts[2] in CORRIDORS else ""
+
+
+def test_every_corridor_of_the_outbox_has_its_place():
+    found = {path.parent.name for path in APP if own_room(path) == "outbox" and path.parent.name != "outbox"}
+
+    assert found == set(CORRIDORS)
+
+
+def test_corridors_of_the_outbox_import_only_what_comes_before_them():
+    wrong = []
+    for path in (path for path in APP if own_room(path) == "outbox"):
+        own = path.parent.name if path.parent.name in CORRIDORS else ""
+        below = CORRIDORS[: CORRIDORS.index(own)] if own else ()
+        known = {corridor_of(module) for module in imports(path)} - {"", own}
+        wrong += [f"{name_of(path)} imports {corridor}" for corridor in known - set(below)]
 
     assert not wrong
 

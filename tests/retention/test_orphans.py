@@ -7,9 +7,13 @@ from uuid import UUID
 import pytest
 
 from mailrelay.models import ContentChunk, Message
-from mailrelay.outbox import again, clock, content, retention, submission
-from mailrelay.outbox.accept import Acceptor
+from mailrelay.outbox import submission
+from mailrelay.outbox.accepting.accept import Acceptor
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import ContentNotWholeError
+from mailrelay.outbox.keeping import content
+from mailrelay.outbox.operators import resend
+from mailrelay.outbox.scheduling import retention
 from mailrelay.outbox.submission import CHUNK_SIZE, new_queue_id
 from mailrelay.vocabulary import State
 from tests.outbox import rows
@@ -75,7 +79,7 @@ def test_what_a_host_with_a_slow_clock_stores_is_not_swept_meanwhile(acceptor, b
 def test_what_a_form_that_was_open_for_long_forwards_is_not_swept_meanwhile(box, monkeypatch):
     (delivery,) = rows.queue(box, 1, state=State.SENT)
     rows.give(delivery, MAIL)
-    new_id = again.forward_id(id_of(timedelta(hours=2), monkeypatch), delivery.message_id, "a@example.org")
+    new_id = resend.forward_id(id_of(timedelta(hours=2), monkeypatch), delivery.message_id, "a@example.org")
     stream = content.stream
 
     def interrupted(queue_id):
@@ -87,21 +91,21 @@ def test_what_a_form_that_was_open_for_long_forwards_is_not_swept_meanwhile(box,
     monkeypatch.setattr(content, "stream", interrupted)
     message = Message.objects.get(pk=delivery.message_id)
 
-    assert again.forward(message, "ann", "carl@example.org", new_id)
+    assert resend.forward(message, "ann", "carl@example.org", new_id)
     assert content.read(new_id) == MAIL
 
 
 def test_a_forward_that_was_cut_short_is_finished_by_the_next_press(box):
     (delivery,) = rows.queue(box, 1, state=State.SENT)
     rows.give(delivery, MAIL)
-    new_id = again.forward_id(new_queue_id(), delivery.message_id, "a@example.org")
+    new_id = resend.forward_id(new_queue_id(), delivery.message_id, "a@example.org")
     pieces = ContentChunk.objects.filter(content=delivery.message_id).order_by("number")
     for piece in pieces[: PIECES - 2]:
         ContentChunk.objects.create(
             content=new_id, number=piece.number, data=piece.data, created_at=clock.now()
         )
 
-    assert again.forward(Message.objects.get(pk=delivery.message_id), "ann", "a@example.org", new_id)
+    assert resend.forward(Message.objects.get(pk=delivery.message_id), "ann", "a@example.org", new_id)
     assert content.read(new_id) == MAIL
 
 

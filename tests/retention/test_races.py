@@ -15,8 +15,10 @@ import json, threading, time
 from datetime import timedelta
 from django.db import connection, transaction
 from mailrelay.models import ContentChunk, Delivery, Message
-from mailrelay.outbox import again, clock, hand, retention
-from mailrelay.outbox.storing import Arrived, Store
+from mailrelay.outbox.db import clock
+from mailrelay.outbox.operators import actions, resend
+from mailrelay.outbox.scheduling import retention
+from mailrelay.outbox.accepting.storing import Arrived, Store
 from mailrelay.outbox.submission import Submission, new_queue_id
 from mailrelay.vocabulary import State
 from tests.outbox import rows
@@ -97,9 +99,9 @@ two = stored()
 told["accept first"] = race(lambda: accept(two), lambda: retention._remove_orphans([two]))
 told["kept"] = ContentChunk.objects.filter(content=two).count()
 for name, state, act in (
-    ("release", State.HELD, lambda pk: hand.release(pk, "ann")),
-    ("resend", State.SENT, lambda pk: again.resend(pk, "ann", 0)),
-    ("sender", State.FAILED, lambda pk: again.change_sender(pk, "ann", sender)),
+    ("release", State.HELD, lambda pk: actions.release(pk, "ann")),
+    ("resend", State.SENT, lambda pk: resend.resend(pk, "ann", 0)),
+    ("sender", State.FAILED, lambda pk: resend.change_sender(pk, "ann", sender)),
 ):
     three = over(state)
     told[f"mark, {name}"] = race(mark, lambda: act(three))

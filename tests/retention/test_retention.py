@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from mailrelay.models import ContentChunk, Delivery, Message
-from mailrelay.outbox import clock, hand, retention
+from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import ContentRemovedError
+from mailrelay.outbox.operators import actions
+from mailrelay.outbox.scheduling import retention
 from mailrelay.vocabulary import Reason, State
 from tests.harness.ports import eventually
 from tests.harness.processes import mail, manage, rows, send
@@ -165,7 +167,7 @@ def test_what_has_no_content_is_not_sent_again(action):
     Message.objects.filter(pk=delivery.message_id).update(content_removed_at=clock.now())
 
     with pytest.raises(ContentRemovedError, match="cannot be sent again: its content was removed"):
-        hand.ACTIONS[action](delivery.message_id, "a person")
+        actions.ACTIONS[action](delivery.message_id, "a person")
 
 
 @in_this_process

@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from mailrelay.models import Worker
-from mailrelay.outbox import follow
+from mailrelay.outbox.keeping import message_state
 from mailrelay.postmaster import story
 from mailrelay.status import deliveries, senders, workers
 from mailrelay.vocabulary import Reason, Scope, State, UncertainPolicy
@@ -249,7 +249,7 @@ def test_every_page_counts_the_same_workers(browser, sender, now):
 
 def test_a_message_with_a_part_in_flight_has_one_state_everywhere(browser, sender):
     message = make_message(sender, state=State.SENDING)
-    follow.message(message.pk, message.created_at)
+    message_state.message(message.pk, message.created_at)
     listed = browser.get("/admin/mailrelay/message/").content.decode()
 
     assert "State sending" in flat("\n".join(story.told(message.pk)))

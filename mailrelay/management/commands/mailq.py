@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.outbox.hand import ACTIONS
+from mailrelay.outbox.operators.actions import ACTIONS
 from mailrelay.postmaster import acting, listing, story, text
 from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.processes import preflight

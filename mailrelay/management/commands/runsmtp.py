@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand
 from gateway.checks import TAG
 from mailrelay import memory
 from mailrelay.alerts.watch import Watch
-from mailrelay.outbox.scheduler import Scheduler
-from mailrelay.outbox.writer import stop_process_writer
+from mailrelay.outbox.db.writer import stop_process_writer
+from mailrelay.outbox.scheduling.scheduler import Scheduler
 from mailrelay.processes import preflight, probes
 from mailrelay.processes.relay import Relay
 from mailrelay.processes.stopping import until_stopped

@@ -1,0 +1,1 @@
+"""A submission becomes rows, once: what the 250 stands for."""

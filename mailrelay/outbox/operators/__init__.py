@@ -1,0 +1,1 @@
+"""What people and the configuration change: hold, release, resend, pause, new credentials."""

@@ -1,0 +1,1 @@
+"""Limits and ages, decided from rows and a time. Writes nothing."""
