@@ -175,7 +175,8 @@ def test_a_message_that_was_sent_again_is_not_taken_back(installation):
     first = send(relay, sent(1))
     send(relay, sent(1))
     code = (
-        "from uuid import UUID; from mailrelay.outbox.accepting import outage; from django.db import transaction\n"
+        "from uuid import UUID; from django.db import transaction\n"
+        "from mailrelay.outbox.accepting import outage\n"
         f"with transaction.atomic(): print(outage._withdraw(UUID('{first}')))"
     )
     from tests.harness.processes import manage
