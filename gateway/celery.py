@@ -58,7 +58,7 @@ def _configure() -> None:
 _configure()
 # By their names: only workers load them.
 app.steps["consumer"] |= {
-    "mailrelay.processes.loops:CeleryLoopSigns",
+    "mailrelay.processes.loop_signs:CeleryLoopSigns",
     "mailrelay.processes.task_events:TaskEventsTogether",
 }
 app.autodiscover_tasks(["mailrelay.delivery"])

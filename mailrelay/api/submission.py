@@ -1,4 +1,4 @@
-"""Mail by HTTP: the raw message in, its queue id out, by the rules of SMTP (`mailrelay.smtp.desk`)."""
+"""Mail by HTTP: the raw message in, its queue id out, by the rules of SMTP (`mailrelay.smtp.injection`)."""
 
 import hashlib
 import logging
@@ -21,9 +21,9 @@ from mailrelay.outbox.keeping import seen_clients
 from mailrelay.outbox.keeping.seen_clients import Refused
 from mailrelay.outbox.submission import Repeat
 from mailrelay.parsing import IDEMPOTENCY_KEY
-from mailrelay.routing.directory import Client, Directory
-from mailrelay.smtp import desk, replies
-from mailrelay.smtp.desk import Desk, Parcel
+from mailrelay.routing.table import Client, Directory
+from mailrelay.smtp import injection, replies
+from mailrelay.smtp.injection import Desk, Parcel
 from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer
 from mailrelay.vocabulary import Scope
@@ -79,7 +79,7 @@ def submitted(request: HttpRequest, token: ApiToken) -> HttpResponse:
 
 def of_process() -> Desk:
     """Give the desk of this process. Raises ProblemError while it takes no mail."""
-    found = desk.of_process()
+    found = injection.of_process()
     if found is None:
         raise problem(replies.SHUTTING_DOWN)
     return found
@@ -173,7 +173,7 @@ def _before(parcel: Parcel) -> Reply | None:
     content = hashlib.sha256()
     for block in parcel.blocks:
         content.update(block)
-    known = idempotency.find(Repeat(parcel.key, desk.fingerprint(parcel, content.hexdigest())))
+    known = idempotency.find(Repeat(parcel.key, injection.fingerprint(parcel, content.hexdigest())))
     return replies.repeated(known.queue_id, same=known.same) if known else None
 
 

@@ -10,7 +10,7 @@ from mailrelay.api.submission import answer, of_process
 from mailrelay.console.trial import Trial
 from mailrelay.models import ApiToken
 from mailrelay.outbox.submission import new_queue_id
-from mailrelay.routing.directory import Directory, Sender
+from mailrelay.routing.table import Directory, Sender
 from mailrelay.vocabulary import Scope
 
 

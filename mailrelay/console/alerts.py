@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from mailrelay.alerts import telling, webhook
 from mailrelay.console.cells import badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
 from mailrelay.console.fields import WordsField
@@ -18,6 +17,7 @@ from mailrelay.console.generic import ModelForm
 from mailrelay.console.lists import ReadOnlyAdmin
 from mailrelay.console.site import site
 from mailrelay.models import Alert, AlertChannel
+from mailrelay.notify import channels, webhook
 from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import Channel, Condition
 
@@ -109,7 +109,7 @@ class ChannelAdmin(ConfigurationAdmin[AlertChannel]):
             raise Http404
         if not self.has_change_permission(request, row) or request.method != "POST":
             raise PermissionDenied
-        reason = telling.test(row, request.user.get_username())
+        reason = channels.test(row, request.user.get_username())
         if reason:
             self.message_user(request, f"The test was not taken: {reason}.", messages.ERROR)
         else:

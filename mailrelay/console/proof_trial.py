@@ -13,7 +13,7 @@ from mailrelay.models import AppRegistration, Mailbox
 from mailrelay.status.words import name_of_proof
 
 if TYPE_CHECKING:
-    from mailrelay.delivery.proving import Findings
+    from mailrelay.delivery.credential_test import Findings
 
 #: What the history says of what was stored against the trial's word.
 ALTHOUGH = "although its trial failed"
@@ -33,8 +33,8 @@ def tried(
     `row` need not be stored. `purpose` names the page, its object and the person.
     """
     # Here, since the parts that talk to Microsoft cost memory that no other page needs.
+    from mailrelay.delivery.credential_test import prove
     from mailrelay.delivery.credentials import credential_of
-    from mailrelay.delivery.proving import prove
 
     findings = prove(replace(credential_of(row), key=f"{row.pk}:trial"), mailboxes)
     return {

@@ -86,7 +86,7 @@ class Rotation:
 
     def _tried(self, proof: Proof) -> dict[str, Any]:
         # Here, since the parts that talk to Microsoft cost memory that no other page needs.
-        from mailrelay.delivery.proving import mailboxes_of
+        from mailrelay.delivery.credential_test import mailboxes_of
 
         row = self.registration
         known = AppRegistration.objects.values_list("version", flat=True).get(pk=row.pk)

@@ -158,8 +158,8 @@ class SenderPage:
     def _probe(self) -> dict[str, Any]:
         """Ask Microsoft what the sender's application may do in its mailbox."""
         # Here, since the parts that talk to Microsoft cost memory that no other page needs.
+        from mailrelay.delivery.credential_test import prove
         from mailrelay.delivery.credentials import credential_of, servable
-        from mailrelay.delivery.proving import prove
 
         try:
             registration = AppRegistration.objects.get(pk=self.sender.mailbox.registration_id)

@@ -15,9 +15,9 @@ from django.http import HttpRequest
 from mailrelay.console.protection import client_address
 from mailrelay.models import SenderConfig
 from mailrelay.outbox.keeping.origin import TEST
-from mailrelay.routing.directory import Client
-from mailrelay.smtp import desk, replies
-from mailrelay.smtp.desk import Desk, Parcel
+from mailrelay.routing.table import Client
+from mailrelay.smtp import injection, replies
+from mailrelay.smtp.injection import Desk, Parcel
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.transaction import Peer
 
@@ -74,7 +74,7 @@ def send(request: HttpRequest, sender: SenderConfig, recipient: str, wish: UUID)
     """Hand in a test mail of `sender` that somebody asks for in the admin."""
     if not takes_mail(sender):
         return replies.SENDER_ABSENT
-    counter = desk.of_process()
+    counter = injection.of_process()
     if counter is None:
         return replies.SHUTTING_DOWN
     who = request.user.get_username()

@@ -11,8 +11,8 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from mailrelay.delivery import tokens
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import credential_of, servable
+from mailrelay.delivery.mailbox_requests import errand
 from mailrelay.graph import drafts
 from mailrelay.graph.calls import Caller
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig

@@ -2,7 +2,7 @@
 
 import time
 
-from mailrelay.delivery import access, fallback, inboxes, orphans, sent_items
+from mailrelay.delivery import access, fallback, inbox_watch, orphans, sent_items
 from mailrelay.outbox.settling import request_size
 from mailrelay.periodic import PeriodicThread
 
@@ -24,7 +24,7 @@ class Housekeeper(PeriodicThread):
         access.look()
         fallback.look()
         sent_items.look()
-        inboxes.look()
+        inbox_watch.look()
         if time.monotonic() - self._swept >= DRAFTS_INTERVAL:
             self._swept = time.monotonic()
             orphans.sweep()

@@ -14,8 +14,8 @@ from django.db import DatabaseError
 from mailrelay.database import drop_connection_after
 from mailrelay.delivery import access, tokens
 from mailrelay.delivery.answers import counted, judged
+from mailrelay.delivery.large_refusals import TOO_SMALL, again, is_about_form, refused
 from mailrelay.delivery.plan import Plan
-from mailrelay.delivery.refusals import TOO_SMALL, again, is_about_form, refused
 from mailrelay.delivery.results import inseparable, removed, result_of
 from mailrelay.graph import drafts, uploads
 from mailrelay.graph.answer import Answer

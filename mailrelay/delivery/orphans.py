@@ -10,8 +10,8 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import servable
+from mailrelay.delivery.mailbox_requests import errand
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
 from mailrelay.graph.drafts import DraftState

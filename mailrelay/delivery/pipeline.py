@@ -14,13 +14,14 @@ from django.utils import timezone
 
 from mailrelay import metrics, tracing
 from mailrelay.database import drop_connection_after
-from mailrelay.delivery import large, reconcile, rehearsal, tokens
+from mailrelay.delivery import large, mailbox_probe, outcome_lookup, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
-from mailrelay.delivery.loops import circles
+from mailrelay.delivery.mail_loops import circles
+from mailrelay.delivery.memory_budget import NoRoomError, Share, composing, needed, room
+from mailrelay.delivery.outcome_lookup import Finding, Found
 from mailrelay.delivery.plan import NoRouteError, Plan, plan
 from mailrelay.delivery.recipients import addresses_of
-from mailrelay.delivery.reconcile import Finding, Found
 from mailrelay.delivery.results import (
     circling,
     inseparable,
@@ -31,7 +32,6 @@ from mailrelay.delivery.results import (
     unreadable,
     without_route,
 )
-from mailrelay.delivery.room import NoRoomError, Share, composing, needed, room
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.credentials import Credential
 from mailrelay.graph.http import Timeouts
@@ -121,7 +121,7 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
 def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
     credential = credential_of(delivery.mailbox.registration)
     try:
-        found = reconcile.look(delivery, credential)
+        found = outcome_lookup.look(delivery, credential)
         if (
             found.finding is not Finding.CLEAR
             and (settled := _settled(delivery, credential, found)) is not None
@@ -147,7 +147,7 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         return settle.put_off(delivery, unreadable(delivery.sender.name, error))
     if circles(delivery, bytes(prepared.mail.parts[0])):
         return settle.put_off(delivery, circling())
-    if prepared.route is Route.MIME and (failing := rehearsal.failing(delivery, credential, token)):
+    if prepared.route is Route.MIME and (failing := mailbox_probe.failing(delivery, credential, token)):
         return settle.put_off(delivery, failing, noted=False)
     second_copy = found.finding is not Finding.CLEAR
     attempt = leases.begin(delivery, prepared.size, prepared.route, second_copy=second_copy)
@@ -196,7 +196,7 @@ def _settled(delivery: Delivery, credential: Credential, found: Found) -> list[R
     result = found.result
     if found.finding is Finding.SENT:
         return _recorded(lambda: settle.settle(attempt, result))
-    if found.finding in reconcile.WAITS:
+    if found.finding in outcome_lookup.WAITS:
         return settle.unresolved(delivery, result)
     resent = delivery.sender.uncertain_policy == UncertainPolicy.RESEND and not delivery.copies
     if delivery.copy_allowed or (resent and found.finding is Finding.UNKNOWN):

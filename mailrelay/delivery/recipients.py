@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from mailrelay.address_forms import same_address
 from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.spelling import same_address
 
 
 def addresses_of(names: Iterable[str], header: bytes) -> tuple[str, ...]:

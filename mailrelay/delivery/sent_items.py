@@ -7,10 +7,10 @@ the timeline.
 
 from datetime import timedelta
 
-from mailrelay.delivery import access, traces
+from mailrelay.delivery import access, copy_matching
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import servable
+from mailrelay.delivery.mailbox_requests import errand
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
 from mailrelay.models import SendLog
@@ -52,7 +52,7 @@ def _see_to(row: SendLog) -> bool:
         sent_copies.later(row, max(SOON, age))
     elif mailbox.can_draft is False:
         sent_copies.done(row, DENIED)
-    elif mailbox.blocked != Reason.NONE or not servable(mailbox.registration) or traces.in_doubt(row):
+    elif mailbox.blocked != Reason.NONE or not servable(mailbox.registration) or copy_matching.in_doubt(row):
         sent_copies.later(row, max(SOON, age))
     else:
         _remove(row, age)

@@ -7,8 +7,8 @@ from django.conf import settings
 
 from mailrelay.diagnosis.findings import Check, Finding
 from mailrelay.parsing import networks
-from mailrelay.routing.directory import Client, IPNetwork
 from mailrelay.routing.loading import load
+from mailrelay.routing.table import Client, IPNetwork
 
 CHECK = Check("listener")
 NARROWER = (

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.mailbox import (
     ADDRESS_LIMIT,
     Mailbox,
@@ -14,7 +15,6 @@ from mailrelay.mime.mailbox import (
     is_address,
 )
 from mailrelay.mime.words import decode_words
-from mailrelay.spelling import lower
 
 __all__ = [
     "AddressList",

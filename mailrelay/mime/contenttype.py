@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.decoding import decode_bytes
-from mailrelay.spelling import lower
 
 _VALUE_LIMIT = 65_536  # characters; nobody's Content-Type is longer
 _TYPE = re.compile(r"[ \t]*([^\s/;()\"]+)[ \t]*/[ \t]*([^\s/;()\"]+)")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from mailrelay.spelling import lower
+from mailrelay.address_forms import lower
 
 __all__ = ["codec_of", "decode_bytes", "is_useful", "read_raw"]
 

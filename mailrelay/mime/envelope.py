@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from mailrelay.address_forms import normalise
 from mailrelay.mime.addresses import (
     AddressList,
     Group,
@@ -13,7 +14,6 @@ from mailrelay.mime.addresses import (
 )
 from mailrelay.mime.headers import Field, HeaderBlock, make_field
 from mailrelay.mime.mailbox import format_group, is_writable
-from mailrelay.spelling import normalise
 
 __all__ = ["LIST_LIMIT", "named_recipients", "read_fields", "reconcile"]
 

@@ -2,11 +2,11 @@
 
 import re
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.contenttype import EMBEDDED, ContentType, parameter, parse_disposition
 from mailrelay.mime.extensions import extension
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.words import decode_words, storable
-from mailrelay.spelling import lower
 
 __all__ = ["content_id", "disposition", "filename", "name_or_default"]
 

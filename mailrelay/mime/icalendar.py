@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
+from mailrelay.address_forms import lower, normalise
 from mailrelay.mime.mailbox import is_writable
-from mailrelay.spelling import lower, normalise
 
 __all__ = ["SCHEDULING", "Calendar", "read_calendar"]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mailrelay.address_forms import normalise, same_address
 from mailrelay.mime.addresses import (
     Mailbox,
     fold_list,
@@ -16,7 +17,6 @@ from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.mailbox import is_writable
 from mailrelay.mime.words import decode_words
 from mailrelay.mime.wrapped import unwrapped
-from mailrelay.spelling import normalise, same_address
 from mailrelay.vocabulary import FromPolicy
 
 __all__ = [

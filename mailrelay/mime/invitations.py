@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 from hashlib import sha256
 
+from mailrelay.address_forms import lower, normalise
 from mailrelay.mime.ascii import encode_fields
 from mailrelay.mime.contenttype import EMBEDDED, parameter, parse_parameters
 from mailrelay.mime.decoders import decoder
@@ -21,7 +22,6 @@ from mailrelay.mime.parts import index_source
 from mailrelay.mime.shorttext import INSTEAD_OF_INVITATION
 from mailrelay.mime.source import InMemory
 from mailrelay.mime.transfer import without_comments
-from mailrelay.spelling import lower, normalise
 from mailrelay.vocabulary import Invitations
 
 __all__ = ["AS_FILE", "Conflict", "InvitationError", "mentions_calendar", "settle_invitations"]

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from mailrelay.address_forms import QUOTED_LOCAL, same_address
 from mailrelay.mime.words import encode_words
-from mailrelay.spelling import QUOTED_LOCAL, same_address
 
 __all__ = [
     "ADDRESS_LIMIT",

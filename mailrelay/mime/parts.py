@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.contenttype import EMBEDDED, ContentType, parse_content_type
 from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.names import charset_of_names
 from mailrelay.mime.source import InMemory, Source
 from mailrelay.mime.transfer import IDENTITY, transfer_encoding
-from mailrelay.spelling import lower
 
 __all__ = ["Part", "index_parts", "index_source"]
 

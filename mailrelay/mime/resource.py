@@ -8,6 +8,7 @@ X-; In-Reply-To and References are MAPI properties (PidTagInReplyToId 0x1042, Pi
 from dataclasses import dataclass
 from typing import Any
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.charset import text_of
 from mailrelay.mime.headers import HeaderBlock, decode_words, storable
@@ -17,7 +18,6 @@ from mailrelay.mime.parts import Part
 from mailrelay.mime.shorttext import SHORT_TEXT
 from mailrelay.mime.skeleton import Dissection, Inseparable, Leaf, NotSeparableError
 from mailrelay.mime.source import RandomAccess
-from mailrelay.spelling import lower
 from mailrelay.vocabulary import LargeText
 
 __all__ = ["Resource", "as_resource"]

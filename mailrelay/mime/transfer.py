@@ -2,7 +2,7 @@
 
 import re
 
-from mailrelay.spelling import lower
+from mailrelay.address_forms import lower
 
 __all__ = [
     "BASE64",

@@ -4,9 +4,9 @@ import base64
 import binascii
 import re
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.base64text import NOT_BASE64, quanta
 from mailrelay.mime.decoding import decode_bytes
-from mailrelay.spelling import lower
 
 # Real senders put spaces into Q text, so the text may be anything but a question mark.
 _WORD = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*+)\?=")

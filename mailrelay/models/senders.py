@@ -7,10 +7,10 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from mailrelay.address_forms import normalise
 from mailrelay.clouds import ENDPOINTS
 from mailrelay.models.choices import choices
 from mailrelay.models.encrypted import EncryptedTextField
-from mailrelay.spelling import normalise
 from mailrelay.vocabulary import (
     BouncePolicy,
     Cloud,

@@ -1,11 +1,11 @@
 """What runs beside the tasks in a process that delivers: signs of life, the scheduler, tokens."""
 
-from mailrelay.alerts.watch import Watch
 from mailrelay.delivery import pipeline
 from mailrelay.delivery.housekeeping import Housekeeper
-from mailrelay.delivery.notices import Reporter
 from mailrelay.delivery.tokens import Keeper
 from mailrelay.health import pulse
+from mailrelay.notify.alerts import Watch
+from mailrelay.notify.failure_notices import Reporter
 from mailrelay.outbox.claiming import capacity
 from mailrelay.outbox.db import counters
 from mailrelay.outbox.db.writer import stop_process_writer

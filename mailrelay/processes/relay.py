@@ -11,14 +11,14 @@ from django.core.management.base import CommandError
 from mailrelay.outbox.accepting.accept import Acceptor
 from mailrelay.outbox.operators import environment
 from mailrelay.outbox.scheduling import scheduler
-from mailrelay.processes.loops import smtp_loop_signs
+from mailrelay.processes.loop_signs import smtp_loop_signs
 from mailrelay.processes.page_cache import PageCache
 from mailrelay.routing.watch import ConfigurationWatch
-from mailrelay.smtp import desk
+from mailrelay.smtp import injection
 from mailrelay.smtp.budget import bytes_in_transfer
+from mailrelay.smtp.client_log import Recorder
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
-from mailrelay.smtp.sightings import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Relay:
     def start(self) -> None:
         """Return once every listener is bound. Raises CommandError with the address that is not to be had."""
         # Before: anyone who sees the listener may hand in mail by HTTP as well.
-        desk.provide(self._thread.desk)
+        injection.provide(self._thread.desk)
         try:
             self._thread.start()
         except ListenError as error:
@@ -54,7 +54,7 @@ class Relay:
 
     def drain(self) -> None:
         """Take no more mail; let what is in transfer finish. Ends within SMTP_DRAIN_SECONDS and a little."""
-        desk.provide(None)
+        injection.provide(None)
         self._signs.cancel()
         self._thread.stop(float(settings.SMTP_DRAIN_SECONDS))
         self._recorder.stop()

@@ -18,9 +18,9 @@ from mailrelay.processes import preflight
 from mailrelay.processes.gunicorn_worker import BOOT_ERROR
 from mailrelay.processes.relay import options
 from mailrelay.routing.watch import ConfigurationWatch
-from mailrelay.smtp import desk
+from mailrelay.smtp import injection
+from mailrelay.smtp.client_log import Recorder
 from mailrelay.smtp.context import Context
-from mailrelay.smtp.sightings import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def application() -> Application:
         sys.stderr.write(f"CommandError: {error}\n")
         sys.exit(BOOT_ERROR)
     served = web_application(django)
-    desk.provide(desk.beside_no_listener(_context))
+    injection.provide(injection.beside_no_listener(_context))
     threading.Thread(target=_once_the_tables_are_there, name="administrator", daemon=True).start()
     return served
 

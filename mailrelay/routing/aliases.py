@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from mailrelay.spelling import lower, normalise
+from mailrelay.address_forms import lower, normalise
 
 #: Names in lower case, each with the addresses and names that it stands for.
 Aliases = Mapping[str, Sequence[str]]

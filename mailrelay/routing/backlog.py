@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from mailrelay import metrics
-from mailrelay.routing.directory import Backlog, MailboxKey
+from mailrelay.routing.table import Backlog, MailboxKey
 from mailrelay.vocabulary import Reason
 
 #: Of DELIVERY_MAX_AGE, how much of it may lie before a mailbox at its own rate.

@@ -8,11 +8,11 @@ from typing import Any
 
 from django.conf import settings
 
+from mailrelay.address_forms import normalise
 from mailrelay.database import first_line
 from mailrelay.models import ClientDefaults, SenderConfig, SmtpClient
 from mailrelay.routing.aliases import Aliases
-from mailrelay.routing.directory import Client, Defaults, Directory, IPNetwork, Sender
-from mailrelay.spelling import normalise
+from mailrelay.routing.table import Client, Defaults, Directory, IPNetwork, Sender
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency, known_word
 
 #: What a value raises that an older or newer version, or somebody with SQL, has written.

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from mailrelay.periodic import PeriodicThread
 from mailrelay.routing import backlog
-from mailrelay.routing.directory import Directory
 from mailrelay.routing.loading import load
+from mailrelay.routing.table import Directory
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from ipaddress import ip_address
 
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp import replies
 from mailrelay.smtp.encryption import UNNAMED, Encryption
 from mailrelay.smtp.replies import Reply, printable

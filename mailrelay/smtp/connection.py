@@ -15,13 +15,13 @@ from aiosmtpd.smtp import SMTP
 from prometheus_client import Counter
 
 from mailrelay import metrics
-from mailrelay.routing.directory import IPNetwork
+from mailrelay.routing.table import IPNetwork
 from mailrelay.smtp import replies
 from mailrelay.smtp.commands import parse_command
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.data import READ_LIMIT
 from mailrelay.smtp.deadlines import Deadline
-from mailrelay.smtp.habit import LineHabit
+from mailrelay.smtp.line_endings import LineHabit
 from mailrelay.smtp.port import Port
 from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer, Transaction

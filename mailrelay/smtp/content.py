@@ -1,13 +1,13 @@
 """The content of a mail: DATA and BDAT (RFC 3030), from the last check before it to the reply after it."""
 
 from mailrelay import metrics
-from mailrelay.smtp import admission, data, replies
+from mailrelay.smtp import data, envelope_checks, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.connection import Phase
 from mailrelay.smtp.data import LineEnds, Received, receive, receive_chunk
-from mailrelay.smtp.habit import LineEnd, receive_by_habit
-from mailrelay.smtp.handover import hand_over
-from mailrelay.smtp.intake import Arrival
+from mailrelay.smtp.line_endings import LineEnd, receive_by_habit
+from mailrelay.smtp.message_checks import Arrival
+from mailrelay.smtp.queueing import hand_over
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import Spool
 from mailrelay.smtp.transaction import Chunks, Transaction
@@ -91,7 +91,9 @@ class Content(Authentication):
             return replies.NEED_MAIL
         if not transaction.recipients or transaction.client is None:
             return replies.NO_VALID_RCPT if transaction.refused_recipients else replies.NEED_RCPT
-        spool = admission.content(self.context, transaction.client, self.peer, transaction.declared_size)
+        spool = envelope_checks.content(
+            self.context, transaction.client, self.peer, transaction.declared_size
+        )
         return spool if isinstance(spool, Reply) else (transaction, spool)
 
     async def _take_data(self, transaction: Transaction, spool: Spool) -> None:
@@ -152,7 +154,7 @@ class Content(Authentication):
         return replies.BARE_LF_REFUSED
 
     def _dropped(self, spool: Spool) -> Reply | None:
-        return admission.dropped(self.context, self.mail.client if self.mail else None, spool)
+        return envelope_checks.dropped(self.context, self.mail.client if self.mail else None, spool)
 
     # --- Watching what is read ---------------------------------------------------------------------------
 

@@ -10,15 +10,15 @@ from typing import Protocol
 from uuid import UUID
 
 from mailrelay.outbox.submission import Submission
-from mailrelay.routing.directory import Directory
+from mailrelay.routing.table import Directory
 from mailrelay.smtp.budget import Budget
+from mailrelay.smtp.client_log import Sightings
 from mailrelay.smtp.completions import Completions
 from mailrelay.smtp.connections import Connections
+from mailrelay.smtp.disk_space import Space
 from mailrelay.smtp.logins import Logins
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.rates import Rates
-from mailrelay.smtp.sightings import Sightings
-from mailrelay.smtp.space import Space
 from mailrelay.smtp.spool import spool_directory
 from mailrelay.smtp.tls import Certificates
 

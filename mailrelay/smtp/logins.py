@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mailrelay import metrics
 from mailrelay.routing import passwords
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp import replies
 from mailrelay.smtp.failures import Failures
 from mailrelay.smtp.replies import Reply

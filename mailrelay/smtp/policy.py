@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mailrelay.address_forms import QUOTED_LOCAL, normalise
 from mailrelay.mime.envelope import named_recipients
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import Identity, Refusal, author, refusal, shown_agents
 from mailrelay.mime.mailbox import format_address
-from mailrelay.routing.directory import Client, Directory, Sender
+from mailrelay.routing.table import Client, Directory, Sender
 from mailrelay.smtp.replies import Reply
-from mailrelay.spelling import QUOTED_LOCAL, normalise
 from mailrelay.vocabulary import FromPolicy, Reason, Urgency
 
 #: Octets of an address (RFC 5321 section 4.5.3.1.3 with erratum 1690).

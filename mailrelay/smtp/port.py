@@ -3,7 +3,7 @@
 import ssl
 from typing import Protocol
 
-from mailrelay.routing.directory import IPNetwork
+from mailrelay.routing.table import IPNetwork
 from mailrelay.smtp.tls import Certificates
 
 #: What every session is offered (RFC 2920, 1870, 6152, 6531, 3030, 2034).

@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mailrelay.routing.directory import Directory
+from mailrelay.routing.table import Directory
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.context import Acceptor, Context
-from mailrelay.smtp.desk import Desk
+from mailrelay.smtp.injection import Desk
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.port import Listener, Port
 from mailrelay.smtp.session import Session

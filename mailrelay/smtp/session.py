@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from mailrelay.routing.directory import Client
-from mailrelay.smtp import admission, dsn, replies
+from mailrelay.routing.table import Client
+from mailrelay.smtp import dsn, envelope_checks, replies
 from mailrelay.smtp.authentication import Authentication
 from mailrelay.smtp.commands import Path, parse_path
 from mailrelay.smtp.content import Content
@@ -53,7 +53,7 @@ class Session(Content):
         if client is not None:
             self.context.sightings.seen(client.id)
         utf8, size = "SMTPUTF8" in path.parameters, int(path.parameters.get("SIZE") or 0)
-        refused = self._over_connections(client) or admission.begin(
+        refused = self._over_connections(client) or envelope_checks.begin(
             self.context, client, path.address, utf8=utf8, size=size
         )
         if refused is not None:
@@ -96,7 +96,7 @@ class Session(Content):
         if refused := wrong_for_rcpt(path.parameters):
             return refused
         wish = dsn.of_rcpt(path.parameters)
-        return admission.add_recipient(self.context, transaction, self.peer, path.address, wish)
+        return envelope_checks.add_recipient(self.context, transaction, self.peer, path.address, wish)
 
     async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
         self._set_rset_state()

@@ -4,16 +4,16 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.compose import DIRECT_LIMIT, HEADER_LIMIT, Composed, compose, compose_headers
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.invitations import InvitationError, mentions_calendar, settle_invitations
 from mailrelay.mime.skeleton import Dissection, NotSeparableError
 from mailrelay.outbox.submission import CHUNK_SIZE, Submission
-from mailrelay.routing.directory import Directory, Sender
+from mailrelay.routing.table import Directory, Sender
 from mailrelay.smtp.policy import Resolution
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import Spool
-from mailrelay.spelling import lower
 from mailrelay.vocabulary import Invitations, LargeMail, Route
 
 #: Room for what composing adds to any message: Message-ID, Date, MIME-Version, From, Reply-To.

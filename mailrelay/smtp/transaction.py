@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from mailrelay.address_forms import normalise
 from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, RecipientWish, Wish
-from mailrelay.routing.directory import Client
+from mailrelay.routing.table import Client
 from mailrelay.smtp.data import LineEnds
 from mailrelay.smtp.spool import Spool
 from mailrelay.smtp.transfer import Transfer
-from mailrelay.spelling import normalise
 
 
 @dataclass(slots=True)

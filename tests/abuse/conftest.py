@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.processes import Relay, base_environment, manage, rows
 from tests.smtp.certificates import write_certificate
-from tests.smtp.door import Talk
+from tests.smtp.smtp_server import Talk
 
 ACCEPTED = re.compile(r"250 2\.0\.0 Ok: queued as ([0-9a-f]{32})")
 #: Nothing is delivered: what was taken stays to be looked at.

@@ -16,7 +16,7 @@ from tests.abuse.conftest import ACCEPTED, target_in
 from tests.harness.ports import eventually
 from tests.harness.processes import ROOT, as_sent, manage, rows, send
 from tests.large.mails import another, with_files
-from tests.smtp.door import Talk, second_loopback
+from tests.smtp.smtp_server import Talk, second_loopback
 
 MIB = 2**20
 CROWD = 5000

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.harness.ports import eventually
 from tests.harness.processes import FIELD_KEY, SECRET_KEY, Relay, base_environment, manage, rows
-from tests.smtp.door import Talk
+from tests.smtp.smtp_server import Talk
 
 #: Seconds within which a client is promised a reply, and what a busy machine may add.
 PROMISED, BUSY = 10.0, 10.0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.accept.installation import deliver, hand_in, queue_id_of, sent
 from tests.harness.ports import eventually
-from tests.smtp.door import Talk
+from tests.smtp.smtp_server import Talk
 
 CHUNK = 256 * 1024
 LARGE = sent("large", 2_800_000)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.accept.installation import deliver, frozen, hand_in, queue_id_of, sent
 from tests.harness.ports import eventually
-from tests.smtp.door import Talk
+from tests.smtp.smtp_server import Talk
 
 MEGABYTE = 1_000_000
 MEMORY_BAR = 128 * 2**20

@@ -22,7 +22,7 @@ from tests.accept.installation import (
     wait_until_mail_is_taken,
 )
 from tests.harness.ports import eventually
-from tests.smtp.door import Talk
+from tests.smtp.smtp_server import Talk
 
 #: Bytes of the database's log that no mail of these tests fits into.
 SHORT = 32_000

@@ -11,7 +11,7 @@ from mailrelay.outbox.accepting import duplicates
 from tests.accept.installation import deliver, hand_in, queue_id_of, sent, wait_until_mail_is_taken
 from tests.accept.test_group_commit import hand_in_together, wait_until_all_are_submitted
 from tests.harness.ports import eventually
-from tests.smtp.door import Talk
+from tests.smtp.smtp_server import Talk
 
 
 def timeline(installation, queue_id: str) -> list[str]:

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from mailrelay.alerts import book
-from mailrelay.alerts.conditions import Finding
 from mailrelay.models import Alert, AlertChannel
+from mailrelay.notify import episodes
+from mailrelay.notify.conditions import Finding
 from mailrelay.vocabulary import Condition
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,14 +26,14 @@ class Days:
     def look(self, *findings, after=MINUTE) -> list[str]:
         """Move on by `after` in which nothing else is looked at; return what is told."""
         self.now += after
-        book.enter(findings, self.now)
-        found = book.news(self.channel, self.now)
+        episodes.enter(findings, self.now)
+        found = episodes.news(self.channel, self.now)
         if found:
-            book.note(self.channel, found, self.now)
+            episodes.note(self.channel, found, self.now)
         return [f"{one.what} {one.alert.key}" for one in found]
 
     def stay_away(self) -> list[str]:
-        return self.look() + self.look(after=book.QUIET)
+        return self.look() + self.look(after=episodes.QUIET)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_comes_back_is_told_when_its_period_has_passed(days):
     assert days.look(finding()) == ["new backlog"]
     assert days.stay_away() == ["over backlog"]
     assert days.look(finding(), after=10 * MINUTE) == []
-    assert days.look(finding(), after=book.PERIOD) == ["new backlog"]
+    assert days.look(finding(), after=episodes.PERIOD) == ["new backlog"]
 
 
 def test_what_came_back_unheard_ends_unheard(days):
@@ -80,7 +80,7 @@ def test_a_secret_is_told_of_at_each_stage(days):
 
 def test_what_stays_is_told_of_again_after_a_day(days):
     days.look(finding())
-    assert days.look(finding(), after=book.REMINDER) == ["still backlog"]
+    assert days.look(finding(), after=episodes.REMINDER) == ["still backlog"]
     assert days.look(finding()) == []
 
 
@@ -90,7 +90,7 @@ def test_a_restart_is_no_news(days):
     assert days.look() == []
     assert days.stay_away() == []
     assert days.look(gone) == []
-    assert days.look(gone, after=book.PATIENCE[Condition.NO_WORKER]) == ["new no-worker"]
+    assert days.look(gone, after=episodes.PATIENCE[Condition.NO_WORKER]) == ["new no-worker"]
 
 
 def test_a_channel_hears_of_its_conditions_alone(days):
@@ -102,5 +102,5 @@ def test_a_channel_hears_of_its_conditions_alone(days):
 def test_what_is_over_is_forgotten_after_a_while(days):
     days.look(finding())
     days.stay_away()
-    days.look(after=book.KEPT_FOR + MINUTE)
+    days.look(after=episodes.KEPT_FOR + MINUTE)
     assert not Alert.objects.exists()

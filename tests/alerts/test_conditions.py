@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from mailrelay.alerts import conditions
 from mailrelay.models import AppRegistration, Counter, Delivery, HourlyTotal, Mailbox, Worker
+from mailrelay.notify import conditions
 from mailrelay.outbox.db import counters
 from mailrelay.outbox.keeping import hourly_totals
 from mailrelay.vocabulary import Reason, State

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from mailrelay.alerts import lease
 from mailrelay.models import Lease
+from mailrelay.notify import leader
 from tests.harness.ports import eventually
 from tests.harness.processes import manage, send
 
@@ -19,24 +19,24 @@ AlertChannel.objects.create(
 
 @pytest.mark.django_db(transaction=True)
 def test_one_of_two_holds_it_until_its_time_is_over(now):
-    assert lease.take("alerts", "one", 30)
-    assert not lease.take("alerts", "two", 30)
-    assert lease.take("alerts", "one", 30)
+    assert leader.take("alerts", "one", 30)
+    assert not leader.take("alerts", "two", 30)
+    assert leader.take("alerts", "one", 30)
     Lease.objects.update(until=now - timedelta(seconds=1))
-    assert lease.take("alerts", "two", 30)
-    assert not lease.take("alerts", "one", 30)
-    lease.give_back("alerts", "two")
-    assert lease.take("alerts", "one", 30)
+    assert leader.take("alerts", "two", 30)
+    assert not leader.take("alerts", "one", 30)
+    leader.give_back("alerts", "two")
+    assert leader.take("alerts", "one", 30)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_who_is_patient_takes_what_nobody_wants(now):
-    assert not lease.take("alerts", "relay", 30, patience=20)
-    assert lease.take("alerts", "worker", 30)
+    assert not leader.take("alerts", "relay", 30, patience=20)
+    assert leader.take("alerts", "worker", 30)
     Lease.objects.update(until=now - timedelta(seconds=10))
-    assert not lease.take("alerts", "relay", 30, patience=20)
+    assert not leader.take("alerts", "relay", 30, patience=20)
     Lease.objects.update(until=now - timedelta(seconds=30))
-    assert lease.take("alerts", "relay", 30, patience=20)
+    assert leader.take("alerts", "relay", 30, patience=20)
 
 
 @pytest.mark.services

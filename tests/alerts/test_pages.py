@@ -3,9 +3,9 @@
 import pytest
 from django.urls import reverse
 
-from mailrelay.alerts import book
-from mailrelay.alerts.conditions import Finding
 from mailrelay.models import AlertChannel, Message
+from mailrelay.notify import episodes
+from mailrelay.notify.conditions import Finding
 from mailrelay.vocabulary import Channel, Condition, Report
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,7 +83,7 @@ def test_a_test_by_mail_is_queued(browser, channel, sender):
 
 
 def test_what_is_the_matter_is_listed_and_escaped(browser, now):
-    book.enter([Finding("held:1", Condition.HELD, "Sender <script>", "Words.")], now)
+    episodes.enter([Finding("held:1", Condition.HELD, "Sender <script>", "Words.")], now)
     page = browser.get("/admin/mailrelay/alert/").content.decode()
     assert "Sender &lt;script&gt;" in page
     assert "Present" in page

@@ -8,10 +8,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from mailrelay.alerts import book, telling, watch
-from mailrelay.alerts import webhook as posting
-from mailrelay.alerts.conditions import Finding
 from mailrelay.models import Alert, AlertChannel, AppRegistration, ContentChunk, Mailbox, Message, Worker
+from mailrelay.notify import alerts, channels, episodes
+from mailrelay.notify import webhook as posting
+from mailrelay.notify.conditions import Finding
 from mailrelay.vocabulary import Channel, Condition, Reason, Report
 from tests.console.rows import make_registration, make_sender
 
@@ -23,12 +23,12 @@ SUBJECT = "Sender <office> & [co](http://x) stands still"
 def held(now):
     """Something that has been the matter for a while."""
     row = Finding("held:1", Condition.HELD, SUBJECT, "The secret *ended* <https://evil.test|here>.")
-    book.enter([row], now - timedelta(minutes=2))
+    episodes.enter([row], now - timedelta(minutes=2))
     Alert.objects.update(seen_at=now)
 
 
 def tell(channel, now) -> bool:
-    return telling.tell(channel, book.news(channel, now), (), now)
+    return channels.tell(channel, episodes.news(channel, now), (), now)
 
 
 def test_a_webhook_gets_a_document(webhook, channel, held, now):
@@ -64,7 +64,7 @@ def test_teams_gets_an_adaptive_card(webhook, channel, held, now):
 
 def test_many_matters_are_one_message_that_every_reader_takes(webhook, channel, now):
     rows = [Finding(f"expiry:{n}", Condition.EXPIRY, f"Secret {n}", "Ends.") for n in range(60)]
-    book.enter(rows, now)
+    episodes.enter(rows, now)
     for kind in (Channel.WEBHOOK, Channel.SLACK, Channel.TEAMS):
         assert tell(channel(kind, url=webhook.url), now)
     generic, slack, teams = webhook.told
@@ -85,7 +85,7 @@ def test_a_refusal_is_kept_without_the_url_and_tried_again_later(webhook, channe
     assert tell(row, now)
     row.refresh_from_db()
     assert (row.failures, row.last_error) == (0, "")
-    assert not book.news(row, now)
+    assert not episodes.news(row, now)
 
 
 def test_a_url_that_no_key_opens_keeps_no_other_channel_from_being_told(
@@ -96,7 +96,7 @@ def test_a_url_that_no_key_opens_keeps_no_other_channel_from_being_told(
     lost = channel(url=webhook.url, name="lost")
     settings.FIELD_ENCRYPTION_KEYS = keys
     channel(url=webhook.url, name="kept")
-    watch.look()
+    alerts.look()
     lost = AlertChannel.objects.defer("url").get(pk=lost.pk)
     assert "enter it again" in lost.last_error
     assert len(webhook.told) == 1
@@ -178,13 +178,13 @@ def test_a_mail_goes_through_a_sender_that_is_in_no_trouble(channel, held, sende
     assert SUBJECT in text["Subject"]
     assert "The secret *ended*" in text.get_content()
     assert message.deliveries.get().state == "queued"
-    assert not book.news(row, now)
+    assert not episodes.news(row, now)
 
 
 def test_a_sender_whose_secret_ends_is_spared_where_another_works(channel, held, sender, now):
     other = make_sender(make_registration("fabrikam"), "other", "other@fabrikam.test")
     row = channel(Channel.EMAIL, address="ops@example.org")
-    telling.tell(row, book.news(row, now), [sender.pk], now)
+    channels.tell(row, episodes.news(row, now), [sender.pk], now)
     assert mail()[0].sender_id == other.pk
 
 
@@ -206,18 +206,18 @@ def test_one_look_tells_what_is_the_matter_and_the_next_says_nothing(webhook, ch
     Worker.objects.create(name="one", queues="deliver", capacity=4, started_at=now, seen_at=now)
     AppRegistration.objects.update(secret_expires_on=(now + timedelta(days=5)).date())
     channel(url=webhook.url)
-    watch.look()
-    watch.look()
+    alerts.look()
+    alerts.look()
     assert [document["text"] for document in webhook.told] == ["New: The secret of contoso ends in 4 days"]
 
 
 def test_what_happens_within_a_digest_is_told_at_its_end(webhook, channel, held, sender, now):
     row = channel(url=webhook.url, digest_minutes=10)
     Worker.objects.create(name="one", queues="deliver", capacity=4, started_at=now, seen_at=now)
-    watch.look()
+    alerts.look()
     AppRegistration.objects.update(secret_expires_on=(now + timedelta(days=5)).date())
-    watch.look()
+    alerts.look()
     assert len(webhook.told) == 1
     AlertChannel.objects.filter(pk=row.pk).update(next_at=now)
-    watch.look()
+    alerts.look()
     assert len(webhook.told) == 2

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from mailrelay.delivery import notices
 from mailrelay.models import Delivery, Message, Recipient
+from mailrelay.notify import failure_notices
 from mailrelay.outbox.db import clock
 from tests.bounces.test_bounces import OPERATIONS, OURS, fields_of, refuse
 from tests.harness.processes import mail, rows
@@ -120,7 +120,7 @@ def test_a_delay_is_told_to_those_who_want_to_hear_of_it(settings, notify, warne
     Recipient.objects.update(dsn_notify=notify)
     Delivery.objects.update(created_at=clock.now() - timedelta(hours=2))
 
-    notices.Reporter()._warn()
+    failure_notices.Reporter()._warn()
 
     late.refresh_from_db()
     assert late.delay_warned_at is not None

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from mailrelay.delivery import notices
 from mailrelay.models import ContentChunk, Delivery, Message
+from mailrelay.notify import failure_notices
 from mailrelay.outbox.db import clock
 from mailrelay.vocabulary import State
 from tests.bounces.conftest import Reports
@@ -245,7 +245,7 @@ def test_mail_that_stands_for_long_is_warned_of_once_and_what_may_have_arrived_i
     late, recent = (made.queue(box)[0] for _ in range(2))
     Delivery.objects.update(state=state, last_error="Graph gave no answer.")
     Delivery.objects.filter(pk=late.pk).update(created_at=clock.now() - timedelta(hours=2))
-    reporter = notices.Reporter()
+    reporter = failure_notices.Reporter()
 
     reporter._warn()
     reporter._warn()
@@ -262,13 +262,13 @@ def test_a_backlog_is_warned_of_no_more_often_than_an_hour_bears(monkeypatch, se
     settings.BOUNCE_POLICY = "operations"
     settings.OPERATIONS_ADDRESS = OPERATIONS
     settings.DELAY_WARNING_SECONDS = 60
-    monkeypatch.setattr(notices, "MOST_WARNINGS", 3)
+    monkeypatch.setattr(failure_notices, "MOST_WARNINGS", 3)
     box = made.mailbox()
     made.sender(box)
     made.queue(box, 70)
     Delivery.objects.update(created_at=clock.now() - timedelta(hours=2))
 
-    notices.Reporter()._warn()
+    failure_notices.Reporter()._warn()
 
     assert Message.objects.filter(report="delay").count() == 3
     late = Delivery.objects.filter(message__report="")

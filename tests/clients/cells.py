@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.smtp.door import Queue
+from tests.smtp.smtp_server import Queue
 
 ENCRYPTIONS = ("plain", "starttls", "tls")
 LOGINS = ("none", "PLAIN", "LOGIN")

@@ -6,12 +6,12 @@ import pytest
 
 from gateway.listeners import Listener
 from mailrelay.routing import passwords
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ServiceThread, SmtpService
 from tests.clients.cells import LOGIN, PASSWORD, Entrance
 from tests.smtp.certificates import write_certificate
-from tests.smtp.door import LOOPBACK, SENDER, Queue
+from tests.smtp.smtp_server import LOOPBACK, SENDER, Queue
 
 LISTENERS = {
     # As in docs: a client that verifies certificates must not see STARTTLS where it cannot verify ours.

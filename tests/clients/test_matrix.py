@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients import dialogues, drivers, satellites
 from tests.clients.cells import ENCRYPTIONS, LOGINS, MAIL_FROM, RECIPIENTS, TEXT, Cell, Driver
-from tests.smtp.door import eventually
+from tests.smtp.smtp_server import eventually
 
 CLIENTS: dict[str, Driver] = {
     "swaks": drivers.swaks,

@@ -11,9 +11,9 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from mailrelay.cli import listing
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, TimelineEntry
 from mailrelay.outbox.keeping import message_state
-from mailrelay.postmaster import listing
 from mailrelay.vocabulary import Outcome, Reason, State
 from tests.commands.conftest import BASE
 from tests.harness.processes import ROOT, base_environment, mail, mailq, manage, send

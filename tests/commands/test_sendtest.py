@@ -85,26 +85,26 @@ def test_it_says_that_nothing_listens(embedded, sendtest):
 
 def test_a_wildcard_listener_that_lets_in_other_networks_is_reached_from_one_of_them(settings, monkeypatch):
     from gateway.listeners import Listener
+    from mailrelay.cli import own_listener
     from mailrelay.parsing import networks
-    from mailrelay.postmaster import door
-    from mailrelay.routing.directory import Client, Directory
+    from mailrelay.routing.table import Client, Directory
 
     settings.SMTP_LISTENERS = (Listener("0.0.0.0", 2525),)
-    monkeypatch.setattr(door, "_own_addresses", lambda _: ["192.0.2.9", "10.1.2.3"])
+    monkeypatch.setattr(own_listener, "_own_addresses", lambda _: ["192.0.2.9", "10.1.2.3"])
 
-    way = door.door(Directory(clients=(Client(None, "private", networks("private")),)))
+    way = own_listener.door(Directory(clients=(Client(None, "private", networks("private")),)))
 
     assert (way.host, way.port, way.source) == ("10.1.2.3", 2525, "10.1.2.3")
 
 
 def test_a_wildcard_listener_that_lets_in_loopback_is_reached_over_it(settings):
     from gateway.listeners import Listener
+    from mailrelay.cli import own_listener
     from mailrelay.parsing import networks
-    from mailrelay.postmaster import door
-    from mailrelay.routing.directory import Client, Directory
+    from mailrelay.routing.table import Client, Directory
 
     settings.SMTP_LISTENERS = (Listener("0.0.0.0", 2525),)
 
-    way = door.door(Directory(clients=(Client(None, "all", networks("loopback,private")),)))
+    way = own_listener.door(Directory(clients=(Client(None, "all", networks("loopback,private")),)))
 
     assert way.host == "127.0.0.1"

@@ -9,9 +9,9 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from mailrelay.cli import message_details
 from mailrelay.models import Mailbox, Message, SmtpClient, TimelineEntry, Worker
 from mailrelay.outbox.keeping import content
-from mailrelay.postmaster import story
 from mailrelay.vocabulary import Outcome, Reason, Report, State
 from tests.console.rows import make_attempt, make_message
 
@@ -254,7 +254,7 @@ def test_every_page_forbids_scripts_and_frames_of_others(browser, client, sender
 def test_the_timeline_begins_with_where_the_mail_came_from(browser, sender, columns, key, told):
     message = make_message(sender, delivery={"client_key": key}, **columns)
     assert told in page(browser, message)
-    assert told in "\n".join(story.told(message.pk))
+    assert told in "\n".join(message_details.told(message.pk))
 
 
 def test_the_client_that_let_it_in_is_named_after_it_was_deleted_too(browser, sender):

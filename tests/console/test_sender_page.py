@@ -12,7 +12,7 @@ from mailrelay.models import AppRegistration, AuditEvent, Delivery, Mailbox, Mes
 from mailrelay.outbox.accepting.accept import Acceptor
 from mailrelay.outbox.keeping import origin
 from mailrelay.routing.watch import ConfigurationWatch
-from mailrelay.smtp import desk
+from mailrelay.smtp import injection
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.vocabulary import State
@@ -149,9 +149,9 @@ def counter():
             ending.callback(acceptor.close)
             return Context(SmtpOptions(hostname="gateway.test"), watch, acceptor)
 
-        ending.callback(desk.provide, None)
-        made = desk.beside_no_listener(context)
-        desk.provide(made)
+        ending.callback(injection.provide, None)
+        made = injection.beside_no_listener(context)
+        injection.provide(made)
         yield made
 
 

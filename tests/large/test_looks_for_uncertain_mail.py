@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from mailrelay.delivery import reconcile, tokens
+from mailrelay.delivery import outcome_lookup, tokens
 from mailrelay.models import ContentChunk, Delivery, Mailbox, Message, Recipient, SenderConfig
 from mailrelay.outbox.claiming import leases
 from mailrelay.outbox.db import clock, counters
@@ -143,7 +143,7 @@ def test_a_look_that_fails_for_hours_leaves_it_to_the_policy(writer):
     writer.later(LATER)
     assert fresh(delivery).state == State.UNCERTAIN
     assert "asked again" in timeline(delivery)
-    writer.later(reconcile.PATIENCE.total_seconds())
+    writer.later(outcome_lookup.PATIENCE.total_seconds())
 
     assert (fresh(delivery).state, delivery.copies) == (State.SENT, 1)
 
@@ -187,7 +187,7 @@ def test_a_draft_that_cannot_be_asked_for_hours_is_held(writer, queued):
 
     writer.later(LATER)
     assert fresh(delivery).state == State.UNCERTAIN
-    writer.later(reconcile.PATIENCE.total_seconds())
+    writer.later(outcome_lookup.PATIENCE.total_seconds())
 
     assert fresh(delivery).state == State.HELD
     assert "may lie in the mailbox unsent" in delivery.last_error

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mailrelay.delivery import pipeline, room
-from mailrelay.delivery.room import NoRoomError, Room
+from mailrelay.delivery import memory_budget, pipeline
+from mailrelay.delivery.memory_budget import NoRoomError, Room
 from mailrelay.vocabulary import State
 from tests.delivery.office import fresh
 from tests.harness.ports import eventually
@@ -138,7 +138,7 @@ def test_mail_that_waits_for_room_when_the_process_ends_goes_back_to_the_queue(w
     first, second, reservations = two_large(writer, queued)
     pipeline.ending.set()
     try:
-        with room.room.taken(room.LARGE, NEVER):
+        with memory_budget.room.taken(memory_budget.LARGE, NEVER):
             pipeline.deliver(reservations[0].delivery_id, reservations[0].token)
     finally:
         pipeline.ending.clear()

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailrelay.address_forms import normalise, same_address
 from mailrelay.mime.addresses import (
     fold_list,
     format_address,
@@ -10,7 +11,6 @@ from mailrelay.mime.addresses import (
     parse_addresses,
     read_list,
 )
-from mailrelay.spelling import normalise, same_address
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import pytest
 
+from mailrelay.address_forms import lower
 from mailrelay.mime.contenttype import parse_content_type
 from mailrelay.mime.decoding import codec_of
 from mailrelay.mime.leaves import decoded_size
 from mailrelay.mime.words import decode_words
-from mailrelay.spelling import lower
 from tests.mime.test_taking_apart import Bytes
 from tests.project.files import files, imports, name_of
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailrelay.address_forms import normalise
 from mailrelay.mime.compose import DIRECT_LIMIT, HEADER_LIMIT, compose, compose_headers
 from mailrelay.mime.envelope import named_recipients
 from mailrelay.mime.headers import HeaderBlock, decode_words
 from mailrelay.mime.identity import FromPolicy, Identity
 from mailrelay.mime.safe import is_clean
-from mailrelay.spelling import normalise
 from tests.mime import samples
 
 DATE = datetime(2026, 11, 2, 8, 15, 30, tzinfo=UTC)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailrelay.address_forms import normalise
 from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.envelope import named_recipients, reconcile
 from mailrelay.mime.headers import HeaderBlock, make_field
-from mailrelay.spelling import normalise
 
 
 def block(*lines):

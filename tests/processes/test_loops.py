@@ -14,7 +14,7 @@ from mailrelay.models import Worker
 from mailrelay.outbox.claiming import capacity
 from mailrelay.outbox.errors import StorageFullError
 from mailrelay.outbox.scheduling.scheduler import Scheduler
-from mailrelay.processes import loops
+from mailrelay.processes import loop_signs
 from mailrelay.processes.delivering import DeliveryServices
 from tests.harness.ports import eventually
 
@@ -36,7 +36,7 @@ def probe() -> tuple[str, str]:
 
 def test_celerys_loop_is_missed_while_something_in_it_does_not_end():
     hub, held, ended = Hub(), threading.Event(), threading.Event()
-    step = loops.CeleryLoopSigns(SimpleNamespace())
+    step = loop_signs.CeleryLoopSigns(SimpleNamespace())
 
     def turn():
         step.start(SimpleNamespace(hub=hub))
@@ -58,7 +58,7 @@ def test_celerys_loop_is_missed_while_something_in_it_does_not_end():
 
 
 def test_a_worker_without_a_broker_is_not_at_fault():
-    step, hub = loops.CeleryLoopSigns(SimpleNamespace()), Hub()
+    step, hub = loop_signs.CeleryLoopSigns(SimpleNamespace()), Hub()
     step.start(SimpleNamespace(hub=hub))
     eventually(pulse.fault)
     step.stop(SimpleNamespace())
@@ -69,7 +69,7 @@ def test_the_listeners_loop_is_missed_likewise():
     loop, held = asyncio.new_event_loop(), threading.Event()
     turning = threading.Thread(target=loop.run_forever)
     turning.start()
-    signs = asyncio.run_coroutine_threadsafe(loops.smtp_loop_signs(), loop)
+    signs = asyncio.run_coroutine_threadsafe(loop_signs.smtp_loop_signs(), loop)
     eventually(lambda: pulse.smtp_loop.age() is not None)
     loop.call_soon_threadsafe(held.wait)
     eventually(pulse.fault)

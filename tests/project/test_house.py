@@ -9,8 +9,8 @@ ROWS = (
     {"management", "apps"},
     {"processes"},
     {"api"},
-    {"console", "configuration", "diagnosis", "postmaster", "upkeep"},
-    {"alerts"},
+    {"console", "configuration", "diagnosis", "cli", "upkeep"},
+    {"notify"},
     {"health"},
     {"status"},
     {"smtp"},
@@ -21,7 +21,7 @@ ROWS = (
     {"models"},
     {"clouds"},
     {"periodic"},
-    {"vocabulary", "metrics", "tracing", "spelling", "parsing", "schema", "memory", "database"},
+    {"vocabulary", "metrics", "tracing", "address_forms", "parsing", "schema", "memory", "database"},
 )
 #: The corridors of the outbox, from the ground up.
 CORRIDORS = (

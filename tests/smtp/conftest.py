@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gateway.listeners import Listener
-from mailrelay.routing.directory import Directory
+from mailrelay.routing.table import Directory
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ServiceThread, SmtpService
-from tests.smtp.door import LOOPBACK, SENDER, Address, Door, Queue
+from tests.smtp.smtp_server import LOOPBACK, SENDER, Address, Door, Queue
 
 
 @pytest.fixture

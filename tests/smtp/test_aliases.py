@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mailrelay.outbox.submission import RecipientWish
-from mailrelay.routing.directory import Client, Defaults, Directory
-from tests.smtp.door import LOOPBACK, SENDER
+from mailrelay.routing.table import Client, Defaults, Directory
+from tests.smtp.smtp_server import LOOPBACK, SENDER
 
 CRON = b"From: root (Cron Daemon)\r\nTo: root\r\nSubject: Cron <root@db> backup\r\n\r\ndone\r\n"
 ALIASES = {"root": ["admin@example.org"], "ops": ["a@example.org", "b@example.org"]}

@@ -8,10 +8,10 @@ from ipaddress import ip_network
 import pytest
 
 from mailrelay.routing import passwords
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp import failures
 from tests.smtp.certificates import trusting, write_certificate
-from tests.smtp.door import LOOPBACK, SENDER, Address, second_loopback
+from tests.smtp.smtp_server import LOOPBACK, SENDER, Address, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 PASSWORD = "correct horse"

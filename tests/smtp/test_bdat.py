@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.smtp.door import PATIENCE, Address, eventually
+from tests.smtp.smtp_server import PATIENCE, Address, eventually
 
 MAIL = b"From: a@example.org\r\n\r\n.hello\r\n.\r\nworld\r\n"
 

@@ -8,13 +8,13 @@ from prometheus_client import REGISTRY
 
 from mailrelay.models import Mailbox, SmtpClient
 from mailrelay.routing import backlog, passwords
-from mailrelay.routing.directory import Backlog, Client, Directory
 from mailrelay.routing.loading import load
+from mailrelay.routing.table import Backlog, Client, Directory
 from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp.rates import Rates
 from mailrelay.vocabulary import Reason, State, Urgency
 from tests.outbox import rows
-from tests.smtp.door import LOOPBACK, SENDER, eventually, sender
+from tests.smtp.smtp_server import LOOPBACK, SENDER, eventually, sender
 
 MAIL = b"From: a@example.org\r\nPriority: urgent\r\n\r\nhello\r\n"
 CLIENT = Client(5, "Monitoring", (ip_network("127.0.0.1/32"),))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailrelay.smtp import data
-from tests.smtp.door import eventually
+from tests.smtp.smtp_server import eventually
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 HEADER = b"From: App <app@example.org>\r\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@x>\r\n\r\n"
@@ -346,10 +346,10 @@ import resource, socket, tempfile
 from pathlib import Path
 import django
 django.setup()
-from mailrelay.routing.directory import Directory
+from mailrelay.routing.table import Directory
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ServiceThread, SmtpService
-from tests.smtp.door import LOOPBACK, SENDER, Address, Queue
+from tests.smtp.smtp_server import LOOPBACK, SENDER, Address, Queue
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

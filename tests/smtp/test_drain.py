@@ -9,7 +9,7 @@ import pytest
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
 from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
-from tests.smtp.door import Address, Queue, eventually, second_loopback
+from tests.smtp.smtp_server import Address, Queue, eventually, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 

@@ -12,7 +12,7 @@ import pytest
 from mailrelay.outbox.errors import OutboxError, StorageFullError
 from mailrelay.smtp.context import THREADS
 from mailrelay.smtp.spool import MEMORY_LIMIT
-from tests.smtp.door import eventually
+from tests.smtp.smtp_server import eventually
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 SECRET = "db host=10.1.2.3 password=hunter2"

@@ -4,10 +4,10 @@ import smtplib
 
 import pytest
 
-from mailrelay.routing.directory import Directory
+from mailrelay.routing.table import Directory
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ListenError, ServiceThread, SmtpService
-from tests.smtp.door import LOOPBACK, SENDER, Address, Queue, Talk, eventually, second_loopback
+from tests.smtp.smtp_server import LOOPBACK, SENDER, Address, Queue, Talk, eventually, second_loopback
 
 
 def test_it_greets_with_its_own_name(door):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from mailrelay.routing.directory import Client, Directory
-from mailrelay.smtp.desk import Parcel
+from mailrelay.routing.table import Client, Directory
+from mailrelay.smtp.injection import Parcel
 from mailrelay.smtp.transaction import Peer
 from tests.harness.processes import mail, manage, send
-from tests.smtp.door import LOOPBACK, sender
+from tests.smtp.smtp_server import LOOPBACK, sender
 
 RULED = sender(headers_rule=True)
 

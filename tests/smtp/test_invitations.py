@@ -3,12 +3,12 @@
 import pytest
 
 from mailrelay.mime.compose import DIRECT_LIMIT
-from mailrelay.routing.directory import Directory
+from mailrelay.routing.table import Directory
 from mailrelay.vocabulary import Invitations, LargeMail, Route
 from tests.delivery.test_invitations import invitation, signed
 from tests.fidelity.mails import PLAIN, multipart, padded
 from tests.mime.test_compose import made
-from tests.smtp.door import LOOPBACK, sender
+from tests.smtp.smtp_server import LOOPBACK, sender
 
 ANN, GUEST = "ann@example.net", "guest@customer.example"
 HEAD = (

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mailrelay.smtp import data
-from tests.smtp.door import Address
+from tests.smtp.smtp_server import Address
 
 PDF = b"%PDF-1.4\n%EOF\n"
 LINES = [

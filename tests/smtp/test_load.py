@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import REGISTRY
 
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp.budget import Budget
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.failures import ADDRESS_LIMIT, Failures
 from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
 from mailrelay.smtp.transfer import Transfer
-from tests.smtp.door import LOOPBACK, SENDER, eventually, second_loopback
+from tests.smtp.smtp_server import LOOPBACK, SENDER, eventually, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 SMALL = b"From: a@example.org\r\n\r\n" + b"x" * 500 + b"\r\n"
@@ -273,7 +273,7 @@ def test_a_full_disk_is_452_and_passes_by_itself(open_door, monkeypatch):
     door = open_door()
     with door.connect() as talk:
         monkeypatch.setattr(door.service._context.space, "_floor", 1 << 60)
-        monkeypatch.setattr("mailrelay.smtp.space.Space._spare_in", lambda *_: 0)
+        monkeypatch.setattr("mailrelay.smtp.disk_space.Space._spare_in", lambda *_: 0)
         eventually(lambda: talk.say("RSET", "MAIL FROM:<a@example.org> SIZE=1000").startswith("452 4.3.1 "))
         monkeypatch.undo()
         eventually(lambda: talk.say("RSET", "MAIL FROM:<a@example.org> SIZE=1000").startswith("250 "))

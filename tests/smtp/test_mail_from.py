@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.vocabulary import LargeMail, Reason
-from tests.smtp.door import LOOPBACK, SENDER
+from tests.smtp.smtp_server import LOOPBACK, SENDER
 
 
 @pytest.mark.parametrize(

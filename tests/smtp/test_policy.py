@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from mailrelay.address_forms import normalise
 from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.compose import compose
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp.policy import identity_of, urgency
-from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Urgency
-from tests.smtp.door import LOOPBACK, sender
+from tests.smtp.smtp_server import LOOPBACK, sender
 
 SALES = sender(
     id=2, name="sales", mailbox_address="sales@shop.example", is_default=False,

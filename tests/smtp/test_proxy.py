@@ -6,9 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from tests.smtp.certificates import trusting, write_certificate
-from tests.smtp.door import SENDER, Address, eventually, second_loopback
+from tests.smtp.smtp_server import SENDER, Address, eventually, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 BEHIND = Client(4, "Behind the proxy", (ip_network("192.0.2.0/24"),))

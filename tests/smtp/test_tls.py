@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.smtp.certificates import DAYS, trusting, write_certificate
-from tests.smtp.door import Address, eventually
+from tests.smtp.smtp_server import Address, eventually
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 

@@ -8,7 +8,7 @@ import pytest
 from tests.harness.ports import free_port
 from tests.harness.processes import manage
 from tests.smtp.certificates import trusting, write_certificate
-from tests.smtp.door import eventually
+from tests.smtp.smtp_server import eventually
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from html import unescape
 
 import pytest
 
+from mailrelay.cli import message_details
 from mailrelay.models import Worker
 from mailrelay.outbox.keeping import message_state
-from mailrelay.postmaster import story
 from mailrelay.status import deliveries, senders, workers
 from mailrelay.vocabulary import Reason, Scope, State, UncertainPolicy
 from tests.api.tokens import ask, make_token
@@ -155,7 +155,7 @@ def test_every_printer_says_what_happens_next(name, browser, sender, now):
 
     page = browser.get(f"/admin/mailrelay/message/{message.pk}/change/").content.decode()
     shown = flat(page.partition('class="panel headline"')[2].partition("</header>")[0])
-    told = flat("\n".join(story.told(message.pk)))
+    told = flat("\n".join(message_details.told(message.pk)))
     (given,) = ask(make_token(Scope.READ), f"messages/{message.queue_id}").json()["deliveries"]
     assert expected in status.text(str)
     step = status.next_step if status.next_at else ""
@@ -252,5 +252,5 @@ def test_a_message_with_a_part_in_flight_has_one_state_everywhere(browser, sende
     message_state.message(message.pk, message.created_at)
     listed = browser.get("/admin/mailrelay/message/").content.decode()
 
-    assert "State sending" in flat("\n".join(story.told(message.pk)))
+    assert "State sending" in flat("\n".join(message_details.told(message.pk)))
     assert ">Sending</span>" in listed

@@ -19,13 +19,13 @@ django.setup()  # their tests know nothing of it, and rooms that have models wan
 # ruff: noqa: E402
 from gateway.listeners import Listener
 from mailrelay.routing import passwords
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.port import Port
 from mailrelay.smtp.session import Session
 from tests.harness.ports import free_port
-from tests.smtp.door import LOOPBACK, SENDER, without_trace
+from tests.smtp.smtp_server import LOOPBACK, SENDER, without_trace
 
 LOCAL = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 KNOWN = Client(7, "good", LOCAL, login="goodlogin", password_hash=passwords.make("goodpasswd"))

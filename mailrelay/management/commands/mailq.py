@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from mailrelay.cli import bulk_actions, listing, message_details, table
+from mailrelay.cli.errors import PostmasterError
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.operators.actions import ACTIONS
-from mailrelay.postmaster import acting, listing, story, text
-from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.processes import preflight
 
 
@@ -51,23 +51,23 @@ class Command(BaseCommand):
         if not ids:
             raise PostmasterError(f"Say which messages to {action}: manage.py mailq {action} ID …")
         if action == "show":
-            for message_id in acting.known(ids):
-                self._print("\n".join(story.told(message_id)))
+            for message_id in bulk_actions.known(ids):
+                self._print("\n".join(message_details.told(message_id)))
         else:
             self._act(action, ids)
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = listing.rows(options["state"], options["sender"], options["limit"])
-        lines = (json.dumps(row.as_json()) for row in rows) if options["json"] else text.lines(rows)
+        lines = (json.dumps(row.as_json()) for row in rows) if options["json"] else table.lines(rows)
         for line in lines:
             self._print(line)
         self.stdout.flush()
 
     def _act(self, action: str, ids: list[str]) -> None:
         total = 0
-        for acted in acting.act(action, acting.known(ids)):
+        for acted in bulk_actions.act(action, bulk_actions.known(ids)):
             total += acted.moved
-            done = f"{acted.moved} {acting.DONE[action]}" if acted.moved else "nothing to do"
+            done = f"{acted.moved} {bulk_actions.DONE[action]}" if acted.moved else "nothing to do"
             self._print(f"{acted.id}: {done}; it is {acted.state.value} now")
         self._print(f"{total} {'delivery' if total == 1 else 'deliveries'} moved.")
 

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand
 
 from gateway.checks import TAG
 from mailrelay import memory
-from mailrelay.alerts.watch import Watch
+from mailrelay.notify.alerts import Watch
 from mailrelay.outbox.db.writer import stop_process_writer
 from mailrelay.outbox.scheduling.scheduler import Scheduler
 from mailrelay.processes import preflight, probes

@@ -4,12 +4,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.test_mail import Trial, address_of
 from mailrelay.configuration import adding
 from mailrelay.configuration.reading import ConfigurationError
 from mailrelay.models import SenderConfig
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.postmaster.errors import PostmasterError
-from mailrelay.postmaster.trial import Trial, address_of
 from mailrelay.processes import preflight
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mailrelay.postmaster.errors import PostmasterError
-from mailrelay.postmaster.trial import Trial
+from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.test_mail import Trial
 from mailrelay.processes import preflight
 
 

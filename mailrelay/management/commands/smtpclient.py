@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from mailrelay.cli import clients
+from mailrelay.cli.errors import PostmasterError
 from mailrelay.configuration import adding
 from mailrelay.configuration.reading import ConfigurationError
 from mailrelay.models import SmtpClient
 from mailrelay.outbox.errors import OutboxError
-from mailrelay.postmaster import clients
-from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.processes import preflight
 from mailrelay.routing.loading import load
 from mailrelay.vocabulary import Urgency

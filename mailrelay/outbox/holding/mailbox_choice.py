@@ -6,8 +6,8 @@ have been sent stays, whatever it waits for by now.
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from mailrelay.address_forms import normalise
 from mailrelay.models import Delivery, Mailbox, SenderConfig, SendLog
-from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Outcome, State
 
 #: Deliveries that nobody has in hand, and that still want to be sent.

@@ -8,11 +8,11 @@ is alone: nothing was sent by any of the refused requests, and each takes its tu
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from mailrelay.address_forms import normalise
 from mailrelay.models import Delivery, Recipient
 from mailrelay.outbox.holding import blame
 from mailrelay.outbox.keeping import message_state
 from mailrelay.outbox.result import Result
-from mailrelay.spelling import normalise
 from mailrelay.vocabulary import Reason, State
 
 #: Recipients refused one by one, and nobody taken, after which the rest of a message is not tried any more.

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.listeners import Listener
 from mailrelay.outbox.submission import Submission
-from mailrelay.routing.directory import Client, Directory, Sender
+from mailrelay.routing.table import Client, Directory, Sender
 from mailrelay.smtp.service import ServiceThread, SmtpService
 from mailrelay.vocabulary import FromPolicy
 

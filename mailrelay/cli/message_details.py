@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
+from mailrelay.cli.table import printable, span, stamp
 from mailrelay.models import Delivery, Message, SendLog, TimelineEntry
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.keeping import origin
-from mailrelay.postmaster.text import printable, span, stamp
 from mailrelay.status import workers
 from mailrelay.status.deliveries import chosen, of_delivery
 from mailrelay.status.messages import shown_state

@@ -11,7 +11,7 @@ from mailrelay.outbox.errors import DisownedError, RepeatedError, StorageFullErr
 from mailrelay.outbox.submission import Submission
 from mailrelay.smtp import replies
 from mailrelay.smtp.context import Context
-from mailrelay.smtp.intake import Arrival, examine
+from mailrelay.smtp.message_checks import Arrival, examine
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.sizing import UNKNOWN_YET
 from mailrelay.smtp.spool import Spool

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import TypeVar
 from uuid import uuid4
 
-from mailrelay.delivery import tokens, traces
+from mailrelay.delivery import copy_matching, tokens
 from mailrelay.delivery.answers import counted, judged
 from mailrelay.graph import drafts
 from mailrelay.graph.calls import Caller, Response
@@ -112,7 +112,7 @@ class Inquiry:
             return Finding.UNSENT
         if state is None:
             return self._silence(response, Finding.OUT_OF_SIGHT)
-        copy, response = self._ask(lambda caller: traces.found(caller, self.delivery, self.last))
+        copy, response = self._ask(lambda caller: copy_matching.found(caller, self.delivery, self.last))
         if copy:
             return Finding.SENT
         if self._age() < IN_FLIGHT:
@@ -121,7 +121,7 @@ class Inquiry:
 
     def by_copy(self) -> Finding:
         """Look for a copy in Sent Items."""
-        copy, response = self._ask(lambda caller: traces.found(caller, self.delivery, self.last))
+        copy, response = self._ask(lambda caller: copy_matching.found(caller, self.delivery, self.last))
         if copy is None:
             return self._silence(response, Finding.UNKNOWN)
         return Finding.SENT if copy else Finding.UNKNOWN

@@ -1,7 +1,7 @@
 """Reports on mail that was not delivered, or not yet, as multipart/report (RFC 6522, RFC 3464).
 
 Exchange takes Auto-Submitted out and Graph cannot send from <>, so that `X-Auto-Response-Suppress` alone
-keeps vacation programs quiet; whom a report may go to is decided in `mailrelay.delivery.notices`.
+keeps vacation programs quiet; whom a report may go to is decided in `mailrelay.notify.failure_notices`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
+from mailrelay.cli.errors import PostmasterError
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
 from mailrelay.outbox.keeping import message_state
-from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.status.messages import shown_state
 from mailrelay.vocabulary import IN_FLIGHT_STATES, OPEN_STATES, State
 

@@ -15,12 +15,12 @@ from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import author
 from mailrelay.outbox.submission import Repeat
-from mailrelay.routing.directory import Client, Directory
-from mailrelay.smtp import admission, replies
+from mailrelay.routing.table import Client, Directory
+from mailrelay.smtp import envelope_checks, replies
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.data import LineEnds
-from mailrelay.smtp.handover import hand_over
-from mailrelay.smtp.intake import Arrival
+from mailrelay.smtp.message_checks import Arrival
+from mailrelay.smtp.queueing import hand_over
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import Spool
 from mailrelay.smtp.transaction import Peer, Transaction
@@ -104,13 +104,13 @@ class Desk:
         if context.acceptor.stalled:
             return replies.TRY_LATER
         transaction = Transaction(parcel.mail_from or "", client, utf8=True, declared_size=parcel.size)
-        refused = admission.begin(context, client, transaction.mail_from, utf8=True, size=parcel.size)
+        refused = envelope_checks.begin(context, client, transaction.mail_from, utf8=True, size=parcel.size)
         refused = refused or self._add(transaction, parcel.peer, parcel.recipients or ())
         if refused is None and parcel.recipients == ():
             refused = _NO_RECIPIENT
         if refused is not None:
             return refused
-        spool = admission.content(context, client, parcel.peer, parcel.size)
+        spool = envelope_checks.content(context, client, parcel.peer, parcel.size)
         return spool if isinstance(spool, Reply) else (transaction, spool)
 
     async def _finish(
@@ -118,7 +118,7 @@ class Desk:
     ) -> Reply:
         context, options = self._context, self._context.options
         await spool.write(rest)
-        if refused := admission.dropped(context, parcel.client, spool):
+        if refused := envelope_checks.dropped(context, parcel.client, spool):
             return refused
         if refused := self._address(parcel, transaction, spool):
             spool.close()
@@ -149,7 +149,7 @@ class Desk:
             named = _addresses(headers, "Sender") or author(headers).addresses
             transaction.mail_from = named[0] if named else ""
             directory = self._context.directory()
-            if refused := admission.sender(directory, parcel.client, transaction.mail_from):
+            if refused := envelope_checks.sender(directory, parcel.client, transaction.mail_from):
                 return refused
         if parcel.recipients is None:
             found = dict.fromkeys(_addresses(headers, *_RECIPIENT_FIELDS))
@@ -159,7 +159,7 @@ class Desk:
     def _add(self, transaction: Transaction, peer: Peer, addresses: Iterable[str]) -> Reply | None:
         """Add every one of `addresses`, or say why the first that cannot be is refused."""
         for address in addresses:
-            reply = admission.add_recipient(self._context, transaction, peer, address)
+            reply = envelope_checks.add_recipient(self._context, transaction, peer, address)
             if not reply.positive:
                 return reply
         return None

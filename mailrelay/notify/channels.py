@@ -10,11 +10,11 @@ from email.utils import format_datetime, formataddr
 from django.conf import settings
 from django.db.models import Q
 
-from mailrelay.alerts import webhook
-from mailrelay.alerts.book import NEW, News, note
-from mailrelay.alerts.shapes import DOCUMENTS, Digest, lines
 from mailrelay.models import Alert, AlertChannel, SenderConfig
 from mailrelay.models.encrypted import WrongFieldKeyError
+from mailrelay.notify import webhook
+from mailrelay.notify.episodes import NEW, News, note
+from mailrelay.notify.payloads import DOCUMENTS, Digest, lines
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.db.failpoints import Move
 from mailrelay.outbox.db.writer import write

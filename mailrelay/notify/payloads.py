@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mailrelay.alerts.book import NEW, OVER, STILL, WORSE, News
+from mailrelay.notify.episodes import NEW, OVER, STILL, WORSE, News
 from mailrelay.vocabulary import Channel
 
 #: Matters that one message has; the rest are counted. Slack takes 50 blocks.

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mailrelay.alerts.conditions import Finding
 from mailrelay.models import Alert, AlertChannel, AlertTold
+from mailrelay.notify.conditions import Finding
 from mailrelay.outbox.db.failpoints import Move
 from mailrelay.outbox.db.writer import write
 from mailrelay.vocabulary import Condition

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from gateway.listeners import Listener
-from mailrelay.postmaster.errors import PostmasterError
-from mailrelay.routing.directory import Directory
+from mailrelay.cli.errors import PostmasterError
+from mailrelay.routing.table import Directory
 
 Step = Callable[[], tuple[int, bytes]]
 

@@ -3,8 +3,8 @@
 import ipaddress
 from dataclasses import dataclass, field, replace
 
+from mailrelay.address_forms import normalise
 from mailrelay.routing.aliases import Aliases, local_name, stands_for
-from mailrelay.spelling import normalise
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

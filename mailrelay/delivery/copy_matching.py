@@ -10,12 +10,12 @@ from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
+from mailrelay.address_forms import normalise
 from mailrelay.delivery.plan import recipients_of
 from mailrelay.graph import folders
 from mailrelay.graph.calls import Caller, Response
 from mailrelay.models import Delivery, SendLog
 from mailrelay.models.attempts import THROTTLED
-from mailrelay.spelling import normalise
 from mailrelay.vocabulary import Outcome
 
 #: How far Graph's clock may be from ours before a copy of this attempt is not known as such.

@@ -7,11 +7,11 @@ from ipaddress import ip_address
 from django.conf import settings
 
 from gateway.listeners import Listener
+from mailrelay.cli.errors import PostmasterError
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.models import SmtpClient
-from mailrelay.postmaster.errors import PostmasterError
-from mailrelay.routing.directory import Client, Directory
 from mailrelay.routing.loading import environment_client
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp import policy
 from mailrelay.smtp.replies import Reply
 from mailrelay.vocabulary import Urgency

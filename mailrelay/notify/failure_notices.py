@@ -15,11 +15,11 @@ from typing import Any
 
 from django.conf import settings
 
-from mailrelay.delivery import bounces
-from mailrelay.delivery.bounces import Fate, Subject
 from mailrelay.delivery.tokens import edge
 from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
+from mailrelay.notify import bounce_messages
+from mailrelay.notify.bounce_messages import Fate, Subject
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.keeping import content
 from mailrelay.outbox.rules import age
@@ -28,7 +28,7 @@ from mailrelay.outbox.settling import reports
 from mailrelay.outbox.settling.reports import Letter
 from mailrelay.periodic import PeriodicThread
 from mailrelay.routing import loading
-from mailrelay.routing.directory import Directory
+from mailrelay.routing.table import Directory
 from mailrelay.vocabulary import BouncePolicy, Reason, Report, State
 
 log = logging.getLogger(__name__)
@@ -158,10 +158,10 @@ def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
         sender_id=sender.pk,
         mailbox_id=sender.mailbox_id,
         mailbox_address=sender.mailbox.address,
-        subject=bounces.title(kind, message.subject),
+        subject=bounce_messages.title(kind, message.subject),
         hostname=settings.SMTP_HOSTNAME,
     )
-    whole = bounces.compose(letter, _subject(message, kind), fates, clock.now())
+    whole = bounce_messages.compose(letter, _subject(message, kind), fates, clock.now())
     what = "The failure is reported" if kind == Report.FAILURE else "The delay is reported"
     text = f"{what} to <{address}> with the message {letter.id.hex}."
     told = reports.post(letter.with_content(whole), ids, text)

@@ -4,8 +4,8 @@ import logging
 
 from django.db.models import Q
 
-from mailrelay.alerts import book, conditions, lease
 from mailrelay.models import AlertChannel
+from mailrelay.notify import conditions, episodes, leader
 from mailrelay.outbox.db import clock, counters
 from mailrelay.periodic import PeriodicThread
 
@@ -38,22 +38,22 @@ class Watch(PeriodicThread):
             look()
 
     def at_end(self) -> None:
-        lease.give_back(NAME, self._holder)
+        leader.give_back(NAME, self._holder)
 
     def _is_ours(self) -> bool:
-        return lease.take(NAME, self._holder, HELD, self._lead)
+        return leader.take(NAME, self._holder, HELD, self._lead)
 
 
 def look() -> None:
     """Look once, and tell the channels that are due."""
     now = clock.now()
     findings = conditions.look(now)
-    book.enter(findings, now)
+    episodes.enter(findings, now)
     troubled = frozenset(pk for one in findings for pk in one.senders)
     due = Q(next_at__isnull=True) | Q(next_at__lte=now)
     for channel in AlertChannel.objects.filter(due, active=True).defer("url").order_by("pk"):
-        news = book.news(channel, now)
+        news = episodes.news(channel, now)
         if news:
-            from mailrelay.alerts.telling import tell
+            from mailrelay.notify.channels import tell
 
             tell(channel, news, troubled, now)

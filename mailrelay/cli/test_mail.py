@@ -9,11 +9,11 @@ from uuid import UUID
 
 from django.conf import settings
 
+from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.own_listener import connect, door, hand_in
+from mailrelay.cli.table import printable, stamp
 from mailrelay.models import Delivery, Message, SenderConfig, SendLog
 from mailrelay.outbox.db import clock
-from mailrelay.postmaster.door import connect, door, hand_in
-from mailrelay.postmaster.errors import PostmasterError
-from mailrelay.postmaster.text import printable, stamp
 from mailrelay.routing.loading import load
 from mailrelay.status import workers
 from mailrelay.status.deliveries import chosen, of_delivery

@@ -4,18 +4,18 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from mailrelay.address_forms import normalise
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
 from mailrelay.mime.opening import OPENING, read_top
 from mailrelay.outbox.submission import NO_WISH, Fingerprint, Repeat, Submission, new_queue_id
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp import policy, replies
 from mailrelay.smtp.policy import Resolution
+from mailrelay.smtp.received_field import loops, received
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.sizing import routed
 from mailrelay.smtp.spool import HEADER_LIMIT, Spool
-from mailrelay.smtp.trace import loops, received
 from mailrelay.smtp.transaction import Peer, Transaction
-from mailrelay.spelling import normalise
 
 #: Header bytes up to which a mail is examined in the event loop; a larger header takes a thread.
 QUICK_HEADER = 16 * 1024

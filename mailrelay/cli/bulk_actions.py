@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from getpass import getuser
 from uuid import UUID
 
+from mailrelay.cli import listing
+from mailrelay.cli.errors import PostmasterError
 from mailrelay.models import Message
 from mailrelay.outbox.operators.actions import ACTIONS
-from mailrelay.postmaster import listing
-from mailrelay.postmaster.errors import PostmasterError
 from mailrelay.vocabulary import State
 
 #: What happened to a delivery, by action.

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.delivery.answers import counted
-from mailrelay.delivery.callers import errand
 from mailrelay.delivery.credentials import servable
+from mailrelay.delivery.mailbox_requests import errand
 from mailrelay.graph import inbox
 from mailrelay.graph.calls import Caller, Response
 from mailrelay.graph.inbox import Listed, Report

@@ -7,10 +7,10 @@ import logging
 
 from mailrelay import metrics
 from mailrelay.outbox.submission import NO_RECIPIENT_WISH, RecipientWish
-from mailrelay.routing.directory import Client, Directory
+from mailrelay.routing.table import Client, Directory
 from mailrelay.smtp import policy, replies, sizing
 from mailrelay.smtp.context import Context
-from mailrelay.smtp.intake import key_of
+from mailrelay.smtp.message_checks import key_of
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import MEMORY_LIMIT, Spool
 from mailrelay.smtp.transaction import Peer, Transaction

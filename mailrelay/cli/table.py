@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from mailrelay.cli.listing import Row
 from mailrelay.outbox.db import clock
-from mailrelay.postmaster.listing import Row
 from mailrelay.vocabulary import FINAL_STATES
 
 WIDTH = 100
