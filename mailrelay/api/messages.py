@@ -70,7 +70,7 @@ def act(request: HttpRequest, token: ApiToken, pk: str, name: str) -> JsonRespon
         moved = action(found.pk, actor, why=why)
     except ContentRemovedError as error:
         raise ProblemError(HTTPStatus.CONFLICT, str(error)) from None
-    scheduler.poke()
+    scheduler.wake()
     return JsonResponse({"moved": moved, "state": _find(pk).state})
 
 

@@ -19,11 +19,11 @@ from mailrelay.outbox.accepting import idempotency
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.keeping import seen_clients
 from mailrelay.outbox.keeping.seen_clients import Refused
-from mailrelay.outbox.submission import Repeat
+from mailrelay.outbox.submission import IdempotencyKey
 from mailrelay.parsing import IDEMPOTENCY_KEY
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import injection, replies
-from mailrelay.smtp.injection import Desk, Parcel
+from mailrelay.smtp.injection import InjectedMail, Injector
 from mailrelay.smtp.replies import Reply, printable
 from mailrelay.smtp.transaction import Peer
 from mailrelay.vocabulary import Scope
@@ -64,9 +64,9 @@ def submitted(request: HttpRequest, token: ApiToken) -> HttpResponse:
     counter = of_process()
     mail_from, recipients = _envelope(request)
     peer = Peer(client_address(request) or "unknown", name=token.name, secure=request.is_secure(), http=True)
-    client = _client(counter.directory(), token, peer, mail_from or "")
+    client = _client(counter.routing(), token, peer, mail_from or "")
     blocks = _blocks(request)
-    parcel = Parcel(client, peer, blocks, mail_from, recipients, size, key)
+    parcel = InjectedMail(client, peer, blocks, mail_from, recipients, size, key)
     if key and (known := _before(parcel)):
         if not known.positive:
             _note(known, peer, client.name, mail_from or "")
@@ -77,7 +77,7 @@ def submitted(request: HttpRequest, token: ApiToken) -> HttpResponse:
         raise bad_request("The connection ended before the message did; nothing was stored.") from None
 
 
-def of_process() -> Desk:
+def of_process() -> Injector:
     """Give the desk of this process. Raises ProblemError while it takes no mail."""
     found = injection.of_process()
     if found is None:
@@ -110,9 +110,9 @@ def problem(reply: Reply) -> ProblemError:
 _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 
-def _client(directory: Directory, token: ApiToken, peer: Peer, mail_from: str) -> Client:
+def _client(routing: RoutingTable, token: ApiToken, peer: Peer, mail_from: str) -> Client:
     """Find the SMTP client whose rules hold. Raises ProblemError where there is none."""
-    found = next((one for one in directory.clients if one.id == token.client_id and one.id), None)
+    found = next((one for one in routing.clients if one.id == token.client_id and one.id), None)
     refused = _unknown(token) if found is None else _elsewhere(found, peer)
     if refused is not None:
         _note(refused, peer, found.name if found else "", mail_from)
@@ -166,14 +166,14 @@ def _key(request: HttpRequest, token: ApiToken) -> str:
     return hashlib.sha256(f"{token.pk}\0{key}".encode()).hexdigest()
 
 
-def _before(parcel: Parcel) -> Reply | None:
+def _before(parcel: InjectedMail) -> Reply | None:
     """Answer a repetition as the first was, whatever the rules are by now."""
-    if idempotency.find(Repeat(parcel.key)) is None:
+    if idempotency.find(IdempotencyKey(parcel.key)) is None:
         return None
     content = hashlib.sha256()
     for block in parcel.blocks:
         content.update(block)
-    known = idempotency.find(Repeat(parcel.key, injection.fingerprint(parcel, content.hexdigest())))
+    known = idempotency.find(IdempotencyKey(parcel.key, injection.fingerprint(parcel, content.hexdigest())))
     return replies.repeated(known.queue_id, same=known.same) if known else None
 
 

@@ -10,7 +10,7 @@ from mailrelay.api.submission import answer, of_process
 from mailrelay.console.trial import Trial
 from mailrelay.models import ApiToken
 from mailrelay.outbox.submission import new_queue_id
-from mailrelay.routing.table import Directory, Sender
+from mailrelay.routing.table import RoutingTable, Sender
 from mailrelay.vocabulary import Scope
 
 
@@ -21,18 +21,18 @@ def tested(request: HttpRequest, token: ApiToken) -> HttpResponse:
     if not recipient or not recipient.isprintable():
         raise bad_request('Say where to, as {"to": "you@example.org"}.')
     counter = of_process()
-    sender = _sender(counter.directory(), given.get("sender"))
+    sender = _sender(counter.routing(), given.get("sender"))
     access.record(request, token, recipient[:200], "test mail")
     who, way = f"token {token.name}", "through the API"
     test = Trial(sender.id, sender.mailbox_address, recipient, new_queue_id(), who, token.name, way)
     return answer(test.hand_in(counter, request))
 
 
-def _sender(directory: Directory, name: str | None) -> Sender:
+def _sender(routing: RoutingTable, name: str | None) -> Sender:
     found = (
-        next((one for one in directory.senders if one.name == name), None)
+        next((one for one in routing.senders if one.name == name), None)
         if name is not None
-        else directory.default_sender
+        else routing.default_sender
     )
     if found is None:
         text = "No active sender has this name." if name is not None else "There is no default sender."

@@ -6,7 +6,7 @@ from getpass import getuser
 from uuid import UUID
 
 from mailrelay.cli import listing
-from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.errors import CliError
 from mailrelay.models import Message
 from mailrelay.outbox.operators.actions import ACTIONS
 from mailrelay.vocabulary import State
@@ -30,7 +30,7 @@ def known(texts: Sequence[str]) -> list[UUID]:
     found = set(Message.objects.filter(pk__in=ids).values_list("pk", flat=True))
     unknown = [message_id.hex for message_id in ids if message_id not in found]
     if unknown:
-        raise PostmasterError(
+        raise CliError(
             f"No message has the id {', '.join(unknown)}: nothing was done. It may have been removed by "
             "retention; `manage.py mailq` lists the ids that there are."
         )
@@ -57,7 +57,7 @@ def _parse(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise PostmasterError(
+        raise CliError(
             f"{text!r} is not a queue id: that is the 32 hexadecimal digits which `manage.py mailq` shows "
             "first, and which the reply to DATA ended with."
         ) from None

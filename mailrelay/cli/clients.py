@@ -7,11 +7,11 @@ from ipaddress import ip_address
 from django.conf import settings
 
 from gateway.listeners import Listener
-from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.errors import CliError
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.models import SmtpClient
 from mailrelay.routing.loading import environment_client
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import policy
 from mailrelay.smtp.replies import Reply
 from mailrelay.vocabulary import Urgency
@@ -87,40 +87,38 @@ class Question:
     recipient: str
 
 
-def test(directory: Directory, question: Question) -> Iterator[str]:
+def test(routing: RoutingTable, question: Question) -> Iterator[str]:
     """Say step by step what the door would answer. Raises PostmasterError with the refusal."""
-    client = _client(directory, question)
+    client = _client(routing, question)
     yield f"client: {client.name}"
-    _refused(policy.mail_from(directory, client, question.mail_from, utf8=True))
+    _refused(policy.mail_from(routing, client, question.mail_from, utf8=True))
     yield f"MAIL FROM:<{question.mail_from}>: taken"
-    meant = policy.rcpt_to(directory, client, question.address or "", question.recipient, utf8=True)
+    meant = policy.rcpt_to(routing, client, question.address or "", question.recipient, utf8=True)
     if isinstance(meant, Reply):
         _refused(meant)
     else:
         others = f", and goes to {', '.join(meant)}" if meant != (question.recipient,) else ""
         yield f"RCPT TO:<{question.recipient}>: taken{others}"
     headers = HeaderBlock.parse(f"From: {question.mail_from}\r\n\r\n".encode())
-    resolved = policy.resolve(directory, client, question.mail_from, headers)
+    resolved = policy.resolve(routing, client, question.mail_from, headers)
     if isinstance(resolved, Reply):
         _refused(resolved)
     else:
         yield f"sender: {resolved.sender.name}, through the mailbox {resolved.mailbox_address}"
 
 
-def _client(directory: Directory, question: Question) -> Client:
+def _client(routing: RoutingTable, question: Question) -> Client:
     """Find who the question is about: by name, or as the door would by address."""
     if question.client is not None:
-        found = next((client for client in directory.clients if client.name == question.client), None)
+        found = next((client for client in routing.clients if client.name == question.client), None)
         if found is None:
-            raise PostmasterError(
-                f"There is no active client {question.client}: see manage.py smtpclient list."
-            )
+            raise CliError(f"There is no active client {question.client}: see manage.py smtpclient list.")
         if question.address is not None and not found.may_come_from(question.address):
-            raise PostmasterError(f"{question.client} may not come from {question.address}: add its network.")
+            raise CliError(f"{question.client} may not come from {question.address}: add its network.")
         return found
-    known = directory.client_for(ip_address(question.address or "127.0.0.1"))
+    known = routing.client_for(ip_address(question.address or "127.0.0.1"))
     if known is None:
-        raise PostmasterError(
+        raise CliError(
             f"No client is known by the address {question.address}: add its network to "
             "SMTP_ALLOWED_NETWORKS, or by manage.py smtpclient add NAME --network."
         )
@@ -129,4 +127,4 @@ def _client(directory: Directory, question: Question) -> Client:
 
 def _refused(reply: Reply | None) -> None:
     if reply is not None:
-        raise PostmasterError(f"refused by the rule {reply.rule}: {reply.line}")
+        raise CliError(f"refused by the rule {reply.rule}: {reply.line}")

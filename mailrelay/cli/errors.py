@@ -1,5 +1,5 @@
 """What a person at the command line is told instead of a traceback."""
 
 
-class PostmasterError(Exception):
+class CliError(Exception):
     """What was asked cannot be done; the text says why and what to do instead."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.errors import CliError
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
 from mailrelay.outbox.keeping import message_state
 from mailrelay.status.messages import shown_state
@@ -106,7 +106,7 @@ def _of_sender(messages: QuerySet[Message], name: str | None) -> QuerySet[Messag
     found = SenderConfig.objects.filter(name=name).values_list("pk", flat=True).first()
     if found is None:
         known = ", ".join(SenderConfig.objects.order_by("name").values_list("name", flat=True)[:20])
-        raise PostmasterError(f"There is no sender named {name!r}. There is: {known or 'none at all'}.")
+        raise CliError(f"There is no sender named {name!r}. There is: {known or 'none at all'}.")
     return messages.filter(sender_id=found)
 
 

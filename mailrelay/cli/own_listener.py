@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from gateway.listeners import Listener
-from mailrelay.cli.errors import PostmasterError
-from mailrelay.routing.table import Directory
+from mailrelay.cli.errors import CliError
+from mailrelay.routing.table import RoutingTable
 
 Step = Callable[[], tuple[int, bytes]]
 
@@ -19,7 +19,7 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not 
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class OwnListener:
     """Where to connect to, and from which of this host's addresses; empty leaves that to the system."""
 
     host: str
@@ -40,7 +40,7 @@ def first_listener() -> Listener:
     return next(plain, settings.SMTP_LISTENERS[0])
 
 
-def door(directory: Directory) -> Door:
+def find(routing: RoutingTable) -> OwnListener:
     """Choose the way to our first listener that its rules let in.
 
     A listener on all addresses may let in the network of the pods and not loopback: then this host's own
@@ -49,12 +49,12 @@ def door(directory: Directory) -> Door:
     listener = first_listener()
     encryption = (listener.implicit_tls, listener.starttls == "required")
     if listener.host not in WILDCARDS:
-        return Door(listener.host, listener.port, "", *encryption)
+        return OwnListener(listener.host, listener.port, "", *encryption)
     loopback = WILDCARDS[listener.host]
     own = [loopback, *_own_addresses(socket.AF_INET6 if ":" in loopback else socket.AF_INET)]
-    allowed = (address for address in own if directory.client_for(ipaddress.ip_address(address)))
+    allowed = (address for address in own if routing.client_for(ipaddress.ip_address(address)))
     address = next(allowed, loopback)
-    return Door(address, listener.port, address, *encryption)
+    return OwnListener(address, listener.port, address, *encryption)
 
 
 def _own_addresses(family: socket.AddressFamily) -> list[str]:
@@ -66,7 +66,7 @@ def _own_addresses(family: socket.AddressFamily) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
-def connect(way: Door, timeout: float) -> smtplib.SMTP:
+def connect(way: OwnListener, timeout: float) -> smtplib.SMTP:
     """Connect and say EHLO. `timeout` is seconds for each step. Raises PostmasterError."""
     source = (way.source, 0) if way.source else None
     # To ourselves: the name in the certificate is what others call us.
@@ -81,14 +81,14 @@ def connect(way: Door, timeout: float) -> smtplib.SMTP:
     try:
         code, text = client.connect(way.host, way.port)
         if code != 220:
-            raise PostmasterError(f"The listener on {way.name} answered {code} {_text(text)}")
+            raise CliError(f"The listener on {way.name} answered {code} {_text(text)}")
         if way.starttls:
             client.starttls(context=context)
         client.ehlo_or_helo_if_needed()
     except (OSError, smtplib.SMTPException) as error:
         client.close()
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise PostmasterError(
+        raise CliError(
             f"Nothing answers on {way.name}, the first of SMTP_LISTENERS: {reason}. Start the gateway "
             "(manage.py rungateway, or runsmtp), or run this command where its listener runs."
         ) from None
@@ -109,13 +109,13 @@ def hand_in(client: smtplib.SMTP, mail_from: str, recipient: str, content: bytes
         except smtplib.SMTPResponseException as error:
             code, reply = error.smtp_code, _bytes(error.smtp_error)
         except (OSError, smtplib.SMTPException) as error:
-            raise PostmasterError(
+            raise CliError(
                 f"The connection broke at {command}: {str(error) or type(error).__name__}. The gateway's log "
                 "of this moment says why; the mail may have been stored all the same."
             ) from None
         text = f"{code} {_text(reply)}"
         if code != 250:
-            raise PostmasterError(f"The gateway refused {command}: {text}")
+            raise CliError(f"The gateway refused {command}: {text}")
     return text
 
 

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django.conf import settings
 
-from mailrelay.cli.errors import PostmasterError
-from mailrelay.cli.own_listener import connect, door, hand_in
+from mailrelay.cli import own_listener
+from mailrelay.cli.errors import CliError
+from mailrelay.cli.own_listener import connect, hand_in
 from mailrelay.cli.table import printable, stamp
 from mailrelay.models import Delivery, Message, SenderConfig, SendLog
 from mailrelay.outbox.db import clock
@@ -44,9 +45,9 @@ class Trial:
 
     def _submit(self, recipient: str, sender: str | None) -> UUID:
         """Hand the mail in over SMTP; return its message's id."""
-        directory = load()
+        routing = load()
         mail_from = sender or self._own_address()
-        way = door(directory)
+        way = own_listener.find(routing)
         self._step(f"connecting to {way.name}")
         client = connect(way, PATIENCE)
         try:
@@ -61,7 +62,7 @@ class Trial:
     def _own_address(self) -> str:
         default = load().default_sender
         if default is None:
-            raise PostmasterError(
+            raise CliError(
                 "There is no default sender whose address the test mail could come from. Name one with "
                 "--from, or set AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and SENDER_EMAIL."
             )
@@ -75,10 +76,10 @@ class Trial:
             if message.state in DECIDED:
                 break
             if time.monotonic() >= end:
-                raise PostmasterError(_late(message, timeout))
+                raise CliError(_late(message, timeout))
             time.sleep(INTERVAL)
         if message.state != State.SENT:
-            raise PostmasterError(f"The mail is {message.state}. {_why(message)}")
+            raise CliError(f"The mail is {message.state}. {_why(message)}")
         self._step("sent: Graph has taken the mail. Whether it arrives is up to Exchange from here on.")
 
     def _tell(self, message: Message) -> None:
@@ -102,19 +103,17 @@ class Trial:
 
 def address_of(sender: SenderConfig) -> str:
     """Give a From by which mail comes to `sender`. Raises PostmasterError where none of its own does."""
-    directory = load()
-    if directory.only(sender.pk).senders:
+    routing = load()
+    if routing.only(sender.pk).senders:
         for address in (sender.mailbox.address, *sorted(sender.address_list)):
-            chosen = directory.sender_for(address)
+            chosen = routing.sender_for(address)
             if chosen is not None and chosen.id == sender.pk:
                 return address
-        raise PostmasterError(
+        raise CliError(
             f"Mail from {sender.mailbox.address} goes by another sender than {sender.name}, which has no "
             "From address of its own. Test it on its page in the admin, or give it an address."
         )
-    raise PostmasterError(
-        f"The sender {sender.name} takes no mail: it or its app registration is switched off."
-    )
+    raise CliError(f"The sender {sender.name} takes no mail: it or its app registration is switched off.")
 
 
 def _mail(mail_from: str, recipient: str) -> EmailMessage:
@@ -134,7 +133,7 @@ def _stored(message_id: str) -> UUID:
     found = Message.objects.filter(message_id_key=message_id.strip("<>").lower())
     stored = found.values_list("pk", flat=True).first()
     if stored is None:
-        raise PostmasterError(
+        raise CliError(
             "The mail was accepted, but it is not in the database that this command uses: the listener has "
             "another one. Run the command with the listener's DATABASE_URL or DATA_DIR."
         )

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from mailrelay.console import refusals
 from mailrelay.console.cells import NOTHING, badge, moment, two_lines
 from mailrelay.console.configuration import ConfigurationAdmin
-from mailrelay.console.devices import DeviceForm, PasswordForm, refuse_taken, ways_in
+from mailrelay.console.devices import DeviceForm, PasswordForm, refuse_taken, server_settings
 from mailrelay.console.fields import (
     AliasesField,
     DomainField,
@@ -203,7 +203,7 @@ class ClientAdmin(ConfigurationAdmin[SmtpClient]):
         return self._settings(request, row, form.password)
 
     def _settings(self, request: HttpRequest, client: SmtpClient, password: str) -> HttpResponse:
-        ways = list(ways_in(login=bool(password)))
+        ways = list(server_settings(login=bool(password)))
         title = "New password" if password else "New device"
         return self._page(request, title, client=client, password=password, ways=ways)
 

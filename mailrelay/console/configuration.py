@@ -172,6 +172,6 @@ class ConfigurationAdmin(ListAdmin[M]):
             except OutboxError as error:
                 text = f"The change was stored, but what follows from it was not: {error} Save it once more."
                 self.message_user(request, text, messages.ERROR)
-            scheduler.poke()
+            scheduler.wake()
 
         transaction.on_commit(run)

@@ -23,7 +23,7 @@ TAKEN = "There is a client of this name already. On its own page it gets a new p
 
 
 @dataclass(frozen=True, slots=True)
-class WayIn:
+class ServerSettings:
     """What the device is told about one listener."""
 
     server: str
@@ -31,7 +31,7 @@ class WayIn:
     encryption: str
 
 
-def ways_in(*, login: bool) -> Iterator[WayIn]:
+def server_settings(*, login: bool) -> Iterator[ServerSettings]:
     """Yield a way for each listener that serves clients with a login, or clients without one."""
     certificate = bool(settings.SMTP_TLS_CERT_FILE)
     for listener in settings.SMTP_LISTENERS:
@@ -40,7 +40,7 @@ def ways_in(*, login: bool) -> Iterator[WayIn]:
             continue
         encryption = "STARTTLS" if listener.offers_starttls(certificate=certificate) else "none"
         host = settings.SMTP_HOSTNAME if listener.host in {"0.0.0.0", "::"} else listener.host  # noqa: S104
-        yield WayIn(host, listener.port, "SSL/TLS" if listener.implicit_tls else encryption)
+        yield ServerSettings(host, listener.port, "SSL/TLS" if listener.implicit_tls else encryption)
 
 
 def networks_of_others(client: SmtpClient | None) -> dict[Network, str]:
@@ -162,7 +162,7 @@ class DeviceForm(OnceForm):
                 refuse_taken(networks, None)
             except ValidationError as taken:
                 self.add_error("networks", taken)
-        elif next(ways_in(login=True), None) is None:
+        elif next(server_settings(login=True), None) is None:
             self.add_error(
                 "networks",
                 "No listener takes a user name and a password: give SMTP_LISTENERS a certificate "

@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from mailrelay.console.roles import ADMINISTRATOR, OPERATOR, VIEWER
-from mailrelay.delivery.tokens import edge
+from mailrelay.delivery.tokens import graph_clients
 from mailrelay.graph import people
 from mailrelay.graph.people import Directory, Person, SignInError
 from mailrelay.models import EntraAccount
@@ -56,7 +56,7 @@ def go(request: HttpRequest) -> HttpResponse:
     """Send the browser to Entra ID, and keep in its session what its return is held against."""
     if not configured():
         raise Http404
-    session, _ = edge()
+    session, _ = graph_clients()
     try:
         flow = people.begin(directory(), session, _redirect_uri(request))
     except SignInError as error:
@@ -74,7 +74,7 @@ def back(request: HttpRequest) -> HttpResponse:
     flow, wanted = request.session.pop(_FLOW, None), request.session.pop(_NEXT, "")
     if flow is None:
         return _refused(request, "This sign-in was begun elsewhere or is over. Begin again.")
-    session, _ = edge()
+    session, _ = graph_clients()
     try:
         person = people.finish(directory(), session, flow, request.GET.dict())
         user = account(person)

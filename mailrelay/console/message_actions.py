@@ -11,7 +11,7 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest
 
 from mailrelay.console import cells
-from mailrelay.console.message_questions import ForwardQuestion, Question, SenderQuestion, written
+from mailrelay.console.message_questions import ForwardQuestion, Question, SenderQuestion, packed_ids
 from mailrelay.models import Delivery, Message, SendLog
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.operators import actions, resend
@@ -213,7 +213,7 @@ def run(action: Action, rows: Iterable[Message], order: Order) -> Result:
     except OutboxError as error:
         return Result(moved, untouched, without, str(error))
     finally:
-        scheduler.poke()
+        scheduler.wake()
     return Result(moved, untouched, without)
 
 
@@ -246,7 +246,7 @@ def blank(action: Action, rows: list[Message]) -> Question:
     attempts = SendLog.objects.filter(message__in=[row.pk for row in rows]).order_by().values_list("message")
     known = dict(attempts.annotate(n=Count("pk")))
     asked = {row.pk: known.get(row.pk, 0) for row in rows}
-    return action.form(initial={"asked": written(asked), "once": new_queue_id()})
+    return action.form(initial={"asked": packed_ids(asked), "once": new_queue_id()})
 
 
 def confirmation(action: Action, rows: list[Message], form: Question) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from mailrelay.console import message_search
 from mailrelay.console.message_search import Criteria
-from mailrelay.console.message_times import Stretch, TimeFilter
+from mailrelay.console.message_times import Period, TimeFilter
 from mailrelay.models import Message, SenderConfig, SmtpClient
 from mailrelay.status.words import state_words
 from mailrelay.vocabulary import MESSAGE_STATES, State
@@ -82,7 +82,7 @@ class SizeFilter(_Filter):
 FILTERS = (StateFilter, TimeFilter, SenderFilter, ClientFilter, CodeFilter, SizeFilter)
 
 
-def criteria(query: Mapping[str, str], text: str, stretch: Stretch) -> Criteria:
+def criteria(query: Mapping[str, str], text: str, stretch: Period) -> Criteria:
     """Read what the address of a list asks for; what it cannot mean finds nothing, or does not narrow."""
     state, size = query.get("state", ""), query.get("size", "")
     return Criteria(

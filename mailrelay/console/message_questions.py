@@ -16,7 +16,7 @@ class Asked(forms.CharField):
     widget = forms.HiddenInput
 
     def to_python(self, value: Any) -> Any:
-        """Read what `written` wrote; returns attempts by message id. Raises ValidationError."""
+        """Read what `packed_ids` wrote; returns attempts by message id. Raises ValidationError."""
         pairs = (pair.partition(":") for pair in str(value or "").split(",") if pair)
         try:
             return {UUID(pk): int(seen) for pk, _, seen in pairs}
@@ -24,7 +24,7 @@ class Asked(forms.CharField):
             raise ValidationError("Begin again from the list of messages.") from None
 
 
-def written(asked: dict[UUID, int]) -> str:
+def packed_ids(asked: dict[UUID, int]) -> str:
     return ",".join(f"{pk.hex}:{seen}" for pk, seen in asked.items())
 
 

@@ -29,7 +29,7 @@ _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Period:
     """Both ends belong to it; None is open. With a `problem` the address does not say which it is."""
 
     begin: datetime | None = None
@@ -37,18 +37,18 @@ class Stretch:
     problem: str = ""
 
 
-def asked(query: Mapping[str, str]) -> Stretch:
+def asked(query: Mapping[str, str]) -> Period:
     """Read the stretch that the address of a list asks for; its moments are UTC unless they say otherwise."""
     lately = LATELY.get(query.get(SINCE, ""))
     try:
         begins = [_moment(query.get(BEGIN, "")), clock.now() - lately[1] if lately else None]
         ends = [_moment(query.get(END, ""), whole=True), _older(query.get(BEFORE, ""))]
     except ValueError as problem:
-        return Stretch(problem=str(problem))
+        return Period(problem=str(problem))
     begin, end = max(filter(None, begins), default=None), min(filter(None, ends), default=None)
     if ends[0] and begins[0] and begins[0] > ends[0]:
-        return Stretch(problem="The list would end before it begins: exchange the two times.")
-    return Stretch(begin, end)
+        return Period(problem="The list would end before it begins: exchange the two times.")
+    return Period(begin, end)
 
 
 def _moment(text: str, *, whole: bool = False) -> datetime | None:

@@ -31,7 +31,7 @@ from mailrelay.outbox.rules import limits
 from mailrelay.status import workers
 from mailrelay.status.record import Status
 from mailrelay.status.senders import of_sender
-from mailrelay.status.words import name_of_proof, state_words
+from mailrelay.status.words import name_of_credential, state_words
 from mailrelay.vocabulary import State
 
 #: The states that the page counts, in the order of what wants a person most.
@@ -233,7 +233,7 @@ def _endings(now: datetime) -> list[Fact]:
         Fact(
             row.name,
             _days_left((end - now).days),
-            f"{name_of_proof(proof)}, until {end:%d %b %Y}",
+            f"{name_of_credential(proof)}, until {end:%d %b %Y}",
             reverse("admin:mailrelay_appregistration_change", args=[row.pk]),
         )
         for end, row, proof in sorted(ends, key=lambda item: item[0])

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from mailrelay import parsing
 from mailrelay.console.fields import DayField, NewCertificateField, NewSecretField, entered
 from mailrelay.graph.credentials import Credential, armoured
-from mailrelay.outbox.operators.registrations import Proof
+from mailrelay.outbox.operators.registrations import NewCredential
 from mailrelay.vocabulary import CredentialKind
 
 #: Bytes of a certificate's file; with a chain they are a few thousand.
@@ -53,12 +53,12 @@ class ProofForm(forms.Form):
             cleaned["proof"] = self._proof()
         return cleaned
 
-    def _proof(self) -> Proof:
+    def _proof(self) -> NewCredential:
         cleaned = self.cleaned_data
         if cleaned["secret"]:
-            return Proof(CredentialKind.SECRET, cleaned["secret"], ends_on=cleaned["ends_on"])
+            return NewCredential(CredentialKind.SECRET, cleaned["secret"], ends_on=cleaned["ends_on"])
         text, password = cleaned["certificate"] or cleaned["file"], cleaned["password"]
-        return Proof(CredentialKind.CERTIFICATE, text, password, ends_at=end_of(text, password))
+        return NewCredential(CredentialKind.CERTIFICATE, text, password, ends_at=end_of(text, password))
 
 
 def value_of(secret: str | None) -> str:

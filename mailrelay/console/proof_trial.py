@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailrelay.console.sealing import seal, unseal
 from mailrelay.models import AppRegistration, Mailbox
-from mailrelay.status.words import name_of_proof
+from mailrelay.status.words import name_of_credential
 
 if TYPE_CHECKING:
     from mailrelay.delivery.credential_test import Findings
@@ -40,7 +40,7 @@ def tried(
     return {
         "tried": True,
         "findings": findings,
-        "proof": name_of_proof(row.kind),
+        "proof": name_of_credential(row.kind),
         "proof_ends": row.endings().get(row.kind),
         "sealed": seal(purpose, {**values, "good": findings.good}),
         "strangers": _strangers(row, findings),

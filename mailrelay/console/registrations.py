@@ -24,7 +24,7 @@ from mailrelay.console.site import site
 from mailrelay.models import AppRegistration
 from mailrelay.models.senders import SECRETS
 from mailrelay.outbox.operators import registrations
-from mailrelay.status.words import name_of_proof, reason_words
+from mailrelay.status.words import name_of_credential, reason_words
 
 #: Fields that a token depends on: a change of one is a new version of the credential.
 CREDENTIAL = frozenset(
@@ -141,7 +141,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         if getattr(request, "trial_failed", False):
-            message = f"Added, with a {name_of_proof(obj.kind)}, {ALTHOUGH}."
+            message = f"Added, with a {name_of_credential(obj.kind)}, {ALTHOUGH}."
         return super().log_addition(request, obj, message)
 
     def get_urls(self) -> list[URLPattern]:
@@ -196,7 +196,7 @@ class RegistrationAdmin(ConfigurationAdmin[AppRegistration]):
 
     @admin.display(description="proved by")
     def proved_by(self, row: AppRegistration) -> str:
-        return name_of_proof(row.secret_in_use) or "–"
+        return name_of_credential(row.secret_in_use) or "–"
 
     @admin.display(description="last refusal")
     def last_refusal(self, row: AppRegistration) -> SafeString:

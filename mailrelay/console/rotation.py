@@ -17,9 +17,9 @@ from mailrelay.console.proof_trial import ALTHOUGH, NotConfirmedError
 from mailrelay.models import AppRegistration
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.operators import registrations
-from mailrelay.outbox.operators.registrations import Proof
+from mailrelay.outbox.operators.registrations import NewCredential
 from mailrelay.outbox.scheduling import scheduler
-from mailrelay.status.words import name_of_proof
+from mailrelay.status.words import name_of_credential
 from mailrelay.vocabulary import CredentialKind
 
 CHANGED = "Nothing was stored: somebody changed this app registration meanwhile, or this was done already."
@@ -68,9 +68,9 @@ class Rotation:
         ends = self.registration.endings()
         return {
             "registration": self.registration,
-            "older": name_of_proof(self.registration.kind),
+            "older": name_of_credential(self.registration.kind),
             "older_ends": ends.get(self.registration.kind),
-            "newer": name_of_proof(newer[0]) if newer else "",
+            "newer": name_of_credential(newer[0]) if newer else "",
             "newer_ends": ends.get(f"next_{newer[0]}") if newer else None,
             "in_use": self.registration.secret_in_use,
             "newer_works": self.registration.secret_in_use.startswith("next_"),
@@ -84,7 +84,7 @@ class Rotation:
             return {"form": form}
         return self._tried(form.cleaned_data["proof"])
 
-    def _tried(self, proof: Proof) -> dict[str, Any]:
+    def _tried(self, proof: NewCredential) -> dict[str, Any]:
         # Here, since the parts that talk to Microsoft cost memory that no other page needs.
         from mailrelay.delivery.credential_test import mailboxes_of
 
@@ -103,14 +103,14 @@ class Rotation:
         except OutboxError as error:
             return Done(False, f"Nothing was stored: {error}")
         finally:
-            scheduler.poke()
+            scheduler.wake()
 
     def _save(self) -> Done:
         sealed = proof_trial.confirmed(self._purpose, self.request.POST)
         proof = _unpacked(sealed)
-        if not registrations.add_proof(self.registration, proof, sealed["version"]):
+        if not registrations.add_credential(self.registration, proof, sealed["version"]):
             return Done(False, CHANGED)
-        name = name_of_proof(proof.kind)
+        name = name_of_credential(proof.kind)
         return Done(
             True,
             f"The newer {name} is stored, and every worker uses it from its next mail on. The older one is "
@@ -140,7 +140,7 @@ class Rotation:
         return Done(False, CHANGED)
 
 
-def _packed(proof: Proof) -> dict[str, Any]:
+def _packed(proof: NewCredential) -> dict[str, Any]:
     return {
         "kind": str(proof.kind),
         "value": proof.value,
@@ -150,8 +150,8 @@ def _packed(proof: Proof) -> dict[str, Any]:
     }
 
 
-def _unpacked(values: dict[str, Any]) -> Proof:
-    return Proof(
+def _unpacked(values: dict[str, Any]) -> NewCredential:
+    return NewCredential(
         CredentialKind(values["kind"]),
         values["value"],
         values["password"],

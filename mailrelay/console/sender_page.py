@@ -35,7 +35,7 @@ WRITE = "Mail.ReadWrite"
 
 class TestForm(forms.Form):
     recipient = forms.EmailField(label="To", max_length=254)
-    wish = forms.UUIDField(widget=forms.HiddenInput)
+    dsn_request = forms.UUIDField(widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -119,8 +119,8 @@ class SenderPage:
         form = TestForm(self.request.POST)
         if not form.is_valid():
             return {"test_form": form}
-        recipient, wish = form.cleaned_data["recipient"], form.cleaned_data["wish"]
-        reply = trial.send(self.request, self.sender, recipient, wish)
+        recipient, dsn_request = form.cleaned_data["recipient"], form.cleaned_data["wish"]
+        reply = trial.send(self.request, self.sender, recipient, dsn_request)
         if not reply.positive:
             form.add_error(None, f"The test mail was refused: {reply.line}")
             return {"test_form": form}

@@ -17,7 +17,7 @@ from mailrelay.models import SenderConfig
 from mailrelay.outbox.keeping.origin import TEST
 from mailrelay.routing.table import Client
 from mailrelay.smtp import injection, replies
-from mailrelay.smtp.injection import Desk, Parcel
+from mailrelay.smtp.injection import InjectedMail, Injector
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.transaction import Peer
 
@@ -35,19 +35,19 @@ class Trial:
     sender_id: int
     mail_from: str
     recipient: str
-    wish: UUID
+    dsn_request: UUID
     who: str
     name: str
     way: str
 
-    def hand_in(self, counter: Desk, request: HttpRequest) -> Reply:
+    def hand_in(self, counter: Injector, request: HttpRequest) -> Reply:
         """Hand it in, once whatever is pressed; a positive reply ends with its queue id."""
         address = client_address(request) or "unknown"
         peer = Peer(address, name=self.name, secure=request.is_secure(), http=True)
         client, content = Client(None, f"{TEST}{self.who}"[:200], ANYWHERE), self._content()
-        key = hashlib.sha256(f"test {self.who} {self.sender_id} {self.wish}".encode()).hexdigest()
+        key = hashlib.sha256(f"test {self.who} {self.sender_id} {self.dsn_request}".encode()).hexdigest()
         return counter.take(
-            Parcel(
+            InjectedMail(
                 client, peer, [content], self.mail_from, (self.recipient,), len(content), key, self.sender_id
             )
         )
@@ -56,8 +56,8 @@ class Trial:
         """Write the mail, the same bytes for the same wish, whose first 48 bits are its time (RFC 9562)."""
         mail = EmailMessage()
         mail["From"], mail["Subject"] = self.mail_from, "Test of the mail gateway"
-        mail["Date"] = format_datetime(datetime.fromtimestamp((self.wish.int >> 80) // 1000, UTC))
-        mail["Message-ID"] = f"<test.{self.wish.hex}@{settings.SMTP_HOSTNAME}>"
+        mail["Date"] = format_datetime(datetime.fromtimestamp((self.dsn_request.int >> 80) // 1000, UTC))
+        mail["Message-ID"] = f"<test.{self.dsn_request.hex}@{settings.SMTP_HOSTNAME}>"
         mail.set_content(
             f"This is a test mail, asked for {self.way} of {settings.SMTP_HOSTNAME}, which delivered it "
             "through Microsoft Graph.\n\nIf you did not expect it, ignore it.\n"
@@ -70,7 +70,7 @@ class Trial:
         return mail.as_bytes(policy=policy.SMTP)
 
 
-def send(request: HttpRequest, sender: SenderConfig, recipient: str, wish: UUID) -> Reply:
+def send(request: HttpRequest, sender: SenderConfig, recipient: str, dsn_request: UUID) -> Reply:
     """Hand in a test mail of `sender` that somebody asks for in the admin."""
     if not takes_mail(sender):
         return replies.SENDER_ABSENT
@@ -78,7 +78,7 @@ def send(request: HttpRequest, sender: SenderConfig, recipient: str, wish: UUID)
     if counter is None:
         return replies.SHUTTING_DOWN
     who = request.user.get_username()
-    test = Trial(sender.pk, sender.mailbox.address, recipient, wish, who, "admin", "in the admin")
+    test = Trial(sender.pk, sender.mailbox.address, recipient, dsn_request, who, "admin", "in the admin")
     return test.hand_in(counter, request)
 
 

@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from mailrelay.delivery import tokens
 from mailrelay.delivery.answers import counted
 from mailrelay.delivery.credentials import credential_of, servable
-from mailrelay.delivery.mailbox_requests import errand
+from mailrelay.delivery.mailbox_requests import side_request
 from mailrelay.graph import drafts
 from mailrelay.graph.calls import Caller
 from mailrelay.models import AppRegistration, Delivery, Mailbox, SenderConfig
@@ -46,7 +46,7 @@ def denied(mailbox: Mailbox) -> None:
 
 
 def _look_at(registration: AppRegistration) -> None:
-    _, store = tokens.edge()
+    _, store = tokens.graph_clients()
     status = store.status(credential_of(registration))
     if not status.valid:
         return
@@ -68,15 +68,15 @@ def _due(now: datetime) -> Q:
     lately = Q(access_checked_at=None)
     for answer, after in AGAIN.items():
         lately |= Q(can_draft=answer, access_checked_at__lte=now - after)
-    wishes = Q(large_mail=LargeMail.AUTO) | Q(sent_items=SentItems.REMOVE)
-    wanted = SenderConfig.objects.filter(wishes, mailbox=OuterRef("pk"), active=True)
+    recipient_requests = Q(large_mail=LargeMail.AUTO) | Q(sent_items=SentItems.REMOVE)
+    wanted = SenderConfig.objects.filter(recipient_requests, mailbox=OuterRef("pk"), active=True)
     running = Delivery.objects.filter(IN_FLIGHT, mailbox=OuterRef("pk"))
     return lately & Q(Exists(wanted)) & ~Q(Exists(running))
 
 
 def _probe(mailbox: Mailbox, *, can_read: bool) -> None:
     """Ask Graph about drafts."""
-    with errand(mailbox, 2) as caller:
+    with side_request(mailbox, 2) as caller:
         if caller is None:
             return
         can_draft = may_draft(caller)

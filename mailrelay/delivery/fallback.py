@@ -21,7 +21,7 @@ NOBODY = "nobody else may send it now."
 
 def look() -> int:
     """Move what is held to who stands in for its sender, and back; return how many deliveries moved."""
-    return sum(map(_lend, fallback_sender.stuck())) + sum(map(_return, fallback_sender.lent()))
+    return sum(map(_lend, fallback_sender.stuck())) + sum(map(_return, fallback_sender.on_fallback()))
 
 
 def _lend(delivery: Delivery) -> bool:

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mailrelay.delivery.answers import counted
 from mailrelay.delivery.credentials import servable
-from mailrelay.delivery.mailbox_requests import errand
+from mailrelay.delivery.mailbox_requests import side_request
 from mailrelay.graph import inbox
 from mailrelay.graph.calls import Caller, Response
 from mailrelay.graph.inbox import Listed, Report
@@ -77,7 +77,7 @@ def _read(mailbox: Mailbox, now: datetime) -> None:
     known = Inbox.objects.values_list("read_until", flat=True).get(mailbox=mailbox)
     since = max(known - AGAIN if known else now - FIRST, now - FIRST)
     for _ in range(PAGES):
-        with errand(mailbox, 2) as caller:  # again for each page, so that mail need not wait for all of them
+        with side_request(mailbox, 2) as caller:  # for each page: mail waits for one alone
             if caller is None:
                 return
             items, response = inbox.listed(caller, since)

@@ -301,7 +301,7 @@ class _Attempt:
 
     def _caller(self, refused: Verdict | None = None) -> Caller:
         """Who asks, with a token that is good; a fresh one after `refused`."""
-        session, store = tokens.edge()
+        session, store = tokens.graph_clients()
         try:
             token = tokens.token_for(self.credential)
             if refused is not None:

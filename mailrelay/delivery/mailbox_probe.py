@@ -28,7 +28,7 @@ def failing(delivery: Delivery, credential: Credential, token: Token) -> Result 
     paused = delivery.mailbox.paused_until
     if not delivery.mailbox.failures or (paused is not None and paused > clock.now()):
         return None
-    session, _ = tokens.edge()
+    session, _ = tokens.graph_clients()
     user = delivery.mailbox.graph_user
     probe = probe_mailbox(session, token, credential, user, client_request_id=str(uuid4()))
     counted(probe.answer, probe.verdict.code)

@@ -19,7 +19,7 @@ TOTAL = 30.0
 def caller_for(mailbox: Mailbox) -> Caller | None:
     """Return a caller with a token that is good; None where there is none to be had now."""
     credential = credential_of(mailbox.registration)
-    session, _ = tokens.edge()
+    session, _ = tokens.graph_clients()
     try:
         token = tokens.token_for(credential)
     except TokenUnavailable:
@@ -28,7 +28,7 @@ def caller_for(mailbox: Mailbox) -> Caller | None:
 
 
 @contextmanager
-def errand(mailbox: Mailbox, requests: int) -> Iterator[Caller | None]:
+def side_request(mailbox: Mailbox, requests: int) -> Iterator[Caller | None]:
     """Give a caller for about so many requests, with a slot of the mailbox; None where mail needs them all.
 
     The requests are made one after the other within the block.

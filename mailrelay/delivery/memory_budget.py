@@ -14,7 +14,7 @@ from mailrelay.mime.compose import DIRECT_LIMIT
 from mailrelay.models import Delivery
 from mailrelay.vocabulary import Route
 
-__all__ = ["NoRoomError", "Room", "Share", "composing", "needed", "room"]
+__all__ = ["MemoryBudget", "MemoryShare", "NoMemoryError", "composing", "needed", "process_memory"]
 
 #: Bytes that all together take: beside a gateway of 100 MiB, and a mail that its listener examines meanwhile,
 #: they leave it below 128 MiB.
@@ -29,11 +29,11 @@ GROWTH: Final = 1.5
 STEP: Final = 0.5
 
 
-class NoRoomError(Exception):
+class NoMemoryError(Exception):
     """The process ended before there was room."""
 
 
-class Room:
+class MemoryBudget:
     """`total` bytes that are shared."""
 
     def __init__(self, total: int = TOTAL) -> None:
@@ -42,18 +42,18 @@ class Room:
         self._changed = threading.Condition()
 
     @contextmanager
-    def taken(self, amount: int, ending: threading.Event) -> Iterator["Share"]:
+    def taken(self, amount: int, ending: threading.Event) -> Iterator["MemoryShare"]:
         """Have `amount` bytes for the length of the block; no more than all of them are waited for.
 
         Raises NoRoomError when `ending` is set before there is room.
         """
-        share = Share(self, min(amount, self.total))
-        if share.amount:
-            self._enter(share.amount, ending)
+        memory_share = MemoryShare(self, min(amount, self.total))
+        if memory_share.amount:
+            self._enter(memory_share.amount, ending)
         try:
-            yield share
+            yield memory_share
         finally:
-            share.shrink(0)
+            memory_share.shrink(0)
 
     def _enter(self, amount: int, ending: threading.Event) -> None:
         me = object()
@@ -62,7 +62,9 @@ class Room:
             try:
                 while self._queue[0] is not me or self._free < amount:
                     if ending.is_set():
-                        raise NoRoomError("The process ended before there was room in memory for this mail.")
+                        raise NoMemoryError(
+                            "The process ended before there was room in memory for this mail."
+                        )
                     self._changed.wait(STEP)
                 self._free -= amount
             finally:
@@ -75,16 +77,16 @@ class Room:
             self._changed.notify_all()
 
 
-class Share:
+class MemoryShare:
     """What one delivery has of the room."""
 
-    def __init__(self, room: Room, amount: int) -> None:
-        self._room, self.amount = room, amount
+    def __init__(self, process_memory: MemoryBudget, amount: int) -> None:
+        self._budget, self.amount = process_memory, amount
 
     def shrink(self, amount: int) -> None:
         """Keep `amount` bytes, if that is less."""
         if amount < self.amount:
-            self._room.give_back(self.amount - amount)
+            self._budget.give_back(self.amount - amount)
             self.amount = amount
 
 
@@ -108,4 +110,4 @@ def composing(delivery: Delivery) -> Iterator[None]:
 
 _COMPOSING = threading.Lock()
 #: That of this process.
-room = Room()
+process_memory = MemoryBudget()

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from mailrelay.delivery.answers import counted
 from mailrelay.delivery.credentials import servable
-from mailrelay.delivery.mailbox_requests import errand
+from mailrelay.delivery.mailbox_requests import side_request
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
 from mailrelay.graph.drafts import DraftState
@@ -56,7 +56,7 @@ def _some(rows: QuerySet[SendLog]) -> Iterator[SendLog]:
 
 
 def _remove(row: SendLog) -> bool:
-    with errand(row.delivery.mailbox, 2) as caller:
+    with side_request(row.delivery.mailbox, 2) as caller:
         if caller is None or not _gone(caller, row.draft_id):
             return False
     leases.forget_draft(row.pk)
@@ -65,7 +65,7 @@ def _remove(row: SendLog) -> bool:
 
 def _look_for(row: SendLog) -> bool:
     """Look for the draft that an attempt asked for without an answer; whether that is done with."""
-    with errand(row.delivery.mailbox, 3) as caller:
+    with side_request(row.delivery.mailbox, 3) as caller:
         over = caller is not None and _all_gone(caller, row)
     if over:
         leases.forget_draft(row.pk)

@@ -150,7 +150,7 @@ class Inquiry:
         found, response = question(caller)
         verdict = self._judged(response, fresh=False)
         if verdict is not None and verdict.retry_token:
-            _, store = tokens.edge()
+            _, store = tokens.graph_clients()
             store.invalidate(self.credential, caller.token.value, claims=verdict.claims)
             found, response = question(self._caller())
             self._judged(response, fresh=True)
@@ -167,7 +167,7 @@ class Inquiry:
         return verdict
 
     def _caller(self) -> Caller:
-        session, _ = tokens.edge()
+        session, _ = tokens.graph_clients()
         token = tokens.token_for(self.credential)
         user = self.delivery.mailbox.graph_user
         return Caller(session, token, self.credential, user, str(uuid4()), Timeouts(total=60.0))

@@ -18,7 +18,7 @@ from mailrelay.delivery import large, mailbox_probe, outcome_lookup, tokens
 from mailrelay.delivery.answers import judged
 from mailrelay.delivery.credentials import credential_of
 from mailrelay.delivery.mail_loops import circles
-from mailrelay.delivery.memory_budget import NoRoomError, Share, composing, needed, room
+from mailrelay.delivery.memory_budget import MemoryShare, NoMemoryError, composing, needed, process_memory
 from mailrelay.delivery.outcome_lookup import Finding, Found
 from mailrelay.delivery.plan import NoRouteError, Plan, plan
 from mailrelay.delivery.recipients import addresses_of
@@ -90,16 +90,16 @@ def deliver(delivery_id: int, token: UUID) -> None:
         publish.publish(reservations)
     else:
         # Nothing more through this mailbox: the free worker may be what another waits for.
-        scheduler.poke()
+        scheduler.wake()
 
 
 def _guarded(delivery: Delivery) -> list[Reservation]:
     """Carry out `delivery`, so that no fault of ours is taken for the message's, nor stops the others."""
     about = {"message_id": delivery.message.queue_id}
     try:
-        with room.taken(needed(delivery), ending) as share:
-            return _carry_out(delivery, share)
-    except NoRoomError as error:
+        with process_memory.taken(needed(delivery), ending) as memory_share:
+            return _carry_out(delivery, memory_share)
+    except NoMemoryError as error:
         text = str(error)
         return _recorded(lambda: settle.unsent(delivery, text))
     except LeaseLostError as error:
@@ -118,7 +118,7 @@ def _guarded(delivery: Delivery) -> list[Reservation]:
     return []
 
 
-def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
+def _carry_out(delivery: Delivery, memory_share: MemoryShare) -> list[Reservation]:
     credential = credential_of(delivery.mailbox.registration)
     try:
         found = outcome_lookup.look(delivery, credential)
@@ -131,7 +131,7 @@ def _carry_out(delivery: Delivery, share: Share) -> list[Reservation]:
         with composing(delivery):
             prepared = plan(delivery)
         if prepared.route is Route.MIME:
-            share.shrink(prepared.memory)
+            memory_share.shrink(prepared.memory)
         token = tokens.token_for(credential)
     except ContentRemovedError as error:
         return settle.put_off(delivery, removed(error))
@@ -236,7 +236,7 @@ def _send(
     *,
     fresh: bool,
 ) -> tuple[Answer, Verdict]:
-    session, store = tokens.edge()
+    session, store = tokens.graph_clients()
     answer = send_mime(
         session,
         bearer,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from mailrelay.delivery import access, copy_matching
 from mailrelay.delivery.answers import counted
 from mailrelay.delivery.credentials import servable
-from mailrelay.delivery.mailbox_requests import errand
+from mailrelay.delivery.mailbox_requests import side_request
 from mailrelay.graph import drafts, folders
 from mailrelay.graph.calls import Caller
 from mailrelay.models import SendLog
@@ -61,7 +61,7 @@ def _see_to(row: SendLog) -> bool:
 
 def _remove(row: SendLog, age: timedelta) -> None:
     """Remove what lies in Sent Items under the Message-ID since the attempt began."""
-    with errand(row.delivery.mailbox, 2) as caller:
+    with side_request(row.delivery.mailbox, 2) as caller:
         if caller is None:  # no token, or mail needs all that the mailbox may be asked
             sent_copies.later(row, max(SOON, age))
             return

@@ -37,7 +37,7 @@ _lock = threading.Lock()
 _edge: tuple[int, GraphSession, TokenStore] | None = None
 
 
-def edge() -> tuple[GraphSession, TokenStore]:
+def graph_clients() -> tuple[GraphSession, TokenStore]:
     """Return this process's connections and tokens; a forked child makes its own."""
     global _edge  # noqa: PLW0603 - one a process is the point
     with _lock:
@@ -54,7 +54,7 @@ def token_for(credential: Credential) -> Token:
     Several mails may be in hand when Entra refuses: a refusal holds a moment for those that ask next, so
     that a burst of them is one request.
     """
-    _, store = edge()
+    _, store = graph_clients()
     status = store.status(credential)
     if not status.valid and status.verdict is not None and status.failed_at is not None:
         age = time.time() - status.failed_at
@@ -111,7 +111,7 @@ class Keeper(PeriodicThread):
         self._warned: dict[str, datetime] = {}
 
     def run_once(self) -> None:
-        _, store = edge()
+        _, store = graph_clients()
         for registration in AppRegistration.objects.filter(active=True).order_by("pk"):
             self._warn_of_endings(registration)
             if not servable(registration):
@@ -149,7 +149,7 @@ class Keeper(PeriodicThread):
         return True
 
     def _try(self, registration: AppRegistration, credential: Credential) -> None:
-        _, store = edge()
+        _, store = graph_clients()
         begun = clock.now()
         try:
             store.get(credential)
@@ -161,7 +161,7 @@ class Keeper(PeriodicThread):
             return
         if registration.failing:
             write(Move.CREDENTIAL, lambda: blame.fixed(registration, clock.now()))
-            scheduler.poke()
+            scheduler.wake()
 
 
 def _still_failing(registration: AppRegistration, verdict: Verdict, begun: datetime) -> None:

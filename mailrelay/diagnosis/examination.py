@@ -24,7 +24,7 @@ def findings() -> Iterator[Finding]:
     yield from setup.environment()
     yield from setup.interpreter()
     yield from storage.data_dir()
-    yield from storage.room()
+    yield from storage.free_space()
     yield from certificate.of_listener()
     yield from broker.reachable()
     database = list(records.reachable())

@@ -28,7 +28,7 @@ def data_dir() -> Iterator[Finding]:
         )
 
 
-def room() -> Iterator[Finding]:
+def free_space() -> Iterator[Finding]:
     """Look at the room for mail in transfer and, with SQLite, for what is stored."""
     said = readiness.spool()
     if said == readiness.OK:

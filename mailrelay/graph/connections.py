@@ -38,7 +38,7 @@ class PeerRefusedError(HTTPError):
     """The address that was reached is none that this request may go to; nothing of it was written."""
 
 
-class Trip:
+class RoundTrip:
     """One request on its way: its phase, where it may go, and the socket to shut when its deadline comes."""
 
     def __init__(self, write_stall: float, may_reach: Callable[[str], bool] | None = None) -> None:
@@ -82,7 +82,7 @@ class Trip:
 
 
 class _Current(threading.local):
-    trip: Trip | None = None
+    round_trip: RoundTrip | None = None
 
 
 #: urllib3 has no place to hand a connection something of the request; it does all in the caller's thread.
@@ -121,8 +121,8 @@ class _FinalResponse(http.client.HTTPResponse):
             super().begin()
         finally:
             # What is cut off behind the first line is an error or a short head, by the version of Python.
-            if current.trip is not None and isinstance(self.status, int):
-                current.trip.status = self.status
+            if current.round_trip is not None and isinstance(self.status, int):
+                current.round_trip.status = self.status
 
 
 class _Tracked(HTTPConnection):
@@ -137,49 +137,52 @@ class _Tracked(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         self._used = False
         sock = super()._new_conn()
-        if current.trip is not None:
+        if current.round_trip is not None:
             try:
-                current.trip.check_peer(sock)
+                current.round_trip.check_peer(sock)
             except (PeerRefusedError, OSError):
                 sock.close()
                 raise
         # What follows (a proxy's answer, TLS) wraps the socket under objects that are out of reach until it
         # is over, so the deadline gets a second handle on it for that time.
         self._spare = sock.dup()
-        if current.trip is not None:
-            current.trip.attach(self._spare)
+        if current.round_trip is not None:
+            current.round_trip.attach(self._spare)
         return sock
 
     def connect(self) -> None:
         try:
             super().connect()
-            if current.trip is not None:
-                current.trip.attach(self.sock)
+            if current.round_trip is not None:
+                current.round_trip.attach(self.sock)
         finally:
             if self._spare is not None:
                 self._spare.close()
                 self._spare = None
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        trip = current.trip
+        round_trip = current.round_trip
         if self.sock is None:
             self.connect()
-        if trip is not None:
-            trip.attach(self.sock)
-            trip.phase = Phase.WRITING
-            trip.keeping, trip.idle = self.keeping, time.monotonic() - self.idle_since if self._used else None
-            self.timeout = trip.write_stall  # urllib3 would write under the connect timeout
+        if round_trip is not None:
+            round_trip.attach(self.sock)
+            round_trip.phase = Phase.WRITING
+            round_trip.keeping, round_trip.idle = (
+                self.keeping,
+                time.monotonic() - self.idle_since if self._used else None,
+            )
+            self.timeout = round_trip.write_stall  # urllib3 would write under the connect timeout
         self._used = True
         if self.keeping is not None and not self.keeping.keeps:
             kwargs["headers"] = {**(kwargs.get("headers") or {}), "Connection": "close"}
         super().request(*args, **kwargs)
 
     def getresponse(self) -> Any:
-        if current.trip is not None:
-            current.trip.phase = Phase.WAITING
+        if current.round_trip is not None:
+            current.round_trip.phase = Phase.WAITING
         response = super().getresponse()
-        if current.trip is not None:
-            current.trip.phase = Phase.READING
+        if current.round_trip is not None:
+            current.round_trip.phase = Phase.READING
         return response
 
 

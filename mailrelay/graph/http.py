@@ -22,7 +22,7 @@ from mailrelay import tracing
 from mailrelay.graph.connections import (
     IDLE_LIMIT,
     Phase,
-    Trip,
+    RoundTrip,
     current,
     pool_classes,
     pool_options,
@@ -247,20 +247,20 @@ class GraphSession:
         the server cannot have acted on it. Raises ValueError for a malformed URL or header.
         """
         handed = _Handed(_Bytes(body) if isinstance(body, bytes) else body)
-        trip = Trip(timeouts.stall, may_reach)
+        round_trip = RoundTrip(timeouts.stall, may_reach)
         begun = time.monotonic()
         request = _prepared(method, url, {**headers, **tracing.headers()}, handed)
-        watch = self._watchdog.watch(begun + timeouts.total, trip.abort)
-        current.trip = trip
+        watch = self._watchdog.watch(begun + timeouts.total, round_trip.abort)
+        current.round_trip = round_trip
         got = _Got(begun, reply_limit or self._reply_limit)
         try:
-            return self._exchange(request, handed, trip, timeouts, got)
+            return self._exchange(request, handed, round_trip, timeouts, got)
         finally:
-            current.trip = None
+            current.round_trip = None
             self._watchdog.release(watch)
 
     def _exchange(
-        self, request: PreparedRequest, handed: _Handed, trip: Trip, timeouts: Timeouts, got: _Got
+        self, request: PreparedRequest, handed: _Handed, round_trip: RoundTrip, timeouts: Timeouts, got: _Got
     ) -> Reply:
         try:
             self._converse(request, timeouts, got)
@@ -268,16 +268,18 @@ class GraphSession:
             if handed.error is not None:
                 raise handed.error from None
             # Not chained anywhere: requests' exceptions carry the prepared request, token included.
-            got.failure = failure_of(error, trip.phase)
+            got.failure = failure_of(error, round_trip.phase)
         finally:
-            got.status = trip.status if got.status is None else got.status
-            if trip.aborted:  # http.client takes a head that is cut off for a short one, without an error
+            got.status = round_trip.status if got.status is None else got.status
+            if (
+                round_trip.aborted
+            ):  # http.client takes a head that is cut off for a short one, without an error
                 got.whole, got.failure = False, Failure.deadline(timeouts.total)
-            _note_what_broke(trip, got)
+            _note_what_broke(round_trip, got)
             got.put_away(reusable=handed.exhausted)
         return Reply(
             status=got.status,
-            phase=trip.phase,
+            phase=round_trip.phase,
             body_sent=handed.exhausted,
             duration=time.monotonic() - got.begun,
             headers=got.headers,
@@ -314,16 +316,16 @@ class GraphSession:
         return self._proxies[origin]
 
 
-def _note_what_broke(trip: Trip, got: _Got) -> None:
+def _note_what_broke(round_trip: RoundTrip, got: _Got) -> None:
     """Remember a host that closes kept connections as they are used, and give that as the fault.
 
     Some say 408 before they close; an answer of Graph has a request-id.
     """
     closed = got.status is None and got.failure is not None and got.failure.fault is Fault.CLOSED
     timed_out = got.status == 408 and "request-id" not in got.headers
-    if trip.idle is None or trip.keeping is None or not (closed or timed_out):
+    if round_trip.idle is None or round_trip.keeping is None or not (closed or timed_out):
         return
-    trip.keeping.broke(trip.idle)
+    round_trip.keeping.broke(round_trip.idle)
     if closed:
         got.failure = KEPT_CLOSED
 

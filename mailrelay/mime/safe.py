@@ -90,10 +90,10 @@ def make_safe(raw: bytes, headers: HeaderBlock) -> tuple[list[Piece], list[str]]
     body = memoryview(raw)[headers.body_offset :]
     if is_clean(body) and not _TWO_TYPES.search(body):
         return [body], []
-    return _Mender(raw, headers).run()
+    return _Repairer(raw, headers).run()
 
 
-class _Mender:
+class _Repairer:
     def __init__(self, raw: bytes, headers: HeaderBlock) -> None:
         self.raw = raw
         self.view = memoryview(raw)

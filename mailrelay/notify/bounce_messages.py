@@ -16,7 +16,7 @@ from email.policy import compat32
 from email.utils import format_datetime, formataddr
 
 from mailrelay.mime.headers import HeaderBlock, fields_end
-from mailrelay.outbox.settling.reports import Letter
+from mailrelay.outbox.settling.reports import OwnMail
 from mailrelay.vocabulary import Report
 
 #: Bytes of the mail's own header that a report quotes at most.
@@ -31,7 +31,7 @@ POLICY = compat32.clone(linesep="\r\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class RecipientStatus:
     """How one recipient fared: an enhanced status code (RFC 3463) and a sentence."""
 
     address: str
@@ -47,7 +47,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReportedMessage:
     """The mail that is reported on. `header` is its own, as bytes; empty where it is not kept any more.
 
     `whole` is all of it, where all of it is to be sent back; `envid` is what the client calls it.
@@ -64,20 +64,22 @@ class Subject:
     envid: str = ""
 
 
-def compose(letter: Letter, mail: Subject, fates: Sequence[Fate], at: datetime) -> bytes:
-    """Write the report `letter` about `mail` with CRLF line ends; `at` is its Date."""
+def compose(
+    own_mail: OwnMail, mail: ReportedMessage, statuses: Sequence[RecipientStatus], at: datetime
+) -> bytes:
+    """Write the report `own_mail` about `mail` with CRLF line ends; `at` is its Date."""
     report = MIMEMultipart("report", report_type="delivery-status", policy=POLICY)
-    report["From"] = formataddr(("Mail Delivery System", letter.mailbox_address))
-    report["To"] = letter.to
-    report["Subject"] = _encoded(letter.subject)
+    report["From"] = formataddr(("Mail Delivery System", own_mail.mailbox_address))
+    report["To"] = own_mail.to
+    report["Subject"] = _encoded(own_mail.subject)
     report["Date"] = format_datetime(at)
-    report["Message-ID"] = f"<{letter.message_id}>"
+    report["Message-ID"] = f"<{own_mail.message_id}>"
     if mail.message_id.isascii() and not set(mail.message_id) & set(" \t\r\n<>"):
         report["In-Reply-To"] = report["References"] = f"<{mail.message_id}>"
     report["Auto-Submitted"] = "auto-replied"
     report["X-Auto-Response-Suppress"] = "All"
-    report.attach(_text("\n".join(_words(letter, mail, fates)), "plain"))
-    report.attach(_status(letter, mail, fates))
+    report.attach(_text("\n".join(_words(own_mail, mail, statuses)), "plain"))
+    report.attach(_status(own_mail, mail, statuses))
     if not mail.whole:
         report.attach(_text(_quoted(mail), "rfc822-headers"))
         return report.as_bytes(policy=POLICY)
@@ -91,16 +93,16 @@ def title(kind: Report, subject: str) -> str:
     return f"{what}: {' '.join(subject.split()) or '(no subject)'}"[:200]
 
 
-def _words(letter: Letter, mail: Subject, fates: Sequence[Fate]) -> Iterator[str]:
-    yield f"This is the mail gateway {letter.hostname}."
+def _words(own_mail: OwnMail, mail: ReportedMessage, statuses: Sequence[RecipientStatus]) -> Iterator[str]:
+    yield f"This is the mail gateway {own_mail.hostname}."
     yield ""
-    if letter.kind == Report.FAILURE:
+    if own_mail.kind == Report.FAILURE:
         yield "A message could not be delivered to the recipients below. It is not tried again."
     else:
         yield "A message has not been delivered yet to the recipients below. It is still being tried:"
         yield "there is nothing to do, and it should not be sent again."
     yield ""
-    for fate in fates:
+    for fate in statuses:
         yield f"  <{fate.address}>"
         yield f"    {fate.sentence or 'No reason is on record.'} ({fate.status})"
         if fate.maybe_delivered:
@@ -115,26 +117,26 @@ def _words(letter: Letter, mail: Subject, fates: Sequence[Fate]) -> Iterator[str
     yield f"Queue id:   {mail.queue_id}"
 
 
-def _status(letter: Letter, mail: Subject, fates: Iterable[Fate]) -> MIMEBase:
+def _status(own_mail: OwnMail, mail: ReportedMessage, statuses: Iterable[RecipientStatus]) -> MIMEBase:
     """Make the part that programs read (RFC 3464 section 2)."""
     part = MIMEBase("message", "delivery-status", policy=POLICY)
     whole = Fields(policy=POLICY)
-    whole["Reporting-MTA"] = f"dns; {letter.hostname}"
+    whole["Reporting-MTA"] = f"dns; {own_mail.hostname}"
     whole["X-Queue-ID"] = mail.queue_id
     if mail.envid:
         whole["Original-Envelope-Id"] = mail.envid
     whole["Arrival-Date"] = format_datetime(mail.accepted_at)
-    part.set_payload([whole, *(_fields(letter, fate) for fate in fates)])
+    part.set_payload([whole, *(_fields(own_mail, fate) for fate in statuses)])
     return part
 
 
-def _fields(letter: Letter, fate: Fate) -> Fields:
+def _fields(own_mail: OwnMail, fate: RecipientStatus) -> Fields:
     fields = Fields(policy=POLICY)
     if fate.original:
         kind, _, address = fate.original.partition(";")
         fields["Original-Recipient"] = f"{kind}; {address}"
     fields["Final-Recipient"] = _typed(fate.address)
-    fields["Action"] = "failed" if letter.kind == Report.FAILURE else "delayed"
+    fields["Action"] = "failed" if own_mail.kind == Report.FAILURE else "delayed"
     fields["Status"] = fate.status
     says = f"{fate.graph_code} {fate.sentence}".strip()
     fields["Diagnostic-Code"] = f"X-Graph; {_ascii(says)[:DIAGNOSTIC]}"
@@ -153,7 +155,7 @@ def _typed(address: str) -> str:
     return f"utf-8; {text}"
 
 
-def _quoted(mail: Subject) -> str:
+def _quoted(mail: ReportedMessage) -> str:
     """Give the mail's own header without blind recipients, or what is on record of it."""
     if mail.header:
         header = _without_hidden(mail.header[: fields_end(mail.header)[1]])

@@ -13,14 +13,14 @@ from django.db.models import Q
 from mailrelay.models import Alert, AlertChannel, SenderConfig
 from mailrelay.models.encrypted import WrongFieldKeyError
 from mailrelay.notify import webhook
-from mailrelay.notify.episodes import NEW, News, note
+from mailrelay.notify.episodes import NEW, EpisodeChange, note
 from mailrelay.notify.payloads import DOCUMENTS, Digest, lines
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.db.failpoints import Move
 from mailrelay.outbox.db.writer import write
 from mailrelay.outbox.scheduling import scheduler
 from mailrelay.outbox.settling import reports
-from mailrelay.outbox.settling.reports import Letter
+from mailrelay.outbox.settling.reports import OwnMail
 from mailrelay.vocabulary import Channel, Condition, Reason, Report
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 
 
-def tell(channel: AlertChannel, news: list[News], troubled: Iterable[int], now: datetime) -> bool:
+def tell(channel: AlertChannel, news: list[EpisodeChange], troubled: Iterable[int], now: datetime) -> bool:
     """Tell `channel` of `news`, in one message; whether it was taken. `troubled` are senders not to use."""
     reason = _send(channel, Digest(settings.SMTP_HOSTNAME, news), troubled, lambda: note(channel, news, now))
     if not reason:
@@ -54,7 +54,7 @@ def test(channel: AlertChannel, asked_by: str) -> str:
         began_at=now,
         seen_at=now,
     )
-    return _send(channel, Digest(settings.SMTP_HOSTNAME, [News(alert, NEW)]), (), lambda: None)
+    return _send(channel, Digest(settings.SMTP_HOSTNAME, [EpisodeChange(alert, NEW)]), (), lambda: None)
 
 
 def _send(channel: AlertChannel, digest: Digest, troubled: Iterable[int], noted: Callable[[], None]) -> str:
@@ -78,7 +78,7 @@ def _write_to(address: str, digest: Digest, troubled: Iterable[int], noted: Call
     sender = _carrier(frozenset(troubled))
     if sender is None:
         return "no active sender could carry the mail"
-    letter = Letter(
+    own_mail = OwnMail(
         about=None,
         kind=Report.ALERT,
         to=address,
@@ -88,8 +88,8 @@ def _write_to(address: str, digest: Digest, troubled: Iterable[int], noted: Call
         subject=f"[{digest.host}] {digest.title}"[:200],
         hostname=digest.host,
     )
-    reports.send(letter.with_content(_compose(letter, digest)), noted)
-    scheduler.poke(sender.mailbox_id)
+    reports.send(own_mail.with_content(_compose(own_mail, digest)), noted)
+    scheduler.wake(sender.mailbox_id)
     return ""
 
 
@@ -104,13 +104,13 @@ def _carrier(troubled: frozenset[int]) -> SenderConfig | None:
     return able.exclude(pk__in=troubled).first() or able.first() or senders.first()
 
 
-def _compose(letter: Letter, digest: Digest) -> bytes:
+def _compose(own_mail: OwnMail, digest: Digest) -> bytes:
     mail = EmailMessage()
-    mail["From"] = formataddr(("Mail gateway", letter.mailbox_address))
-    mail["To"] = letter.to
-    mail["Subject"] = " ".join(letter.subject.split())
+    mail["From"] = formataddr(("Mail gateway", own_mail.mailbox_address))
+    mail["To"] = own_mail.to
+    mail["Subject"] = " ".join(own_mail.subject.split())
     mail["Date"] = format_datetime(clock.now())
-    mail["Message-ID"] = f"<{letter.message_id}>"
+    mail["Message-ID"] = f"<{own_mail.message_id}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
     mail.set_content("\n".join(lines(digest)))

@@ -29,7 +29,7 @@ KEPT_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class EpisodeChange:
     """What a channel is told about an alert: that it is there, is worse, is still there, or is over."""
 
     alert: Alert
@@ -66,14 +66,14 @@ def _enter(one: Finding, row: Alert | None, now: datetime) -> None:
         Alert.objects.filter(pk=row.pk).update(**columns)
 
 
-def news(channel: AlertChannel, now: datetime) -> list[News]:
+def news(channel: AlertChannel, now: datetime) -> list[EpisodeChange]:
     """List what `channel` is to be told now."""
     told = {row.alert_id: row for row in channel.told.all()}
     wanted = Alert.objects.filter(condition__in=channel.conditions.split()).order_by(
         "-level", "began_at", "pk"
     )
     found = ((row, _what(row, told.get(row.pk), now)) for row in wanted)
-    return [News(row, what) for row, what in found if what]
+    return [EpisodeChange(row, what) for row, what in found if what]
 
 
 def _what(row: Alert, told: AlertTold | None, now: datetime) -> str:
@@ -90,7 +90,7 @@ def _what(row: Alert, told: AlertTold | None, now: datetime) -> str:
     return STILL if now - told.at >= REMINDER else ""
 
 
-def note(channel: AlertChannel, told: Sequence[News], now: datetime) -> None:
+def note(channel: AlertChannel, told: Sequence[EpisodeChange], now: datetime) -> None:
     """Put on record that `channel` was told; in the caller's transaction."""
     for one in told:
         over = one.what == OVER

@@ -15,20 +15,20 @@ from typing import Any
 
 from django.conf import settings
 
-from mailrelay.delivery.tokens import edge
+from mailrelay.delivery.tokens import graph_clients
 from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
 from mailrelay.notify import bounce_messages
-from mailrelay.notify.bounce_messages import Fate, Subject
+from mailrelay.notify.bounce_messages import RecipientStatus, ReportedMessage
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.keeping import content
 from mailrelay.outbox.rules import age
 from mailrelay.outbox.scheduling import scheduler
 from mailrelay.outbox.settling import reports
-from mailrelay.outbox.settling.reports import Letter
+from mailrelay.outbox.settling.reports import OwnMail
 from mailrelay.periodic import PeriodicThread
 from mailrelay.routing import loading
-from mailrelay.routing.table import Directory
+from mailrelay.routing.table import RoutingTable
 from mailrelay.vocabulary import BouncePolicy, Reason, Report, State
 
 log = logging.getLogger(__name__)
@@ -90,15 +90,15 @@ class Reporter(PeriodicThread):
 
 def tell(kind: Report, deliveries: list[Delivery]) -> int:
     """Report `deliveries`, message by message, as each one's sender wants it; return how many are done."""
-    directory = loading.load()
+    routing = loading.load()
     ordered = sorted(deliveries, key=lambda row: (row.message_id, row.pk))
     told, silent = 0, []
     for _, parts in groupby(ordered, key=lambda row: row.message_id):
         rows = list(parts)
-        if _policy(rows[0]) == BouncePolicy.NONE or _too_many(kind, rows[0], directory):
+        if _policy(rows[0]) == BouncePolicy.NONE or _too_many(kind, rows[0], routing):
             silent += [row.pk for row in rows]
         else:
-            told += len(rows) if _tell_of(kind, rows, directory) else 0
+            told += len(rows) if _tell_of(kind, rows, routing) else 0
     # In one transaction: a backlog must not cost one for each of its mails.
     return told + (len(silent) if silent and reports.close(kind, silent, "") else 0)
 
@@ -109,35 +109,35 @@ def _policy(row: Delivery) -> BouncePolicy:
     return BouncePolicy(own if own and own in list(BouncePolicy) else settings.BOUNCE_POLICY)
 
 
-def _too_many(kind: Report, row: Delivery, directory: Directory) -> bool:
+def _too_many(kind: Report, row: Delivery, routing: RoutingTable) -> bool:
     """Whether the person to be warned has had enough warnings within the hour; a failure is always told."""
     if kind != Report.DELAY or _policy(row) == BouncePolicy.WEBHOOK:
         return False
-    return reports.warned_lately(_addressee(row, directory)) >= MOST_WARNINGS
+    return reports.warned_lately(_addressee(row, routing)) >= MOST_WARNINGS
 
 
-def _tell_of(kind: Report, rows: list[Delivery], directory: Directory) -> bool:
+def _tell_of(kind: Report, rows: list[Delivery], routing: RoutingTable) -> bool:
     message, ids = rows[0].message, [row.pk for row in rows]
     if message.report:
         return reports.close(kind, ids, "It was a report itself: nobody is told.")
     if _policy(rows[0]) == BouncePolicy.WEBHOOK:
         return _call(kind, rows)
-    return _write_to(_addressee(rows[0], directory), kind, rows)
+    return _write_to(_addressee(rows[0], routing), kind, rows)
 
 
-def _addressee(row: Delivery, directory: Directory) -> str:
+def _addressee(row: Delivery, routing: RoutingTable) -> str:
     """Choose who is written to: never a stranger, and never the empty sender of a report of others'."""
     operations: str = settings.OPERATIONS_ADDRESS or row.mailbox.address
-    own = _policy(row) == BouncePolicy.SENDER and owned(row.message.mail_from, directory)
+    own = _policy(row) == BouncePolicy.SENDER and owned(row.message.mail_from, routing)
     return row.message.mail_from if own else operations
 
 
-def owned(address: str, directory: Directory) -> bool:
+def owned(address: str, routing: RoutingTable) -> bool:
     """Whether `address` belongs to one of our senders, or to a client whose addresses are listed."""
     if not address:
         return False
-    clients = (client for client in directory.clients if client.allowed_from)
-    return any(sender.serves(address) for sender in directory.senders) or any(
+    clients = (client for client in routing.clients if client.allowed_from)
+    return any(sender.serves(address) for sender in routing.senders) or any(
         client.may_use(address) for client in clients
     )
 
@@ -145,13 +145,13 @@ def owned(address: str, directory: Directory) -> bool:
 def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
     message, ids = rows[0].message, [row.pk for row in rows]
     # What the client asked for is about reports to its sender; the operations address is told all.
-    fates = list(_fates(rows, kind, asked=address == message.mail_from))
-    if not fates:
+    statuses = list(_fates(rows, kind, asked=address == message.mail_from))
+    if not statuses:
         return reports.close(kind, ids, "Nobody is told: the client asked for no such report (NOTIFY).")
     sender = _way(rows[0], kind)
     if sender is None:
         return reports.close(kind, ids, "Nobody could be told: no mailbox of ours can carry a report now.")
-    letter = Letter(
+    own_mail = OwnMail(
         about=message.pk,
         kind=kind,
         to=address,
@@ -161,13 +161,13 @@ def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
         subject=bounce_messages.title(kind, message.subject),
         hostname=settings.SMTP_HOSTNAME,
     )
-    whole = bounce_messages.compose(letter, _subject(message, kind), fates, clock.now())
+    whole = bounce_messages.compose(own_mail, _subject(message, kind), statuses, clock.now())
     what = "The failure is reported" if kind == Report.FAILURE else "The delay is reported"
-    text = f"{what} to <{address}> with the message {letter.id.hex}."
-    told = reports.post(letter.with_content(whole), ids, text)
+    text = f"{what} to <{address}> with the message {own_mail.id.hex}."
+    told = reports.post(own_mail.with_content(whole), ids, text)
     if told:
         log.info("%s: %s", message.queue_id, text)
-        scheduler.poke(letter.mailbox_id)
+        scheduler.wake(own_mail.mailbox_id)
     return told
 
 
@@ -179,10 +179,10 @@ def _way(row: Delivery, kind: Report) -> SenderConfig | None:
     return ways[0] if ways else None
 
 
-def _subject(message: Message, kind: Report) -> Subject:
+def _subject(message: Message, kind: Report) -> ReportedMessage:
     header = b"" if message.content_removed_at else next(content.stream(message.pk), b"")
     full = kind == Report.FAILURE and message.dsn_ret == "FULL" and message.size <= MOST_RETURNED
-    return Subject(
+    return ReportedMessage(
         queue_id=message.queue_id,
         accepted_at=message.created_at,
         mail_from=message.mail_from,
@@ -195,7 +195,7 @@ def _subject(message: Message, kind: Report) -> Subject:
     )
 
 
-def _fates(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterator[Fate]:
+def _fates(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterator[RecipientStatus]:
     """Tell recipient by recipient how they fare; `asked` leaves out what the client does not want to hear."""
     now = clock.now()
     for row in rows:
@@ -203,7 +203,7 @@ def _fates(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterat
         for recipient in Recipient.objects.filter(delivery=row).order_by("pk"):
             if asked and not _wanted(recipient.dsn_notify, kind):
                 continue
-            yield Fate(
+            yield RecipientStatus(
                 address=recipient.address,
                 status=_status(row, attempt, kind),
                 sentence=row.last_error or (attempt.sentence if attempt else ""),
@@ -272,7 +272,7 @@ def notice(kind: Report, rows: list[Delivery]) -> dict[str, Any]:
 
 def _post(document: dict[str, Any], key: str) -> str:
     """Post `document`; return why it was not taken, without the URL, which may hold a secret."""
-    session, _ = edge()
+    session, _ = graph_clients()
     try:
         reply = session.request(
             "POST",

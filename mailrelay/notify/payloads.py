@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mailrelay.notify.episodes import NEW, OVER, STILL, WORSE, News
+from mailrelay.notify.episodes import NEW, OVER, STILL, WORSE, EpisodeChange
 from mailrelay.vocabulary import Channel
 
 #: Matters that one message has; the rest are counted. Slack takes 50 blocks.
@@ -20,7 +20,7 @@ class Digest:
     """What one message tells. `host` is the gateway's name."""
 
     host: str
-    news: Sequence[News]
+    news: Sequence[EpisodeChange]
 
     @property
     def title(self) -> str:
@@ -29,7 +29,7 @@ class Digest:
         return f"{len(self.news)} matters, the first: {self.news[0].alert.subject}"
 
     @property
-    def shown(self) -> Sequence[News]:
+    def shown(self) -> Sequence[EpisodeChange]:
         return self.news[:MOST]
 
     @property
@@ -126,7 +126,7 @@ def _plain(text: str) -> str:
     return text.replace("[", "(").replace("]", ")").replace("*", "\u2217")
 
 
-def _since(one: News) -> str:
+def _since(one: EpisodeChange) -> str:
     until = f" until {one.alert.ended_at:%d %b %H:%M}" if one.alert.ended_at else ""
     return f"{one.alert.began_at:%d %b %H:%M}{until} UTC"
 

@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from django.conf import settings
 
-from mailrelay.delivery.tokens import edge
+from mailrelay.delivery.tokens import graph_clients
 from mailrelay.graph.http import Timeouts
 
 #: What a gateway translates to the IPv4 address in the last 32 bits (RFC 6052 section 2.1).
@@ -53,7 +53,7 @@ def post(url: str, document: dict[str, Any], key: str) -> str:
     may_reach = None if _by_proxy(parts) else partial(_allowed, scheme=parts.scheme)
     if may_reach and (reason := _forbidden(parts)):
         return reason
-    session, _ = edge()
+    session, _ = graph_clients()
     try:
         reply = session.request(
             "POST",

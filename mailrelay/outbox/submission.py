@@ -29,7 +29,7 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class IdempotencyKey:
     """A key that the client gave its submission, and what the submission was; both as SHA-256 in hex."""
 
     digest: str
@@ -66,35 +66,35 @@ def _digest(words: tuple[str, ...]) -> str:
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class RecipientWish(NamedTuple):
+class RecipientDsn(NamedTuple):
     """What the client wants to hear of a recipient (RFC 3461 sections 4.1 and 4.2); empty is its silence."""
 
     notify: str = ""  # NEVER, or some of DELAY, FAILURE and SUCCESS with commas between
     original: str = ""  # the recipient as it was before: type;address
 
-    def standing_for(self, address: str) -> "RecipientWish":
+    def standing_for(self, address: str) -> "RecipientDsn":
         """What is wanted of a recipient that `address` stands for, unless the client named one before it."""
         label = address.encode("ascii", "backslashreplace").decode()
-        return RecipientWish(self.notify, self.original or f"rfc822;{label}"[:ORIGINAL_LIMIT])
+        return RecipientDsn(self.notify, self.original or f"rfc822;{label}"[:ORIGINAL_LIMIT])
 
-    def joined(self, other: "RecipientWish") -> "RecipientWish":
+    def joined(self, other: "RecipientDsn") -> "RecipientDsn":
         """What is wanted where a recipient was named twice: each report that either wants; silence is all."""
         words = {*self.notify.split(","), *other.notify.split(",")} - {"NEVER"}
         notify = "" if "" in words else ",".join(sorted(words)) or "NEVER"
-        return RecipientWish(notify, self.original or other.original)
+        return RecipientDsn(notify, self.original or other.original)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DsnRequest:
     """What the client wants of reports on a mail (RFC 3461); empty where it has said nothing."""
 
     ret: str = ""  # FULL or HDRS
     envid: str = ""
     #: By address, as in the envelope; only those of which something was said.
-    recipients: Mapping[str, RecipientWish] = field(default_factory=dict)
+    recipients: Mapping[str, RecipientDsn] = field(default_factory=dict)
 
 
-NO_WISH, NO_RECIPIENT_WISH = Wish(), RecipientWish()
+NO_DSN_REQUEST, NO_RECIPIENT_DSN = DsnRequest(), RecipientDsn()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,10 @@ class Submission:
     content: Content
     urgency: Urgency = Urgency.NORMAL
     route: Route = Route.MIME
-    repeat: Repeat | None = None
+    repeat: IdempotencyKey | None = None
     #: By which a repetition is known; None where none is looked for.
     fingerprint: Fingerprint | None = None
-    wish: Wish = NO_WISH
+    dsn_request: DsnRequest = NO_DSN_REQUEST
 
 
 def new_queue_id() -> UUID:

@@ -34,16 +34,16 @@ class Relay:
         _allow_files(2 * settings.SMTP_MAX_CONNECTIONS + OTHER_FILES)
         self._watch = ConfigurationWatch()
         self._refuse_open_relay()
-        self._acceptor = Acceptor(accepted=scheduler.poke)
+        self._acceptor = Acceptor(accepted=scheduler.wake)
         service = SmtpService(settings.SMTP_LISTENERS, self._watch, self._acceptor, options())
         self._thread = ServiceThread(service)
-        self._recorder = Recorder(service.context.sightings)
+        self._recorder = Recorder(service.context.client_log)
         self._page_cache = PageCache()
 
     def start(self) -> None:
         """Return once every listener is bound. Raises CommandError with the address that is not to be had."""
         # Before: anyone who sees the listener may hand in mail by HTTP as well.
-        injection.provide(self._thread.desk)
+        injection.provide(self._thread.injector)
         try:
             self._thread.start()
         except ListenError as error:

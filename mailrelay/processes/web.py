@@ -46,8 +46,8 @@ def application() -> Application:
 def _context() -> Context:
     """Make what mail by HTTP needs here; at the first one, since threads do not outlive gunicorn's fork."""
     without_tls = replace(options(), tls_certificate=None, tls_key=None)
-    context = Context(without_tls, ConfigurationWatch(), Acceptor(accepted=scheduler.poke))
-    Recorder(context.sightings).start()
+    context = Context(without_tls, ConfigurationWatch(), Acceptor(accepted=scheduler.wake))
+    Recorder(context.client_log).start()
     return context
 
 

@@ -12,14 +12,14 @@ from mailrelay.address_forms import normalise
 from mailrelay.database import first_line
 from mailrelay.models import ClientDefaults, SenderConfig, SmtpClient
 from mailrelay.routing.aliases import Aliases
-from mailrelay.routing.table import Client, Defaults, Directory, IPNetwork, Sender
+from mailrelay.routing.table import Client, Defaults, IPNetwork, RoutingTable, Sender
 from mailrelay.vocabulary import FromPolicy, Invitations, LargeMail, LargeText, Reason, Urgency, known_word
 
 #: What a value raises that an older or newer version, or somebody with SQL, has written.
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError)
 
 
-def load() -> Directory:
+def load() -> RoutingTable:
     """Read senders and clients from the database.
 
     A row with a value that this version does not know, as during a rolling update, is there and refused for
@@ -31,7 +31,7 @@ def load() -> Directory:
     # Whether mail has nowhere to go is our fault: a client is told to come back.
     lacking = Reason.NONE if senders else Reason.CREDENTIAL_MISSING
     rules, unreadable = _defaults()
-    return Directory(
+    return RoutingTable(
         senders, (*clients, environment_client()), lacking, defaults=rules, unreadable_defaults=unreadable
     )
 

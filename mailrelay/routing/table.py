@@ -125,7 +125,7 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
+class RoutingTable:
     """All that the listener has to know to say yes or no."""
 
     senders: tuple[Sender, ...] = ()
@@ -194,7 +194,7 @@ class Directory:
         by_domain = (sender for sender in self.senders if domain in sender.domains)
         return next(exact, None) or next(by_domain, None) or self.default_sender
 
-    def only(self, sender_id: int) -> "Directory":
+    def only(self, sender_id: int) -> "RoutingTable":
         """Give what there is where every mail is that sender's; without it where it takes none."""
         senders = (replace(one, is_default=True) for one in self.senders if one.id == sender_id)
         return replace(self, senders=tuple(senders))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mailrelay.periodic import PeriodicThread
 from mailrelay.routing import backlog
 from mailrelay.routing.loading import load
-from mailrelay.routing.table import Directory
+from mailrelay.routing.table import RoutingTable
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ConfigurationWatch(PeriodicThread):
             _of_process = None
         super().stop()
 
-    def __call__(self) -> Directory:
+    def __call__(self) -> RoutingTable:
         return self._directory
 
     @property

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from ipaddress import ip_address
 
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import replies
 from mailrelay.smtp.encryption import UNNAMED, Encryption
 from mailrelay.smtp.replies import Reply, printable
@@ -36,12 +36,12 @@ class Authentication(Encryption):
     #: What the login was verified against: with another password, or from elsewhere, it is one no more.
     _verified: tuple[str, str] | None = None
     _login_failures = 0
-    _found: tuple[Directory, Client | None] | None = None
+    _found: tuple[RoutingTable, Client | None] | None = None
 
-    def client(self, directory: Directory) -> Client | None:
+    def client(self, routing: RoutingTable) -> Client | None:
         """Who the peer is; looked up again when the configuration has changed."""
-        if self._found is None or self._found[0] is not directory:
-            self._found = (directory, self._look_up(directory))
+        if self._found is None or self._found[0] is not routing:
+            self._found = (routing, self._look_up(routing))
         return self._found[1]
 
     def called(self) -> str:
@@ -53,12 +53,12 @@ class Authentication(Encryption):
         known = self._found[1] if self._found else None
         return known.name if known else ""
 
-    def _look_up(self, directory: Directory) -> Client | None:
+    def _look_up(self, routing: RoutingTable) -> Client | None:
         if self._verified is None:
             unnamed = self.peer.address == UNNAMED
-            return None if unnamed else directory.client_for(ip_address(self.peer.address))
+            return None if unnamed else routing.client_for(ip_address(self.peer.address))
         login, password_hash = self._verified
-        client = directory.client_of_login(login)
+        client = routing.client_of_login(login)
         if client is None or client.password_hash != password_hash:
             return None
         return client if client.may_come_from(self.peer.address) else None
@@ -122,15 +122,15 @@ class Authentication(Encryption):
 
     async def _log_in(self, login: str, password: str) -> None:
         self._deadline.clear()
-        directory = self.context.directory()
-        result = await self.context.logins.check(directory, self.peer.address, login, password)
+        routing = self.context.routing()
+        result = await self.context.logins.check(routing, self.peer.address, login, password)
         if isinstance(result, Client):
             self._verified = (result.login, result.password_hash)
             self._found = None
             self.peer = replace(self.peer, login=result.login)
             await self.reply(replies.LOGGED_IN)
             return
-        known = directory.client_of_login(login)
+        known = routing.client_of_login(login)
         logger.info(
             "login refused: client=%s login=%s rule=%s: manage.py smtpclient password NAME sets another",
             printable(self.peer.address),

@@ -15,7 +15,7 @@ PRUNING = 360
 MOST = 500
 
 
-class Sightings:
+class ClientLog:
     """What was seen since the last batch. Sessions add to it in their event loop; one thread takes it."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Recorder(PeriodicThread):
     name = "refused-clients"
     interval = delay = patience = INTERVAL
 
-    def __init__(self, seen: Sightings) -> None:
+    def __init__(self, seen: ClientLog) -> None:
         super().__init__()
         self._sightings = seen
         self._batches = itertools.count()

@@ -224,7 +224,7 @@ class Connection(SMTP):
     def note_refusal(self, reply: Reply) -> None:
         """Remember a refusal for the list of what was refused."""
         about = reply.about or self.asked_from
-        self.context.sightings.refused(self.peer.address, self.known_as(), about, reply)
+        self.context.client_log.refused(self.peer.address, self.known_as(), about, reply)
 
     def known_as(self) -> str:
         """Name the client whose rules hold; empty where there is none."""

@@ -10,9 +10,9 @@ from typing import Protocol
 from uuid import UUID
 
 from mailrelay.outbox.submission import Submission
-from mailrelay.routing.table import Directory
+from mailrelay.routing.table import RoutingTable
 from mailrelay.smtp.budget import Budget
-from mailrelay.smtp.client_log import Sightings
+from mailrelay.smtp.client_log import ClientLog
 from mailrelay.smtp.completions import Completions
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.disk_space import Space
@@ -43,7 +43,7 @@ class Acceptor(Protocol):
 @dataclass(slots=True)
 class Context:
     options: SmtpOptions
-    directory: Callable[[], Directory]
+    routing: Callable[[], RoutingTable]
     acceptor: Acceptor
     connections: Connections = field(init=False)
     completions: Completions = field(init=False, default_factory=Completions)
@@ -51,7 +51,7 @@ class Context:
     budget: Budget = field(init=False)
     rates: Rates = field(init=False, default_factory=Rates)
     logins: Logins = field(init=False, default_factory=Logins)
-    sightings: Sightings = field(init=False, default_factory=Sightings)
+    client_log: ClientLog = field(init=False, default_factory=ClientLog)
     spool_directory: Path | None = field(init=False)
     executor: ThreadPoolExecutor = field(init=False)
     certificates: Certificates | None = field(init=False, default=None)
@@ -76,7 +76,7 @@ class Context:
     def _connections_of(self, address: str) -> int | None:
         """How many connections the client at `address` may have, where its row says so."""
         try:
-            client = self.directory().client_for(ip_address(address))
+            client = self.routing().client_for(ip_address(address))
         except ValueError:  # a proxy did not name it
             return None
         return client.max_connections if client else None

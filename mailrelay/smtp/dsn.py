@@ -2,7 +2,13 @@
 
 import re
 
-from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, ORIGINAL_LIMIT, RecipientWish, Wish
+from mailrelay.outbox.submission import (
+    NO_DSN_REQUEST,
+    NO_RECIPIENT_DSN,
+    ORIGINAL_LIMIT,
+    DsnRequest,
+    RecipientDsn,
+)
 from mailrelay.smtp.replies import Reply
 
 WRONG_RET = Reply("501 5.5.4 RET is FULL or HDRS", "parameter")
@@ -29,25 +35,25 @@ def wrong_for_rcpt(parameters: dict[str, str]) -> Reply | None:
     return None if set(notify.upper().split(",")) <= set(_NOTICES) else WRONG_NOTIFY
 
 
-def of_mail(parameters: dict[str, str]) -> Wish:
+def of_mail(parameters: dict[str, str]) -> DsnRequest:
     """Read RET and ENVID, which were found to be right."""
     if "RET" not in parameters and "ENVID" not in parameters:
-        return NO_WISH
+        return NO_DSN_REQUEST
     envid = _decoded(parameters.get("ENVID", ""))
-    return Wish(ret=parameters.get("RET", "").upper(), envid=envid if len(envid) <= ENVID_LIMIT else "")
+    return DsnRequest(ret=parameters.get("RET", "").upper(), envid=envid if len(envid) <= ENVID_LIMIT else "")
 
 
-def of_rcpt(parameters: dict[str, str]) -> RecipientWish:
+def of_rcpt(parameters: dict[str, str]) -> RecipientDsn:
     """Read NOTIFY and ORCPT, which were found to be right."""
     if not parameters:
-        return NO_RECIPIENT_WISH
+        return NO_RECIPIENT_DSN
     notify = ",".join(sorted(set(parameters.get("NOTIFY", "").upper().split(","))))
     kind, separator, text = parameters.get("ORCPT", "").partition(";")
     address = _decoded(text) if separator and _TYPE.fullmatch(kind) else ""
     original = f"{kind};{address}" if address else ""
     if len(original) > ORIGINAL_LIMIT:
         original = ""
-    return RecipientWish(notify, original)
+    return RecipientDsn(notify, original)
 
 
 def _decoded(xtext: str) -> str:

@@ -6,8 +6,8 @@ All of it runs in the event loop of `context`, answers from memory, and takes no
 import logging
 
 from mailrelay import metrics
-from mailrelay.outbox.submission import NO_RECIPIENT_WISH, RecipientWish
-from mailrelay.routing.table import Client, Directory
+from mailrelay.outbox.submission import NO_RECIPIENT_DSN, RecipientDsn
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import policy, replies, sizing
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.message_checks import key_of
@@ -23,18 +23,18 @@ def begin(
     context: Context, client: Client | None, mail_from: str, *, utf8: bool, size: int = 0
 ) -> Reply | None:
     """Say why a mail from `mail_from` is not begun; None where it is. `size` is bytes, 0 if not announced."""
-    directory = context.directory()
+    routing = context.routing()
     return (
         _rate_used_up(context, client)
-        or policy.mail_from(directory, client, mail_from, utf8=utf8)
+        or policy.mail_from(routing, client, mail_from, utf8=utf8)
         or _no_room(context, client, size)
-        or sizing.declared(directory, mail_from, size)
+        or sizing.declared(routing, mail_from, size)
     )
 
 
-def sender(directory: Directory, client: Client, mail_from: str) -> Reply | None:
+def sender(routing: RoutingTable, client: Client, mail_from: str) -> Reply | None:
     """Say why mail from `mail_from` is not taken, where the address is known only from the content."""
-    return policy.mail_from(directory, client, mail_from, utf8=True)
+    return policy.mail_from(routing, client, mail_from, utf8=True)
 
 
 def add_recipient(
@@ -42,21 +42,21 @@ def add_recipient(
     transaction: Transaction,
     peer: Peer,
     address: str,
-    wish: RecipientWish = NO_RECIPIENT_WISH,
+    dsn_request: RecipientDsn = NO_RECIPIENT_DSN,
 ) -> Reply:
     """Add whom `address` stands for to `transaction`, or say why it is no recipient.
 
     Who is one already is not counted again.
     """
-    directory, most = context.directory(), context.options.max_recipients
-    meant = policy.rcpt_to(directory, transaction.client, peer.address, address, utf8=transaction.utf8)
+    routing, most = context.routing(), context.options.max_recipients
+    meant = policy.rcpt_to(routing, transaction.client, peer.address, address, utf8=transaction.utf8)
     if isinstance(meant, Reply):
         return meant
     new = sum(not transaction.names(one) for one in meant)
     if new and len(transaction.named) + new > most:
         return Reply(f"452 4.5.3 Too many recipients: {most} at most in one message", "recipients")
     for one in meant:
-        transaction.add(one, wish if one == address else wish.standing_for(address))
+        transaction.add(one, dsn_request if one == address else dsn_request.standing_for(address))
     return replies.RCPT_OK
 
 
@@ -105,11 +105,11 @@ def _no_room(context: Context, client: Client | None, size: int) -> Reply | None
 
 def _full(context: Context, client: Client, peer: Peer) -> Reply | None:
     """Whether all mail has to wait now; where there are several senders, the header says whose it is."""
-    directory = context.directory()
-    only = directory.senders[0] if len(directory.senders) == 1 else None
+    routing = context.routing()
+    only = routing.senders[0] if len(routing.senders) == 1 else None
     if only is None or only.from_policy is FromPolicy.OWN_MAILBOX:
         return None
-    return policy.backlogged(directory, only, only.mailbox_address, key_of(client, peer))
+    return policy.backlogged(routing, only, only.mailbox_address, key_of(client, peer))
 
 
 def _largest(context: Context, client: Client | None) -> int:

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from mailrelay.mime.envelope import read_fields
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import author
-from mailrelay.outbox.submission import Repeat
-from mailrelay.routing.table import Client, Directory
+from mailrelay.outbox.submission import IdempotencyKey
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import envelope_checks, replies
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.data import LineEnds
@@ -37,7 +37,7 @@ _NO_RECIPIENT = Reply(
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class InjectedMail:
     """A mail as it is handed in. `mail_from` and `recipients` are read from its header where they are None.
 
     `size` is bytes, 0 where it is not known before. `blocks` may come with whatever line ends.
@@ -55,38 +55,38 @@ class Parcel:
     sender_id: int | None = None
 
 
-class Desk:
+class Injector:
     """Takes parcels in `context`, whose event loop is `loop`. Any thread but the loop's may call it."""
 
     def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
         self._context = context
         self._loop = loop
 
-    def directory(self) -> Directory:
-        return self._context.directory()
+    def routing(self) -> RoutingTable:
+        return self._context.routing()
 
-    def take(self, parcel: Parcel) -> Reply:
+    def take(self, mail: InjectedMail) -> Reply:
         """Decide about a parcel and store it; a positive reply follows the commit, as by SMTP.
 
         Raises what reading `parcel.blocks` raises; nothing is stored then.
         """
-        seen, client, peer = self._context.sightings, parcel.client, parcel.peer
+        seen, client, peer = self._context.client_log, mail.client, mail.peer
         seen.seen(client.id)
-        reply = self._take(parcel)
+        reply = self._take(mail)
         if not reply.positive:
-            seen.refused(peer.address, client.name, reply.about or parcel.mail_from or "", reply)
+            seen.refused(peer.address, client.name, reply.about or mail.mail_from or "", reply)
             logger.info("refused: client=%s reply=%s rule=%s", peer.address, reply.code, reply.rule)
         return reply
 
-    def _take(self, parcel: Parcel) -> Reply:
-        begun = self._run(self._begin(parcel))
+    def _take(self, mail: InjectedMail) -> Reply:
+        begun = self._run(self._begin(mail))
         if isinstance(begun, Reply):
             return begun
         transaction, spool = begun
         seen = hashlib.sha256()
         ends = LineEnds()
         try:
-            for block in parcel.blocks:
+            for block in mail.blocks:
                 seen.update(block)
                 self._run(spool.write(ends.feed(block)))
                 if spool.oversize or spool.put_off or spool.error:
@@ -94,36 +94,41 @@ class Desk:
         except BaseException:
             spool.close()
             raise
-        repeat = Repeat(parcel.key, fingerprint(parcel, seen.hexdigest())) if parcel.key else None
-        return self._run(self._finish(parcel, transaction, spool, ends.finish(), repeat))
+        repeat = IdempotencyKey(mail.key, fingerprint(mail, seen.hexdigest())) if mail.key else None
+        return self._run(self._finish(mail, transaction, spool, ends.finish(), repeat))
 
-    async def _begin(self, parcel: Parcel) -> tuple[Transaction, Spool] | Reply:
-        context, client = self._context, parcel.client
+    async def _begin(self, mail: InjectedMail) -> tuple[Transaction, Spool] | Reply:
+        context, client = self._context, mail.client
         if context.connections.draining:
             return replies.SHUTTING_DOWN
         if context.acceptor.stalled:
             return replies.TRY_LATER
-        transaction = Transaction(parcel.mail_from or "", client, utf8=True, declared_size=parcel.size)
-        refused = envelope_checks.begin(context, client, transaction.mail_from, utf8=True, size=parcel.size)
-        refused = refused or self._add(transaction, parcel.peer, parcel.recipients or ())
-        if refused is None and parcel.recipients == ():
+        transaction = Transaction(mail.mail_from or "", client, utf8=True, declared_size=mail.size)
+        refused = envelope_checks.begin(context, client, transaction.mail_from, utf8=True, size=mail.size)
+        refused = refused or self._add(transaction, mail.peer, mail.recipients or ())
+        if refused is None and mail.recipients == ():
             refused = _NO_RECIPIENT
         if refused is not None:
             return refused
-        spool = envelope_checks.content(context, client, parcel.peer, parcel.size)
+        spool = envelope_checks.content(context, client, mail.peer, mail.size)
         return spool if isinstance(spool, Reply) else (transaction, spool)
 
     async def _finish(
-        self, parcel: Parcel, transaction: Transaction, spool: Spool, rest: bytes, repeat: Repeat | None
+        self,
+        mail: InjectedMail,
+        transaction: Transaction,
+        spool: Spool,
+        rest: bytes,
+        repeat: IdempotencyKey | None,
     ) -> Reply:
         context, options = self._context, self._context.options
         await spool.write(rest)
-        if refused := envelope_checks.dropped(context, parcel.client, spool):
+        if refused := envelope_checks.dropped(context, mail.client, spool):
             return refused
-        if refused := self._address(parcel, transaction, spool):
+        if refused := self._address(mail, transaction, spool):
             spool.close()
             return refused
-        peer, client = parcel.peer, parcel.client
+        peer, client = mail.peer, mail.client
         return await hand_over(
             context,
             Arrival(
@@ -135,25 +140,25 @@ class Desk:
                 options.loop_token,
                 repeat,
                 max_recipients=options.max_recipients,
-                sender_id=parcel.sender_id,
+                sender_id=mail.sender_id,
             ),
         )
 
-    def _address(self, parcel: Parcel, transaction: Transaction, spool: Spool) -> Reply | None:
+    def _address(self, mail: InjectedMail, transaction: Transaction, spool: Spool) -> Reply | None:
         """Read from the header what the envelope did not say."""
-        if parcel.mail_from is not None and parcel.recipients is not None:
+        if mail.mail_from is not None and mail.recipients is not None:
             return None
         headers = HeaderBlock.parse(spool.header)
-        if parcel.mail_from is None:
+        if mail.mail_from is None:
             # A Sender is the one who sent it where From names several (RFC 5322 section 3.6.2).
             named = _addresses(headers, "Sender") or author(headers).addresses
             transaction.mail_from = named[0] if named else ""
-            directory = self._context.directory()
-            if refused := envelope_checks.sender(directory, parcel.client, transaction.mail_from):
+            routing = self._context.routing()
+            if refused := envelope_checks.sender(routing, mail.client, transaction.mail_from):
                 return refused
-        if parcel.recipients is None:
+        if mail.recipients is None:
             found = dict.fromkeys(_addresses(headers, *_RECIPIENT_FIELDS))
-            return self._add(transaction, parcel.peer, found) if found else _NO_RECIPIENT
+            return self._add(transaction, mail.peer, found) if found else _NO_RECIPIENT
         return None
 
     def _add(self, transaction: Transaction, peer: Peer, addresses: Iterable[str]) -> Reply | None:
@@ -173,9 +178,9 @@ class Desk:
             raise
 
 
-def fingerprint(parcel: Parcel, content: str) -> str:
+def fingerprint(mail: InjectedMail, content: str) -> str:
     """Give what tells this parcel from another; `content` is the SHA-256 of its bytes, in hex."""
-    envelope = "\0".join((parcel.mail_from or "", *(parcel.recipients or ())))
+    envelope = "\0".join((mail.mail_from or "", *(mail.recipients or ())))
     return hashlib.sha256(f"{envelope}\0\0{content}".encode("utf-8", "replace")).hexdigest()
 
 
@@ -186,18 +191,18 @@ def _addresses(headers: HeaderBlock, *names: str) -> list[str]:
 # --- The desk of this process --------------------------------------------------------------------------
 
 _lock = threading.Lock()
-_make: Callable[[], Desk] | None = None
-_desk: Desk | None = None
+_make: Callable[[], Injector] | None = None
+_desk: Injector | None = None
 
 
-def provide(make: Callable[[], Desk] | None) -> None:
+def provide(make: Callable[[], Injector] | None) -> None:
     """Say how this process comes to its desk; `make` is called at the first parcel. None takes it away."""
     global _make, _desk
     with _lock:
         _make, _desk = make, None
 
 
-def of_process() -> Desk | None:
+def of_process() -> Injector | None:
     """Give the desk of this process, if it has one."""
     global _desk  # noqa: PLW0603
     with _lock:
@@ -206,13 +211,13 @@ def of_process() -> Desk | None:
         return _desk
 
 
-def beside_no_listener(context: Callable[[], Context]) -> Callable[[], Desk]:
+def beside_no_listener(context: Callable[[], Context]) -> Callable[[], Injector]:
     """Give what makes a desk with an event loop of its own, for a process without a listener."""
 
-    def make() -> Desk:
+    def make() -> Injector:
         made = context()
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="desk", daemon=True).start()
-        return Desk(made, loop)
+        return Injector(made, loop)
 
     return make

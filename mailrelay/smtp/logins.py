@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mailrelay import metrics
 from mailrelay.routing import passwords
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import replies
 from mailrelay.smtp.failures import Failures
 from mailrelay.smtp.replies import Reply
@@ -42,9 +42,9 @@ class Logins:
         self._waiting = 0
         self._decoy = ""
 
-    async def check(self, directory: Directory, address: str, login: str, password: str) -> Client | Reply:
+    async def check(self, routing: RoutingTable, address: str, login: str, password: str) -> Client | Reply:
         """Give the client that `login` and `password` belong to, or say why it is not taken."""
-        client, name = directory.client_of_login(login), login.casefold()
+        client, name = routing.client_of_login(login), login.casefold()
         if client is None or not client.may_come_from(address):
             # Before what is remembered: its networks may have changed since. And counted apart: who guesses
             # where the name is nobody's must not lock it out where it is somebody's.

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from mailrelay.address_forms import normalise
 from mailrelay.mime.headers import HeaderBlock, decode_words, fields_end, storable
 from mailrelay.mime.opening import OPENING, read_top
-from mailrelay.outbox.submission import NO_WISH, Fingerprint, Repeat, Submission, new_queue_id
-from mailrelay.routing.table import Client, Directory
+from mailrelay.outbox.submission import NO_DSN_REQUEST, Fingerprint, IdempotencyKey, Submission, new_queue_id
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import policy, replies
 from mailrelay.smtp.policy import Resolution
 from mailrelay.smtp.received_field import loops, received
@@ -37,7 +37,7 @@ class Arrival:
     spool: Spool
     hostname: str
     loop_token: str = ""
-    repeat: Repeat | None = None
+    repeat: IdempotencyKey | None = None
     #: Recipients that a header may name where it rules.
     max_recipients: int = field(kw_only=True)
     #: The sender that it goes through, whatever its From; None lets the From choose.
@@ -60,7 +60,7 @@ def key_of(client: Client, peer: Peer) -> str:
     return (peer.address if client.id is None and not peer.http else client.name)[:200]
 
 
-def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
+def examine(arrival: Arrival, routing: RoutingTable) -> Submission | Reply:
     """Decide about a mail; pure computation, for the event loop if it is `quick` and a thread otherwise."""
     header = arrival.spool.header
     if len(header) > HEADER_LIMIT and fields_end(header)[1] >= HEADER_LIMIT:
@@ -69,23 +69,23 @@ def examine(arrival: Arrival, directory: Directory) -> Submission | Reply:
     if headers.guessed:
         headers = read_top(arrival.spool.read(0, len(header) + OPENING))
     if arrival.sender_id is not None:
-        directory = directory.only(arrival.sender_id)
-        if not directory.senders:
+        routing = routing.only(arrival.sender_id)
+        if not routing.senders:
             return replies.SENDER_ABSENT
     looping = loops(headers, arrival.loop_token)
     if looping is not None:
         return looping
-    resolved = policy.resolve(directory, arrival.client, arrival.transaction.mail_from, headers)
+    resolved = policy.resolve(routing, arrival.client, arrival.transaction.mail_from, headers)
     if isinstance(resolved, Reply):
         return resolved
-    full = policy.backlogged(directory, resolved.sender, resolved.mailbox_address, arrival.client_key)
+    full = policy.backlogged(routing, resolved.sender, resolved.mailbox_address, arrival.client_key)
     if full is not None:
         return full
     envelope, most = arrival.transaction.recipients, arrival.max_recipients
-    recipients = policy.recipients(directory, resolved, arrival.client, headers, envelope, most)
+    recipients = policy.recipients(routing, resolved, arrival.client, headers, envelope, most)
     if isinstance(recipients, Reply):
         return recipients
-    again = _fingerprint(arrival, directory, headers, recipients)
+    again = _fingerprint(arrival, routing, headers, recipients)
     submission = _submission(arrival, headers, resolved, recipients, again)
     return routed(arrival.spool, headers, submission, resolved)
 
@@ -129,12 +129,14 @@ def _submission(
         urgency=policy.urgency(headers) if client.urgency is None else client.urgency,
         repeat=arrival.repeat,
         fingerprint=fingerprint,
-        wish=replace(transaction.wish, recipients=transaction.wishes) if transaction.asks else NO_WISH,
+        dsn_request=replace(transaction.dsn_request, recipients=transaction.recipient_requests)
+        if transaction.asks
+        else NO_DSN_REQUEST,
     )
 
 
 def _fingerprint(
-    arrival: Arrival, directory: Directory, headers: HeaderBlock, recipients: tuple[str, ...]
+    arrival: Arrival, routing: RoutingTable, headers: HeaderBlock, recipients: tuple[str, ...]
 ) -> Fingerprint | None:
     """Give what a repetition of the mail would be known by; None where its client says that otherwise.
 
@@ -142,7 +144,7 @@ def _fingerprint(
     device that gives one id to all its mail reports the same event twice in the same bytes. Of these only
     other mail with their id is noted (`seconds` is 0).
     """
-    seconds, own_id = 60 * directory.repeat_minutes(arrival.client), _message_id(headers)
+    seconds, own_id = 60 * routing.repeat_minutes(arrival.client), _message_id(headers)
     if not seconds or arrival.repeat is not None or not own_id:
         return None
     if not (_UNIQUE_ID.fullmatch(own_id) and (headers.get("Date") or "").strip()):

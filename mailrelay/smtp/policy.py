@@ -9,7 +9,7 @@ from mailrelay.mime.envelope import named_recipients
 from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.identity import Identity, Refusal, author, refusal, shown_agents
 from mailrelay.mime.mailbox import format_address
-from mailrelay.routing.table import Client, Directory, Sender
+from mailrelay.routing.table import Client, RoutingTable, Sender
 from mailrelay.smtp.replies import Reply
 from mailrelay.vocabulary import FromPolicy, Reason, Urgency
 
@@ -35,7 +35,7 @@ class Resolution:
     mailbox_address: str
 
 
-def mail_from(directory: Directory, client: Client | None, address: str, *, utf8: bool) -> Reply | None:
+def mail_from(routing: RoutingTable, client: Client | None, address: str, *, utf8: bool) -> Reply | None:
     """Whether MAIL FROM:<address> is taken. A client that nobody listed learns at RCPT that it is not."""
     if refused := _unreadable(address, utf8=utf8):
         return refused
@@ -45,15 +45,15 @@ def mail_from(directory: Directory, client: Client | None, address: str, *, utf8
         return None
     if client.unreadable:
         return _unreadable_row(f"client {client.name}", client.unreadable)
-    if not directory.senders:
-        return no_sender(directory, address)
+    if not routing.senders:
+        return no_sender(routing, address)
     if address and not client.may_use(address):
         return _not_allowed("Sender address", address, client)
     return None
 
 
 def rcpt_to(
-    directory: Directory, client: Client | None, client_address: str, address: str, *, utf8: bool
+    routing: RoutingTable, client: Client | None, client_address: str, address: str, *, utf8: bool
 ) -> tuple[str, ...] | Reply:
     """Return whom RCPT TO:<address> stands for, or why it is not taken.
 
@@ -69,7 +69,7 @@ def rcpt_to(
         return refused
     if refused := _no_recipient(address):
         return refused
-    meant = directory.stands_for(client, address)
+    meant = routing.stands_for(client, address)
     if not meant:
         return Reply(
             f"553 5.1.3 <{address}> has no public domain: write user@example.org, or make it an alias or set "
@@ -105,16 +105,18 @@ def _wrong_recipient(client: Client, address: str) -> Reply | None:
     return None
 
 
-def resolve(directory: Directory, client: Client, mail_from: str, headers: HeaderBlock) -> Resolution | Reply:
+def resolve(
+    routing: RoutingTable, client: Client, mail_from: str, headers: HeaderBlock
+) -> Resolution | Reply:
     """Find the sender of a message by its header From, or say why there is none.
 
     The author is decided on here and nowhere else: what is sent later is written from `header_from`.
     """
-    address, sender = _choose(directory, author(headers).addresses, mail_from)
+    address, sender = _choose(routing, author(headers).addresses, mail_from)
     if len(address.encode("utf-8", "replace")) > ADDRESS_LIMIT:
         return Reply(f"554 5.6.0 The From address is longer than {ADDRESS_LIMIT} octets", "from-address")
     if sender is None:
-        return no_sender(directory, address)
+        return no_sender(routing, address)
     if sender.unreadable:
         return _unreadable_row(f"sender {sender.name}", sender.unreadable)
     if refused := _not_its_own(client, sender, address, mail_from):
@@ -129,7 +131,7 @@ def resolve(directory: Directory, client: Client, mail_from: str, headers: Heade
 
 
 def recipients(
-    directory: Directory,
+    routing: RoutingTable,
     resolved: Resolution,
     client: Client,
     headers: HeaderBlock,
@@ -145,8 +147,8 @@ def recipients(
         return tuple(envelope)
 
     def meant(address: str) -> Sequence[str]:
-        found = directory.stands_for(client, address)
-        sure = "@" in address or directory.is_alias(client, address) or set(found) <= set(envelope)
+        found = routing.stands_for(client, address)
+        sure = "@" in address or routing.is_alias(client, address) or set(found) <= set(envelope)
         return found if sure else ()
 
     named = named_recipients(headers, meant)
@@ -166,16 +168,16 @@ def recipients(
     return tuple(named)
 
 
-def backlogged(directory: Directory, sender: Sender, mailbox_address: str, client_key: str) -> Reply | None:
+def backlogged(routing: RoutingTable, sender: Sender, mailbox_address: str, client_key: str) -> Reply | None:
     """Refuse for now what would wait for longer than it should live, at the rate of its mailbox."""
     key = (sender.registration_id, mailbox_address)
-    if key in directory.backlog.mailboxes:
+    if key in routing.backlog.mailboxes:
         return Reply(
             f"452 4.3.1 Too much mail of sender {sender.name} waits for its turn, try again later: the "
             "limits of its mailbox let it go no faster",
             "backlog",
         )
-    if (key, client_key) in directory.backlog.clients:
+    if (key, client_key) in routing.backlog.clients:
         return Reply(
             f"452 4.3.1 Too much mail of client {client_key} waits for sender {sender.name}, try later: "
             "one client may fill half of its queue",
@@ -196,10 +198,10 @@ def identity_of(sender: Sender) -> Identity:
     )
 
 
-def no_sender(directory: Directory, address: str) -> Reply:
+def no_sender(routing: RoutingTable, address: str) -> Reply:
     """Say why nobody sends for `address`; 4xx where our own configuration lacks something."""
-    if directory.lacking:
-        why = _LACKING.get(directory.lacking, directory.lacking.replace("_", " "))
+    if routing.lacking:
+        why = _LACKING.get(routing.lacking, routing.lacking.replace("_", " "))
         return Reply(
             f"451 4.3.5 No sender can take mail from <{address}> now ({why}): an administrator has to fix "
             "the configuration, then try again",
@@ -234,15 +236,15 @@ def _word(headers: HeaderBlock, name: str) -> str:
     return (headers.get(name) or "").partition("(")[0].strip().lower()
 
 
-def _choose(directory: Directory, authors: Sequence[str], mail_from: str) -> tuple[str, Sender | None]:
+def _choose(routing: RoutingTable, authors: Sequence[str], mail_from: str) -> tuple[str, Sender | None]:
     """The From that counts: the first that a sender serves, else the first, with the default sender."""
     for address in authors:
-        sender = directory.sender_for(address)
+        sender = routing.sender_for(address)
         if sender is not None and sender.serves(address):
             return address, sender
     if authors:
-        return authors[0], directory.default_sender
-    return "", directory.sender_for(mail_from)
+        return authors[0], routing.default_sender
+    return "", routing.sender_for(mail_from)
 
 
 def _not_its_own(client: Client, sender: Sender, address: str, mail_from: str) -> Reply | None:

@@ -62,11 +62,11 @@ def _unknown_yet(examined: Submission | Reply) -> bool:
 
 
 async def _examined(context: Context, arrival: Arrival) -> Submission | Reply:
-    directory = context.directory()
+    routing = context.routing()
     if arrival.quick:
-        return examine(arrival, directory)
+        return examine(arrival, routing)
     loop = asyncio.get_running_loop()
-    work = loop.run_in_executor(context.executor, examine, arrival, directory)
+    work = loop.run_in_executor(context.executor, examine, arrival, routing)
     done, _ = await asyncio.wait((work,), timeout=context.options.accept_seconds)
     if not done:
         work.cancel()

@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mailrelay.routing.table import Directory
+from mailrelay.routing.table import RoutingTable
 from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.context import Acceptor, Context
-from mailrelay.smtp.injection import Desk
+from mailrelay.smtp.injection import Injector
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.port import Listener, Port
 from mailrelay.smtp.session import Session
@@ -47,12 +47,12 @@ class SmtpService:
     def __init__(
         self,
         listeners: Sequence[Listener],
-        directory: Callable[[], Directory],
+        routing: Callable[[], RoutingTable],
         acceptor: Acceptor,
         options: SmtpOptions,
     ) -> None:
         self._listeners = listeners
-        self._context = Context(options, directory, acceptor)
+        self._context = Context(options, routing, acceptor)
         self._servers: list[asyncio.Server] = []
         self._looking: asyncio.TimerHandle | None = None
         self.ports: tuple[int, ...] = ()
@@ -131,9 +131,9 @@ class ServiceThread:
         self._thread = threading.Thread(target=self._run, name="smtp", daemon=True)
         self._stopping = threading.Lock()
 
-    def desk(self) -> Desk:
+    def injector(self) -> Injector:
         """Make a desk beside the listeners: the same limits count for both."""
-        return Desk(self.service.context, self._loop)
+        return Injector(self.service.context, self._loop)
 
     def beside(self, work: Coroutine[Any, Any, None]) -> "Future[None]":
         """Run `work` in the listeners' event loop; it is to be cancelled before `stop`."""

@@ -48,17 +48,17 @@ class Session(Content):
         refused = wrong_for_mail(path.parameters) or self._not_now()
         if refused is not None:
             return refused
-        directory = self.context.directory()
-        client = self.client(directory)
+        routing = self.context.routing()
+        client = self.client(routing)
         if client is not None:
-            self.context.sightings.seen(client.id)
+            self.context.client_log.seen(client.id)
         utf8, size = "SMTPUTF8" in path.parameters, int(path.parameters.get("SIZE") or 0)
         refused = self._over_connections(client) or envelope_checks.begin(
             self.context, client, path.address, utf8=utf8, size=size
         )
         if refused is not None:
             return refused
-        self.mail = Transaction(path.address, client, utf8, size, wish=dsn.of_mail(path.parameters))
+        self.mail = Transaction(path.address, client, utf8, size, dsn_request=dsn.of_mail(path.parameters))
         return replies.MAIL_OK
 
     def _not_now(self) -> Reply | None:
@@ -95,8 +95,8 @@ class Session(Content):
     def _add_recipient(self, transaction: Transaction, path: Path) -> Reply:
         if refused := wrong_for_rcpt(path.parameters):
             return refused
-        wish = dsn.of_rcpt(path.parameters)
-        return envelope_checks.add_recipient(self.context, transaction, self.peer, path.address, wish)
+        dsn_request = dsn.of_rcpt(path.parameters)
+        return envelope_checks.add_recipient(self.context, transaction, self.peer, path.address, dsn_request)
 
     async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
         self._set_rset_state()

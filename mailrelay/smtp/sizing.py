@@ -10,7 +10,7 @@ from mailrelay.mime.headers import HeaderBlock
 from mailrelay.mime.invitations import InvitationError, mentions_calendar, settle_invitations
 from mailrelay.mime.skeleton import Dissection, NotSeparableError
 from mailrelay.outbox.submission import CHUNK_SIZE, Submission
-from mailrelay.routing.table import Directory, Sender
+from mailrelay.routing.table import RoutingTable, Sender
 from mailrelay.smtp.policy import Resolution
 from mailrelay.smtp.replies import Reply
 from mailrelay.smtp.spool import Spool
@@ -52,11 +52,11 @@ def routed(
     return _by_large_route(spool, size, submission, resolved)
 
 
-def declared(directory: Directory, mail_from: str, size: int) -> Reply | None:
+def declared(routing: RoutingTable, mail_from: str, size: int) -> Reply | None:
     """Refuse the SIZE of MAIL when no sender can send as much: the From may still choose any of them."""
-    if not directory.senders or any(_may_carry(sender, size) for sender in directory.senders):
+    if not routing.senders or any(_may_carry(sender, size) for sender in routing.senders):
         return None
-    sender = directory.sender_for(mail_from) or directory.senders[0]
+    sender = routing.sender_for(mail_from) or routing.senders[0]
     return _mailbox_limit(sender, size) if sender.large else _no_large_route(sender, size)
 
 

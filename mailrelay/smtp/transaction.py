@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from mailrelay.address_forms import normalise
-from mailrelay.outbox.submission import NO_RECIPIENT_WISH, NO_WISH, RecipientWish, Wish
+from mailrelay.outbox.submission import NO_DSN_REQUEST, NO_RECIPIENT_DSN, DsnRequest, RecipientDsn
 from mailrelay.routing.table import Client
 from mailrelay.smtp.data import LineEnds
 from mailrelay.smtp.spool import Spool
@@ -33,8 +33,8 @@ class Transaction:
     #: What BDAT has brought so far.
     chunks: Chunks | None = None
     #: What the client wants of reports: of the mail, and of recipients by address.
-    wish: Wish = NO_WISH
-    wishes: dict[str, RecipientWish] = field(default_factory=dict)
+    dsn_request: DsnRequest = NO_DSN_REQUEST
+    recipient_requests: dict[str, RecipientDsn] = field(default_factory=dict)
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -45,20 +45,20 @@ class Transaction:
         """Whether `address` is a recipient already, in whatever spelling."""
         return normalise(address) in self.named
 
-    def add(self, address: str, wish: RecipientWish = NO_RECIPIENT_WISH) -> None:
+    def add(self, address: str, dsn_request: RecipientDsn = NO_RECIPIENT_DSN) -> None:
         """Add a recipient; who is one already gets the reports that either RCPT wants."""
         if self.names(address):
             address = self.named[normalise(address)]
-            wish = wish.joined(self.wishes.pop(address, NO_RECIPIENT_WISH))
+            dsn_request = dsn_request.joined(self.recipient_requests.pop(address, NO_RECIPIENT_DSN))
         else:
             self.named[normalise(address)] = address
-        if wish != NO_RECIPIENT_WISH:
-            self.wishes[address] = wish
+        if dsn_request != NO_RECIPIENT_DSN:
+            self.recipient_requests[address] = dsn_request
 
     @property
     def asks(self) -> bool:
         """Whether the client has said anything of reports."""
-        return bool(self.wishes) or self.wish != NO_WISH
+        return bool(self.recipient_requests) or self.dsn_request != NO_DSN_REQUEST
 
     def close(self) -> None:
         """Drop what BDAT has brought."""

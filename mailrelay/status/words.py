@@ -90,7 +90,7 @@ _PROOFS = {
 }
 
 
-def name_of_proof(column: str) -> str:
+def name_of_credential(column: str) -> str:
     """Name what an app registration proves itself with, by its kind or its column."""
     kind = column.removeprefix("next_")
     name = _PROOFS[CredentialKind(kind)] if kind else ""

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.listeners import Listener
 from mailrelay.routing import passwords
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ServiceThread, SmtpService
 from tests.clients.cells import LOGIN, PASSWORD, Entrance
@@ -26,12 +26,12 @@ def entrance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
     folder = tmp_path_factory.mktemp("listeners")
     certificate, key = write_certificate(folder)
     known = Client(7, "Printer", (), login=LOGIN, password_hash=passwords.make(PASSWORD))
-    directory = Directory((SENDER,), (LOOPBACK, known))
+    routing = RoutingTable((SENDER,), (LOOPBACK, known))
     queue = Queue()
     options = SmtpOptions(
         "relay.example.org", data_dir=folder, min_free_bytes=0, tls_certificate=certificate, tls_key=key
     )
-    thread = ServiceThread(SmtpService(list(LISTENERS.values()), lambda: directory, queue, options))
+    thread = ServiceThread(SmtpService(list(LISTENERS.values()), lambda: routing, queue, options))
     thread.start()
     yield Entrance(dict(zip(LISTENERS, thread.service.ports, strict=True)), queue, certificate)
     thread.stop(1.0)

@@ -24,7 +24,7 @@ from mailrelay.parsing import networks
 from mailrelay.vocabulary import CredentialKind, LargeMail, ManagedBy, State
 from sandbox.world import CLIENT
 from tests.commands.test_doctor import at_sandbox, examined, point  # noqa: F401 - a fixture among them
-from tests.credentials.conftest import Proof, Proxy
+from tests.credentials.conftest import NewCredential, Proxy
 from tests.harness.ports import eventually, free_port
 from tests.harness.processes import SECRET_KEY, manage
 from tests.smtp.certificates import write_certificate
@@ -88,7 +88,7 @@ def test_the_environments_credential_is_tried_where_its_variables_are(at_sandbox
 
 
 def test_a_certificate_that_ends_is_replaced_by_its_successor(at_sandbox, registration, tmp_path):  # noqa: F811
-    file, old, new = tmp_path / "app.pem", Proof(days=5), Proof(days=200)
+    file, old, new = tmp_path / "app.pem", NewCredential(days=5), NewCredential(days=200)
     at_sandbox.world(apps={CLIENT: {"certificates": [old.public, new.public]}})
     file.write_text(old.private + old.public)
     point(registration, at_sandbox, kind=CredentialKind.CERTIFICATE, certificate_path=str(file))
@@ -363,9 +363,9 @@ def test_a_directory_that_is_missing_is_made_and_a_full_disk_emptied(settings, m
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
-        assert of(storage.room())
+        assert of(storage.free_space())
 
-    assert not of(storage.room())
+    assert not of(storage.free_space())
 
 
 def test_a_worker_is_started_for_each_queue_that_is_needed(store, sender):

@@ -27,24 +27,24 @@ def test_default_domain_aliases_and_repeated_mail_are_set_for_a_client_and_for_a
     settings.SMTP_ALIASES = {"cron": ["cron@contoso.test"], "root": ["nobody@contoso.test"]}
 
     said = apply(RULES)
-    directory = load()
-    erp = next(client for client in directory.clients if client.name == "erp")
-    other = directory.clients[-1]
+    routing = load()
+    erp = next(client for client in routing.clients if client.name == "erp")
+    other = routing.clients[-1]
 
     assert "change     rules of all clients: default_domain nothing → example.org; aliases +" in said
     names = ("root", "backup", "paper", "cron", "postmaster")
-    assert [directory.stands_for(erp, name) for name in names] == [
+    assert [routing.stands_for(erp, name) for name in names] == [
         ("admin@contoso.test",),
         ("admin@contoso.test", "ops@contoso.test"),
         ("paper@contoso.test",),
         ("cron@contoso.test",),
         ("admin@contoso.test",),
     ]
-    assert [directory.stands_for(other, name) for name in ("root", "paper")] == [
+    assert [routing.stands_for(other, name) for name in ("root", "paper")] == [
         ("all@contoso.test",),
         ("paper@example.org",),
     ]
-    assert (directory.repeat_minutes(erp), directory.repeat_minutes(other)) == (0, 5)
+    assert (routing.repeat_minutes(erp), routing.repeat_minutes(other)) == (0, 5)
     assert plan(apply(RULES)) == ["unchanged"] * 5
     assert plan(apply(run("config", "export"))) == ["unchanged"] * 5
 
@@ -52,11 +52,11 @@ def test_default_domain_aliases_and_repeated_mail_are_set_for_a_client_and_for_a
 def test_what_neither_a_client_nor_all_say_the_settings_say(apply, settings):
     settings.SMTP_DEFAULT_DOMAIN, settings.SMTP_ALIASES = "example.org", {"root": ["a@example.org"]}
     apply(WHOLE)
-    directory = load()
-    erp = next(client for client in directory.clients if client.name == "erp")
-    assert directory.stands_for(erp, "root") == ("a@example.org",)
-    assert directory.stands_for(erp, "paper") == ("paper@example.org",)
-    assert directory.repeat_minutes(erp) == settings.SMTP_REPEAT_MINUTES == 20
+    routing = load()
+    erp = next(client for client in routing.clients if client.name == "erp")
+    assert routing.stands_for(erp, "root") == ("a@example.org",)
+    assert routing.stands_for(erp, "paper") == ("paper@example.org",)
+    assert routing.repeat_minutes(erp) == settings.SMTP_REPEAT_MINUTES == 20
 
 
 def test_rules_of_a_client_are_taken_back_by_nothing(apply):

@@ -87,12 +87,12 @@ def test_a_wildcard_listener_that_lets_in_other_networks_is_reached_from_one_of_
     from gateway.listeners import Listener
     from mailrelay.cli import own_listener
     from mailrelay.parsing import networks
-    from mailrelay.routing.table import Client, Directory
+    from mailrelay.routing.table import Client, RoutingTable
 
     settings.SMTP_LISTENERS = (Listener("0.0.0.0", 2525),)
     monkeypatch.setattr(own_listener, "_own_addresses", lambda _: ["192.0.2.9", "10.1.2.3"])
 
-    way = own_listener.door(Directory(clients=(Client(None, "private", networks("private")),)))
+    way = own_listener.find(RoutingTable(clients=(Client(None, "private", networks("private")),)))
 
     assert (way.host, way.port, way.source) == ("10.1.2.3", 2525, "10.1.2.3")
 
@@ -101,10 +101,10 @@ def test_a_wildcard_listener_that_lets_in_loopback_is_reached_over_it(settings):
     from gateway.listeners import Listener
     from mailrelay.cli import own_listener
     from mailrelay.parsing import networks
-    from mailrelay.routing.table import Client, Directory
+    from mailrelay.routing.table import Client, RoutingTable
 
     settings.SMTP_LISTENERS = (Listener("0.0.0.0", 2525),)
 
-    way = own_listener.door(Directory(clients=(Client(None, "all", networks("loopback,private")),)))
+    way = own_listener.find(RoutingTable(clients=(Client(None, "all", networks("loopback,private")),)))
 
     assert way.host == "127.0.0.1"

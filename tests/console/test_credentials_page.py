@@ -8,7 +8,7 @@ from mailrelay.vocabulary import State
 from tests.console.asking import add_registration
 from tests.console.rows import make_message
 from tests.console.test_configuration import ADMIN, NOWHERE, registration_form
-from tests.credentials.conftest import Proof
+from tests.credentials.conftest import NewCredential
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,7 +19,7 @@ def post(browser, registration, **changes):
 
 
 def test_a_certificate_of_a_new_row_is_pasted_and_never_shown(browser, at_nowhere):
-    proof = Proof()
+    proof = NewCredential()
     form = registration_form(kind="certificate", new_certificate=proof.private + proof.public, **NOWHERE)
     page = add_registration(browser, form)
 
@@ -30,7 +30,7 @@ def test_a_certificate_of_a_new_row_is_pasted_and_never_shown(browser, at_nowher
 
 
 def test_a_certificate_without_its_key_is_refused(browser):
-    form = registration_form(kind="certificate", new_certificate=Proof().public)
+    form = registration_form(kind="certificate", new_certificate=NewCredential().public)
     page = browser.post(f"{ADMIN}appregistration/add/", form)
 
     assert "Paste private key and certificate" in page.content.decode()

@@ -11,7 +11,7 @@ from mailrelay.models import AppRegistration, AuditEvent
 from tests.console.asking import add_registration, sealed_in
 from tests.console.rows import CLIENT, TENANT
 from tests.console.test_configuration import ADMIN, errors, registration_form
-from tests.credentials.conftest import Proof
+from tests.credentials.conftest import NewCredential
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGE = f"{ADMIN}appregistration/add/"
@@ -62,7 +62,7 @@ def test_what_gets_no_token_is_stored_by_an_explicit_override_alone(browser, for
 
 
 def test_a_certificate_is_tried_and_its_end_is_kept(browser, microsoft, form):
-    proof = Proof()
+    proof = NewCredential()
     microsoft.world(apps={CLIENT: {"certificates": [proof.public]}})
     form = form | {"new_secret": "", "kind": "certificate", "new_certificate": proof.private + proof.public}
     assert "The certificate works" in browser.post(PAGE, form).content.decode()
@@ -76,7 +76,7 @@ def test_a_certificate_is_tried_and_its_end_is_kept(browser, microsoft, form):
     [
         ({"new_secret": CLIENT}, "the id of a secret"),
         (
-            {"kind": "certificate", "new_certificate": Proof().private + Proof().public},
+            {"kind": "certificate", "new_certificate": NewCredential().private + NewCredential().public},
             "no certificate for its private key",
         ),
     ],

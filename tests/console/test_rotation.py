@@ -12,7 +12,7 @@ from mailrelay.models import AppRegistration, AuditEvent, Mailbox
 from mailrelay.vocabulary import ManagedBy
 from tests.console.asking import sealed_in
 from tests.console.rows import CLIENT, TENANT, make_registration, make_sender
-from tests.credentials.conftest import Proof
+from tests.credentials.conftest import NewCredential
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NEW = "Unm1stakable~new.value"
@@ -152,7 +152,7 @@ def test_the_older_one_is_not_retired_unseen_while_it_may_be_the_only_one_that_w
 
 @pytest.mark.parametrize("form", ["pem", "file", "pfx"])
 def test_a_certificate_is_tried_in_each_form_that_people_have_it_in(browser, app, page, microsoft, form):
-    proof = Proof()
+    proof = NewCredential()
     microsoft.world(apps={CLIENT: {"certificates": [proof.public]}})
     pem = proof.private + proof.public
     entered = {
@@ -181,9 +181,12 @@ def test_a_certificate_is_tried_in_each_form_that_people_have_it_in(browser, app
         ({}, "one of the three"),
         ({"secret": "a", "certificate": "PRIVATE KEY----- BEGIN CERTIFICATE"}, "one of the three"),
         ({"secret": CLIENT}, "the id of a secret"),
-        ({"certificate": Proof().public}, "Paste private key and certificate"),
-        ({"certificate": Proof().private + Proof().public}, "no certificate for its private key"),
-        ({"certificate": Proof(days=0).private}, "Paste private key and certificate"),
+        ({"certificate": NewCredential().public}, "Paste private key and certificate"),
+        (
+            {"certificate": NewCredential().private + NewCredential().public},
+            "no certificate for its private key",
+        ),
+        ({"certificate": NewCredential(days=0).private}, "Paste private key and certificate"),
     ],
 )
 def test_what_cannot_be_tried_is_refused_with_a_sentence(browser, app, page, entered, sentence):

@@ -160,8 +160,8 @@ def wish_of(shown: str) -> str:
 
 
 def test_a_test_mail_goes_into_the_queue_and_its_outcome_stands_on_the_page(office, page, browser, counter):
-    wish = wish_of(browser.get(page).content.decode())
-    form = {"step": "test", "recipient": "anna@example.org", "wish": wish}
+    dsn_request = wish_of(browser.get(page).content.decode())
+    form = {"step": "test", "recipient": "anna@example.org", "wish": dsn_request}
 
     answer = browser.post(page, form)
     browser.post(page, form)

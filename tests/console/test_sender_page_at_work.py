@@ -10,8 +10,8 @@ from tests.harness.processes import mail, rows, send
 
 def sent_from(browser: Browser, page: str, recipient: str) -> str:
     """Send a test mail; return the address of the page that tells its outcome."""
-    wish = re.search(r'name="wish" value="([^"]+)"', browser.get(page))[1]
-    shown = browser.post(page, {"step": "test", "recipient": recipient, "wish": wish})
+    dsn_request = re.search(r'name="wish" value="([^"]+)"', browser.get(page))[1]
+    shown = browser.post(page, {"step": "test", "recipient": recipient, "wish": dsn_request})
     return f"{page}?test={re.search(r'/message/([0-9a-f-]+)/', shown)[1]}"
 
 

@@ -57,7 +57,7 @@ def corpus(name: str) -> list[Path]:
     return found
 
 
-class Door:
+class OwnListener:
     """A session that sends one mail after the other."""
 
     def __init__(self, gateway) -> None:
@@ -80,7 +80,7 @@ class Door:
 
 @pytest.mark.parametrize("name", sorted(PINNED | OF_DEBIAN))
 def test_every_leaf_of_foreign_mail_arrives_or_the_refusal_is_true(place, name):
-    before, door, taken, ids = len(place.sandbox.deliveries()), Door(place), {}, set()
+    before, smtp_server, taken, ids = len(place.sandbox.deliveries()), OwnListener(place), {}, set()
     for number, path in enumerate(corpus(name)):
         recipient = f"{name}-{number}@example.org"
         raw = as_sent(path.read_bytes())
@@ -88,10 +88,10 @@ def test_every_leaf_of_foreign_mail_arrives_or_the_refusal_is_true(place, name):
         message_id = header_of(raw)["Message-ID"]
         recipients = [recipient, *(named_in(raw) if message_id not in ids else [])]
         ids.add(message_id)
-        said = door.send(raw, recipients)
+        said = smtp_server.send(raw, recipients)
         if is_signed(raw) and said.startswith("550 5.7.60 "):
             raw = from_the_mailbox(raw)
-            said = door.send(raw, recipients)
+            said = smtp_server.send(raw, recipients)
         if said == "250":
             taken[recipient] = (path, raw, recipients)
         else:

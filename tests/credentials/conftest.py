@@ -16,7 +16,7 @@ CLIENT = "22222222-2222-2222-2222-222222222222"
 TENANT = "11111111-1111-1111-1111-111111111111"
 
 
-class Proof:
+class NewCredential:
     """A key pair with its certificate, in the forms that people have them in."""
 
     def __init__(self, days=30):
@@ -61,7 +61,7 @@ class Proof:
 
 @pytest.fixture(scope="session")
 def proof():
-    return Proof()
+    return NewCredential()
 
 
 class Proxy:

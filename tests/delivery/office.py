@@ -118,7 +118,7 @@ class Office:
 
     @staticmethod
     def _age_refusals(seconds: float) -> None:
-        _, store = tokens.edge()
+        _, store = tokens.graph_clients()
         for entry in store._store.entries.values():
             entry.not_before -= seconds
             entry.failed_at = entry.failed_at and entry.failed_at - seconds

@@ -199,7 +199,7 @@ def test_a_token_that_another_mail_lost_after_the_attempt_was_on_record_is_no_do
 
     def refused_elsewhere(*args, **options):
         attempt = begin(*args, **options)
-        _, store = tokens.edge()
+        _, store = tokens.graph_clients()
         (entry,) = store._store.entries.values()
         entry.token = None
         writer.sandbox.revoke_tokens()

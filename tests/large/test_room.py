@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailrelay.delivery import memory_budget, pipeline
-from mailrelay.delivery.memory_budget import NoRoomError, Room
+from mailrelay.delivery.memory_budget import MemoryBudget, NoMemoryError
 from mailrelay.vocabulary import State
 from tests.delivery.office import fresh
 from tests.harness.ports import eventually
@@ -23,7 +23,7 @@ MOST = 28 * MEBIBYTE
 
 
 def test_what_finds_no_room_waits_until_another_is_done():
-    shared, entered, leave = Room(100), [], threading.Event()
+    shared, entered, leave = MemoryBudget(100), [], threading.Event()
 
     def work(name: str, amount: int) -> None:
         with shared.taken(amount, NEVER):
@@ -46,7 +46,7 @@ def test_what_finds_no_room_waits_until_another_is_done():
 
 
 def test_what_is_small_does_not_overtake_what_has_waited_longer():
-    shared, order, leave = Room(100), [], threading.Event()
+    shared, order, leave = MemoryBudget(100), [], threading.Event()
 
     def work(name: str, amount: int) -> None:
         with shared.taken(amount, NEVER):
@@ -69,7 +69,7 @@ def test_what_is_small_does_not_overtake_what_has_waited_longer():
 
 
 def test_more_than_all_of_it_is_all_of_it_and_nothing_is_free():
-    shared = Room(100)
+    shared = MemoryBudget(100)
 
     with shared.taken(1000, NEVER):
         assert shared._free == 0
@@ -80,29 +80,29 @@ def test_more_than_all_of_it_is_all_of_it_and_nothing_is_free():
 
 
 def test_what_needs_less_than_it_took_makes_room_at_once():
-    shared = Room(100)
+    shared = MemoryBudget(100)
 
-    with shared.taken(80, NEVER) as share:
-        share.shrink(200)
+    with shared.taken(80, NEVER) as memory_share:
+        memory_share.shrink(200)
         assert shared._free == 20
-        share.shrink(30)
+        memory_share.shrink(30)
         assert shared._free == 70
 
     assert shared._free == 100
 
 
 def test_a_process_that_ends_waits_for_no_room():
-    shared, ending = Room(100), threading.Event()
+    shared, ending = MemoryBudget(100), threading.Event()
     ending.set()
 
-    with shared.taken(100, NEVER), pytest.raises(NoRoomError), shared.taken(1, ending):
+    with shared.taken(100, NEVER), pytest.raises(NoMemoryError), shared.taken(1, ending):
         pass
 
     assert (shared._free, len(shared._queue)) == (100, 0)
 
 
 def test_a_fault_inside_gives_the_room_back():
-    shared = Room(100)
+    shared = MemoryBudget(100)
 
     with pytest.raises(ValueError, match="inside"), shared.taken(100, NEVER):
         raise ValueError("inside")
@@ -138,7 +138,7 @@ def test_mail_that_waits_for_room_when_the_process_ends_goes_back_to_the_queue(w
     first, second, reservations = two_large(writer, queued)
     pipeline.ending.set()
     try:
-        with memory_budget.room.taken(memory_budget.LARGE, NEVER):
+        with memory_budget.process_memory.taken(memory_budget.LARGE, NEVER):
             pipeline.deliver(reservations[0].delivery_id, reservations[0].token)
     finally:
         pipeline.ending.clear()

@@ -7,38 +7,41 @@ from typing import Any
 import pytest
 
 from gateway.listeners import Listener
-from mailrelay.routing.table import Directory
+from mailrelay.routing.table import RoutingTable
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.service import ServiceThread, SmtpService
-from tests.smtp.smtp_server import LOOPBACK, SENDER, Address, Door, Queue
+from tests.smtp.smtp_server import LOOPBACK, SENDER, Address, OwnListener, Queue
 
 
 @pytest.fixture
-def open_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
+def open_smtp_server(tmp_path: Path) -> Iterator[Callable[..., OwnListener]]:
     """Start listeners with options of one's own."""
-    opened: list[Door] = []
+    opened: list[OwnListener] = []
 
     def start(
-        directory: Directory | None = None, *, listener: Listener | None = None, **options: Any
-    ) -> Door:
+        routing: RoutingTable | None = None, *, listener: Listener | None = None, **options: Any
+    ) -> OwnListener:
         queue = Queue()
         options.setdefault("min_free_bytes", 0)
         options.setdefault("data_dir", tmp_path)
         options.setdefault("login_delay_seconds", 0.0)
-        door = Door(queue, directory or Directory((SENDER,), (LOOPBACK,)), None, tmp_path)  # type: ignore[arg-type]
+        smtp_server = OwnListener(queue, routing or RoutingTable((SENDER,), (LOOPBACK,)), None, tmp_path)  # type: ignore[arg-type]
         service = SmtpService(
-            [listener or Address()], door.look_up, queue, SmtpOptions(hostname="relay.example.org", **options)
+            [listener or Address()],
+            smtp_server.look_up,
+            queue,
+            SmtpOptions(hostname="relay.example.org", **options),
         )
-        door.thread = ServiceThread(service)
-        door.thread.start()
-        opened.append(door)
-        return door
+        smtp_server.thread = ServiceThread(service)
+        smtp_server.thread.start()
+        opened.append(smtp_server)
+        return smtp_server
 
     yield start
-    for door in opened:
-        door.thread.stop(1.0)
+    for smtp_server in opened:
+        smtp_server.thread.stop(1.0)
 
 
 @pytest.fixture
-def door(open_door: Callable[..., Door]) -> Door:
-    return open_door()
+def smtp_server(open_smtp_server: Callable[..., OwnListener]) -> OwnListener:
+    return open_smtp_server()

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.listeners import Listener
 from mailrelay.outbox.submission import Submission
-from mailrelay.routing.table import Client, Directory, Sender
+from mailrelay.routing.table import Client, RoutingTable, Sender
 from mailrelay.smtp.service import ServiceThread, SmtpService
 from mailrelay.vocabulary import FromPolicy
 
@@ -97,11 +97,11 @@ def sender(**changes: Any) -> Sender:
 
 
 @dataclass
-class Door:
+class OwnListener:
     """A running listener, and what it was given."""
 
     queue: Queue
-    directory: Directory
+    routing: RoutingTable
     thread: ServiceThread
     data_dir: Path
     directory_failure: Exception | None = None
@@ -117,10 +117,10 @@ class Door:
     def connect(self, **options: Any) -> "Talk":
         return Talk(self.port, **options)
 
-    def look_up(self) -> Directory:
+    def look_up(self) -> RoutingTable:
         if self.directory_failure is not None:
             raise self.directory_failure
-        return self.directory
+        return self.routing
 
 
 class Talk:

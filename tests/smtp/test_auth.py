@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from mailrelay.routing import passwords
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp import failures
 from tests.smtp.certificates import trusting, write_certificate
 from tests.smtp.smtp_server import LOOPBACK, SENDER, Address, second_loopback
@@ -27,18 +27,18 @@ PLAIN = b64(f"\0printer\0{PASSWORD}")
 
 
 @pytest.fixture
-def auth_door(open_door):
+def auth_door(open_smtp_server):
     """Open a door that takes logins without TLS, and mail of the printer alone."""
 
     def start(*clients, listener=None, **options):
-        directory = Directory((SENDER,), clients or (PRINTER,))
-        return open_door(directory, listener=listener or Address(cleartext_auth=True), **options)
+        routing = RoutingTable((SENDER,), clients or (PRINTER,))
+        return open_smtp_server(routing, listener=listener or Address(cleartext_auth=True), **options)
 
     return start
 
 
-def guess(door, login="printer", password="wrong", **options):
-    with door.connect(**options) as talk:
+def guess(smtp_server, login="printer", password="wrong", **options):
+    with smtp_server.connect(**options) as talk:
         return talk.say("EHLO x", f"AUTH PLAIN {b64(f'{chr(0)}{login}{chr(0)}{password}')}")
 
 
@@ -60,14 +60,14 @@ def test_plain_comes_before_login_and_nothing_else_is_offered(auth_door):
     ],
 )
 def test_a_login_is_taken_however_it_is_said(auth_door, lines):
-    door = auth_door()
-    with door.connect() as talk:
+    smtp_server = auth_door()
+    with smtp_server.connect() as talk:
         talk.say("EHLO x")
         assert talk.say(*lines).startswith("235 2.7.0 ")
         assert talk.mail(MAIL).startswith("250 ")
-    assert door.queue.last.client_id == 7
-    assert door.queue.last.client_key == "Printer"
-    assert b" with ESMTPA id " in door.queue.mails[-1][1]
+    assert smtp_server.queue.last.client_id == 7
+    assert smtp_server.queue.last.client_key == "Printer"
+    assert b" with ESMTPA id " in smtp_server.queue.mails[-1][1]
 
 
 def test_the_challenges_of_login_are_the_words_that_go_clients_insist_on(auth_door):
@@ -76,17 +76,17 @@ def test_the_challenges_of_login_are_the_words_that_go_clients_insist_on(auth_do
         assert talk.say(b64("printer")) == f"334 {b64('Password:')}\r\n"
 
 
-def test_a_login_over_tls_by_smtplib(open_door, tmp_path):
+def test_a_login_over_tls_by_smtplib(open_smtp_server, tmp_path):
     files = write_certificate(tmp_path)
-    directory = Directory((SENDER,), (PRINTER,))
-    door = open_door(directory, listener=Address(), tls_certificate=files[0], tls_key=files[1])
-    with smtplib.SMTP("localhost", door.port, timeout=30) as client:
+    routing = RoutingTable((SENDER,), (PRINTER,))
+    smtp_server = open_smtp_server(routing, listener=Address(), tls_certificate=files[0], tls_key=files[1])
+    with smtplib.SMTP("localhost", smtp_server.port, timeout=30) as client:
         client.ehlo()
         assert not client.has_extn("auth")
         client.starttls(context=trusting(files[0]))
         client.login("printer", PASSWORD)
         client.sendmail("a@example.org", ["b@example.net"], MAIL)
-    assert b" with ESMTPSA id " in door.queue.mails[-1][1]
+    assert b" with ESMTPSA id " in smtp_server.queue.mails[-1][1]
 
 
 def test_without_tls_a_login_is_neither_offered_nor_taken(auth_door):
@@ -102,24 +102,24 @@ def test_a_listener_may_take_no_logins(auth_door):
 
 
 def test_a_listener_may_insist_on_a_login(auth_door):
-    door = auth_door(PRINTER, LOOPBACK, listener=Address(auth="required", cleartext_auth=True))
-    with door.connect() as talk:
+    smtp_server = auth_door(PRINTER, LOOPBACK, listener=Address(auth="required", cleartext_auth=True))
+    with smtp_server.connect() as talk:
         assert talk.say("EHLO x", "MAIL FROM:<a@example.org>").startswith("530 5.7.0 ")
         assert talk.say(f"AUTH PLAIN {PLAIN}").startswith("235 ")
         assert talk.mail(MAIL).startswith("250 ")
 
 
 def test_a_client_that_has_a_login_is_not_known_by_its_network_alone(auth_door):
-    door = auth_door(replace(PRINTER, networks=LOOPBACK.networks))
-    with door.connect() as talk:
+    smtp_server = auth_door(replace(PRINTER, networks=LOOPBACK.networks))
+    with smtp_server.connect() as talk:
         reply = talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>")
         assert reply.startswith("550 5.7.1 Client 127.0.0.1 ") and "log in" in reply
         assert talk.say("RSET", f"AUTH PLAIN {PLAIN}").startswith("235 ")
 
 
 def test_a_login_counts_only_from_the_networks_of_the_client(auth_door):
-    door = auth_door(replace(PRINTER, networks=(ip_network("192.0.2.0/24"),)))
-    assert guess(door, password=PASSWORD).startswith("535 5.7.8 ")
+    smtp_server = auth_door(replace(PRINTER, networks=(ip_network("192.0.2.0/24"),)))
+    assert guess(smtp_server, password=PASSWORD).startswith("535 5.7.8 ")
 
 
 @pytest.mark.parametrize(
@@ -158,78 +158,86 @@ def test_three_failures_end_a_session(auth_door):
 
 
 def test_guesses_are_limited_before_the_hash_and_the_right_one_comes_too_late(auth_door, monkeypatch):
-    door = auth_door()
+    smtp_server = auth_door()
     hashed = []
     monkeypatch.setattr(passwords, "matches", lambda *_: hashed.append(1) and False)
-    replies = [guess(door) for _ in range(8)]
+    replies = [guess(smtp_server) for _ in range(8)]
     assert [reply[:3] for reply in replies] == ["535"] * 5 + ["454"] * 3
     assert len(hashed) == 5
-    assert guess(door, password=PASSWORD).startswith("454 4.7.0 ")
+    assert guess(smtp_server, password=PASSWORD).startswith("454 4.7.0 ")
 
 
 def test_a_login_that_succeeds_is_never_counted(auth_door):
-    door = auth_door()
+    smtp_server = auth_door()
     for _ in range(40):
-        assert guess(door, password=PASSWORD).startswith("235 ")
+        assert guess(smtp_server, password=PASSWORD).startswith("235 ")
 
 
 def test_another_client_at_the_same_address_is_not_locked_out_by_one_that_fails(auth_door):
-    door = auth_door(PRINTER, replace(PRINTER, id=8, name="Scanner", login="scanner"))
+    smtp_server = auth_door(PRINTER, replace(PRINTER, id=8, name="Scanner", login="scanner"))
     for _ in range(6):
-        guess(door)
-    assert guess(door, "scanner", PASSWORD).startswith("235 ")
+        guess(smtp_server)
+    assert guess(smtp_server, "scanner", PASSWORD).startswith("235 ")
 
 
 def test_a_verified_login_is_remembered_and_forgotten_when_its_row_changes(auth_door, monkeypatch):
-    door = auth_door()
-    assert guess(door, password=PASSWORD).startswith("235 ")
+    smtp_server = auth_door()
+    assert guess(smtp_server, password=PASSWORD).startswith("235 ")
     hashed = []
     monkeypatch.setattr(passwords, "matches", lambda *_: hashed.append(1) and False)
-    assert guess(door, password=PASSWORD).startswith("235 ")
+    assert guess(smtp_server, password=PASSWORD).startswith("235 ")
     assert not hashed
-    door.directory = Directory((SENDER,), (replace(PRINTER, password_hash=passwords.make("new one")),))
-    assert guess(door, password=PASSWORD).startswith("535 ")
+    smtp_server.routing = RoutingTable(
+        (SENDER,), (replace(PRINTER, password_hash=passwords.make("new one")),)
+    )
+    assert guess(smtp_server, password=PASSWORD).startswith("535 ")
     assert hashed
-    door.directory = Directory((SENDER,), ())
-    assert guess(door, password=PASSWORD).startswith("535 ")
+    smtp_server.routing = RoutingTable((SENDER,), ())
+    assert guess(smtp_server, password=PASSWORD).startswith("535 ")
 
 
 def test_a_session_whose_password_is_changed_may_send_no_more(auth_door):
-    door = auth_door()
-    with door.connect() as talk:
+    smtp_server = auth_door()
+    with smtp_server.connect() as talk:
         assert talk.say("EHLO x", f"AUTH PLAIN {PLAIN}").startswith("235 ")
         assert talk.mail(MAIL).startswith("250 ")
-        door.directory = Directory((SENDER,), (replace(PRINTER, password_hash=passwords.make("new one")),))
+        smtp_server.routing = RoutingTable(
+            (SENDER,), (replace(PRINTER, password_hash=passwords.make("new one")),)
+        )
         assert talk.say("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550")
 
 
 def test_networks_that_are_narrowed_hold_for_a_login_that_is_remembered_and_for_one_that_is_open(auth_door):
     here, elsewhere = ip_network("127.0.0.0/24"), ip_network("192.0.2.0/24")
-    door = auth_door(replace(PRINTER, networks=(here,)))
-    with door.connect() as talk:
+    smtp_server = auth_door(replace(PRINTER, networks=(here,)))
+    with smtp_server.connect() as talk:
         assert talk.say("EHLO x", f"AUTH PLAIN {PLAIN}").startswith("235 ")
         assert talk.mail(MAIL).startswith("250 ")
-        door.directory = Directory((SENDER,), (replace(PRINTER, networks=(elsewhere,)),))
+        smtp_server.routing = RoutingTable((SENDER,), (replace(PRINTER, networks=(elsewhere,)),))
         assert talk.say("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550 5.7.1 ")
-    assert guess(door, password=PASSWORD).startswith("535 5.7.8 ")
-    door.directory = Directory((SENDER,), (replace(PRINTER, networks=(elsewhere, here)),))
-    assert guess(door, password=PASSWORD).startswith("235 ")
+    assert guess(smtp_server, password=PASSWORD).startswith("535 5.7.8 ")
+    smtp_server.routing = RoutingTable((SENDER,), (replace(PRINTER, networks=(elsewhere, here)),))
+    assert guess(smtp_server, password=PASSWORD).startswith("235 ")
 
 
 @second_loopback
 def test_guesses_from_where_a_client_may_not_log_in_do_not_lock_it_out(auth_door, monkeypatch):
     monkeypatch.setattr(failures, "LOGIN_LIMIT", 3.0)
-    door = auth_door(replace(PRINTER, networks=(ip_network("127.0.0.1"),)))
-    said = [guess(door, password="wrong", source="127.0.0.2")[:3] for _ in range(4)]
-    assert said == [guess(door, "nobody", source="127.0.0.3")[:3] for _ in range(4)] == ["535"] * 3 + ["454"]
-    assert guess(door, password=PASSWORD).startswith("235 ")
+    smtp_server = auth_door(replace(PRINTER, networks=(ip_network("127.0.0.1"),)))
+    said = [guess(smtp_server, password="wrong", source="127.0.0.2")[:3] for _ in range(4)]
+    assert (
+        said
+        == [guess(smtp_server, "nobody", source="127.0.0.3")[:3] for _ in range(4)]
+        == ["535"] * 3 + ["454"]
+    )
+    assert guess(smtp_server, password=PASSWORD).startswith("235 ")
 
 
 def test_neither_password_nor_an_unknown_name_reaches_the_log(auth_door, caplog):
     caplog.set_level("DEBUG")
-    door = auth_door()
-    guess(door, "s3cret-as-a-name", "s3cret-guess")
-    guess(door, "printer", "s3cret-guess")
+    smtp_server = auth_door()
+    guess(smtp_server, "s3cret-as-a-name", "s3cret-guess")
+    guess(smtp_server, "printer", "s3cret-guess")
     text = caplog.text
     assert "login=printer" in text and "login=of nobody" in text
     assert "s3cret" not in text and b64(f"{chr(0)}printer{chr(0)}s3cret-guess") not in text

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from mailrelay.models import Mailbox, SmtpClient
 from mailrelay.routing import backlog, passwords
 from mailrelay.routing.loading import load
-from mailrelay.routing.table import Backlog, Client, Directory
+from mailrelay.routing.table import Backlog, Client, RoutingTable
 from mailrelay.routing.watch import ConfigurationWatch
 from mailrelay.smtp.rates import Rates
 from mailrelay.vocabulary import Reason, State, Urgency
@@ -21,10 +21,10 @@ CLIENT = Client(5, "Monitoring", (ip_network("127.0.0.1/32"),))
 
 
 @pytest.fixture
-def client_door(open_door):
+def client_door(open_smtp_server):
     def start(**rules):
         options = {name: rules.pop(name) for name in list(rules) if not hasattr(CLIENT, name)}
-        return open_door(Directory((SENDER,), (replace(CLIENT, **rules), LOOPBACK)), **options)
+        return open_smtp_server(RoutingTable((SENDER,), (replace(CLIENT, **rules), LOOPBACK)), **options)
 
     return start
 
@@ -34,8 +34,8 @@ def begun(talk, *commands):
 
 
 def test_a_client_reaches_its_recipients_and_their_domains_alone(client_door):
-    door = client_door(allowed_recipients=frozenset({"@example.net", "boss@example.com"}))
-    with door.connect() as talk:
+    smtp_server = client_door(allowed_recipients=frozenset({"@example.net", "boss@example.com"}))
+    with smtp_server.connect() as talk:
         assert begun(talk, "RCPT TO:<Any@Example.NET>").startswith("250 ")
         assert talk.say("RCPT TO:<boss@example.com>").startswith("250 ")
         refused = talk.say("RCPT TO:<clerk@example.com>")
@@ -43,16 +43,16 @@ def test_a_client_reaches_its_recipients_and_their_domains_alone(client_door):
 
 
 def test_a_client_may_send_less_than_the_listener_takes(client_door):
-    door = client_door(max_message_size=1000)
-    with door.connect() as talk:
+    smtp_server = client_door(max_message_size=1000)
+    with smtp_server.connect() as talk:
         assert talk.say("EHLO x", "MAIL FROM:<a@example.org> SIZE=1001").startswith("552 5.3.4 ")
         assert talk.mail(MAIL + b"x" * 998 + b"\r\n").startswith("552 5.3.4 ")
         assert talk.mail(MAIL).startswith("250 ")
 
 
 def test_messages_a_minute_are_a_bucket(client_door):
-    door = client_door(messages_per_minute=2)
-    with door.connect() as talk:
+    smtp_server = client_door(messages_per_minute=2)
+    with smtp_server.connect() as talk:
         assert talk.mail(MAIL).startswith("250 ")
         assert talk.mail(MAIL).startswith("250 ")
         refused = talk.say("MAIL FROM:<a@example.org>")
@@ -73,57 +73,62 @@ def test_the_bucket_fills_evenly_and_holds_a_minute_at_most():
 
 
 def test_a_client_may_have_so_many_connections(client_door):
-    door = client_door(max_connections=1)
-    with door.connect() as one, door.connect() as two:
+    smtp_server = client_door(max_connections=1)
+    with smtp_server.connect() as one, smtp_server.connect() as two:
         assert begun(one).startswith("250 ")
         assert begun(two).startswith("421 4.7.0 Client Monitoring ")
         assert two.at_end()
-    with door.connect() as three:
-        eventually(lambda: len(door.service.connections.open) == 1)
+    with smtp_server.connect() as three:
+        eventually(lambda: len(smtp_server.service.connections.open) == 1)
         assert begun(three).startswith("250 ")
 
 
 def test_a_client_may_have_more_connections_than_others(client_door):
-    door = client_door(max_connections=3, max_connections_per_client=1)
-    with door.connect(), door.connect(), door.connect(), door.connect(greeting=False) as fourth:
+    smtp_server = client_door(max_connections=3, max_connections_per_client=1)
+    with (
+        smtp_server.connect(),
+        smtp_server.connect(),
+        smtp_server.connect(),
+        smtp_server.connect(greeting=False) as fourth,
+    ):
         assert fourth.reply().startswith("421 4.7.0 ")
 
 
 def test_the_urgency_of_a_client_wins_over_the_headers_of_its_mail(client_door):
-    door = client_door(urgency=Urgency.BULK)
-    with door.connect() as talk:
+    smtp_server = client_door(urgency=Urgency.BULK)
+    with smtp_server.connect() as talk:
         talk.mail(MAIL)
-    assert door.queue.last.urgency is Urgency.BULK
-    door.directory = Directory((SENDER,), (CLIENT,))
-    with door.connect() as talk:
+    assert smtp_server.queue.last.urgency is Urgency.BULK
+    smtp_server.routing = RoutingTable((SENDER,), (CLIENT,))
+    with smtp_server.connect() as talk:
         talk.mail(MAIL)
-    assert door.queue.last.urgency is Urgency.URGENT
+    assert smtp_server.queue.last.urgency is Urgency.URGENT
 
 
-def test_mail_that_would_wait_too_long_is_put_off_before_it_is_transferred(open_door):
+def test_mail_that_would_wait_too_long_is_put_off_before_it_is_transferred(open_smtp_server):
     full = Backlog(mailboxes=frozenset({(7, "relay@example.org")}))
-    door = open_door(Directory((SENDER,), (LOOPBACK,), backlog=full))
-    with door.connect() as talk:
+    smtp_server = open_smtp_server(RoutingTable((SENDER,), (LOOPBACK,), backlog=full))
+    with smtp_server.connect() as talk:
         assert begun(talk, "RCPT TO:<b@example.net>", "DATA").startswith("452 4.3.1 ")
 
 
-def test_the_header_decides_whose_backlog_counts(open_door):
+def test_the_header_decides_whose_backlog_counts(open_smtp_server):
     full = Backlog(mailboxes=frozenset({(7, "relay@example.org")}))
     other = sender(id=2, name="other", mailbox_address="other@example.org", is_default=False,
                    addresses=frozenset({"other@example.org"}), mailbox_id=4)  # fmt: skip
-    door = open_door(Directory((SENDER, other), (LOOPBACK,), backlog=full))
-    with door.connect() as talk:
+    smtp_server = open_smtp_server(RoutingTable((SENDER, other), (LOOPBACK,), backlog=full))
+    with smtp_server.connect() as talk:
         assert talk.mail(MAIL).startswith("452 4.3.1 Too much mail of sender relay ")
         assert talk.mail(b"From: other@example.org\r\n\r\nhello\r\n").startswith("250 ")
 
 
-def test_a_client_that_fills_half_of_a_queue_is_put_off_and_others_are_not(open_door):
+def test_a_client_that_fills_half_of_a_queue_is_put_off_and_others_are_not(open_smtp_server):
     over = Backlog(clients=frozenset({((7, "relay@example.org"), "Monitoring")}))
-    door = open_door(Directory((SENDER,), (CLIENT,), backlog=over))
-    with door.connect() as talk:
+    smtp_server = open_smtp_server(RoutingTable((SENDER,), (CLIENT,), backlog=over))
+    with smtp_server.connect() as talk:
         refused = begun(talk, "RCPT TO:<b@example.net>", "DATA")
         assert refused.startswith("452") and "client Monitoring" in refused
-        door.directory = replace(door.directory, clients=(replace(CLIENT, name="Another"),))
+        smtp_server.routing = replace(smtp_server.routing, clients=(replace(CLIENT, name="Another"),))
         assert talk.say("RSET").startswith("250 ")
         assert talk.mail(MAIL).startswith("250 ")
 
@@ -233,11 +238,11 @@ def test_lists_are_compared_by_what_all_spellings_of_an_address_have_in_common()
         name="Printer", login="printer", allowed_from='"Scan"@example.org. @Shop.example'
     )
 
-    directory = load()
+    routing = load()
 
-    (of_sender,), client = directory.senders, directory.client_of_login("printer")
+    (of_sender,), client = routing.senders, routing.client_of_login("printer")
     for address in ("desk@example.org", "RELAY@example.org.", '"any"@shop.Example'):
-        assert of_sender.serves(address) and directory.sender_for(address) is of_sender
+        assert of_sender.serves(address) and routing.sender_for(address) is of_sender
     assert client.may_use("scan@Example.org") and client.may_use("any@shop.example.")
     assert not client.may_use("desk@example.org") and not client.may_use("\u017fcan@example.org")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mailrelay.mime.compose import DIRECT_LIMIT
-from mailrelay.routing.table import Directory
+from mailrelay.routing.table import RoutingTable
 from mailrelay.vocabulary import Invitations, LargeMail, Route
 from tests.delivery.test_invitations import invitation, signed
 from tests.fidelity.mails import PLAIN, multipart, padded
@@ -18,26 +18,26 @@ HEAD = (
 SIGNED = signed(invitation(GUEST))
 
 
-def say(open_door, entity: bytes, *recipients: str, **changes) -> tuple[str, object]:
-    door = open_door(Directory((sender(**changes),), (LOOPBACK,)))
-    with door.connect() as talk:
-        return talk.mail(HEAD + entity + b"\r\n", "app@example.org", *(recipients or (ANN,))), door
+def say(open_smtp_server, entity: bytes, *recipients: str, **changes) -> tuple[str, object]:
+    smtp_server = open_smtp_server(RoutingTable((sender(**changes),), (LOOPBACK,)))
+    with smtp_server.connect() as talk:
+        return talk.mail(HEAD + entity + b"\r\n", "app@example.org", *(recipients or (ANN,))), smtp_server
 
 
 @pytest.mark.parametrize(
     "entity", [SIGNED, multipart(b"mixed", SIGNED, PLAIN, boundary=b"o")], ids=["alone", "within"]
 )
-def test_a_signed_one_is_refused_with_the_reason(open_door, entity):
-    reply, door = say(open_door, entity)
+def test_a_signed_one_is_refused_with_the_reason(open_smtp_server, entity):
+    reply, smtp_server = say(open_smtp_server, entity)
 
     assert reply.startswith("554 5.6.2 ")
     assert "it is signed" in reply.replace("\r\n554 5.6.2 ", " ").replace("\r\n554-5.6.2 ", " ")
     assert GUEST not in reply
-    assert door.queue.mails == []
+    assert smtp_server.queue.mails == []
 
 
-def test_a_signed_one_to_exactly_its_people_is_taken(open_door):
-    reply, _ = say(open_door, signed(invitation(ANN)))
+def test_a_signed_one_to_exactly_its_people_is_taken(open_smtp_server):
+    reply, _ = say(open_smtp_server, signed(invitation(ANN)))
 
     assert reply.startswith("250 ")
 
@@ -50,14 +50,16 @@ def test_a_signed_one_to_exactly_its_people_is_taken(open_door):
         ({"recipients_per_message": 1}, ("bob@example.net", ANN)),
     ],
 )
-def test_the_recipients_of_each_delivery_count(open_door, changes, people):
-    reply, _ = say(open_door, signed(invitation(*people)), *people, **changes)
+def test_the_recipients_of_each_delivery_count(open_smtp_server, changes, people):
+    reply, _ = say(open_smtp_server, signed(invitation(*people)), *people, **changes)
 
     assert reply.startswith("554 5.6.2 ")
 
 
-def test_one_of_several_parts_that_would_do_is_not_enough(open_door):
-    reply, _ = say(open_door, signed(invitation(ANN)), ANN, "bob@example.net", recipients_per_message=1)
+def test_one_of_several_parts_that_would_do_is_not_enough(open_smtp_server):
+    reply, _ = say(
+        open_smtp_server, signed(invitation(ANN)), ANN, "bob@example.net", recipients_per_message=1
+    )
 
     assert reply.startswith("554 5.6.2 ")
 
@@ -66,32 +68,32 @@ def test_one_of_several_parts_that_would_do_is_not_enough(open_door):
     ("policy", "reply"),
     [(Invitations.FILE, "250 "), (Invitations.REFUSE, "554 5.6.2 "), (Invitations.LEAVE, "250 ")],
 )
-def test_the_sender_says_what_becomes_of_others(open_door, policy, reply):
-    said, _ = say(open_door, invitation(GUEST), invitations=policy)
+def test_the_sender_says_what_becomes_of_others(open_smtp_server, policy, reply):
+    said, _ = say(open_smtp_server, invitation(GUEST), invitations=policy)
     assert said.startswith(reply)
-    said, _ = say(open_door, invitation(ANN), invitations=policy)
+    said, _ = say(open_smtp_server, invitation(ANN), invitations=policy)
     assert said.startswith("250 ")
 
 
-def test_a_signed_one_beside_a_large_file_is_refused_too(open_door):
-    reply, _ = say(open_door, padded(SIGNED), large_mail=LargeMail.ON)
+def test_a_signed_one_beside_a_large_file_is_refused_too(open_smtp_server):
+    reply, _ = say(open_smtp_server, padded(SIGNED), large_mail=LargeMail.ON)
     assert reply.startswith("554 5.6.2 ")
 
-    reply, door = say(open_door, padded(invitation(GUEST)), large_mail=LargeMail.ON)
+    reply, smtp_server = say(open_smtp_server, padded(invitation(GUEST)), large_mail=LargeMail.ON)
     assert reply.startswith("250 ")
-    assert door.queue.last.route is Route.LARGE
+    assert smtp_server.queue.last.route is Route.LARGE
 
 
-def test_its_size_as_a_file_is_what_decides_about_the_route(open_door):
+def test_its_size_as_a_file_is_what_decides_about_the_route(open_smtp_server):
     """Some hundred bytes more than came: a part of its own around what the message was."""
     entity = invitation(GUEST)
-    _, door = say(open_door, entity)
-    data, _ = made(door.queue.mails[-1][1], ANN, invitations=Invitations.LEAVE)
+    _, smtp_server = say(open_smtp_server, entity)
+    data, _ = made(smtp_server.queue.mails[-1][1], ANN, invitations=Invitations.LEAVE)
     filled = (b"line\r\n" * 600_000)[: DIRECT_LIMIT - len(data) - 100]
     entity = entity.replace(b"<p>Internal</p>", b"<p>Internal</p>" + filled)
 
     routes = {
-        policy: say(open_door, entity, invitations=policy, large_mail=LargeMail.ON)[1].queue.last.route
+        policy: say(open_smtp_server, entity, invitations=policy, large_mail=LargeMail.ON)[1].queue.last.route
         for policy in (Invitations.FILE, Invitations.LEAVE)
     }
 

@@ -33,13 +33,13 @@ def begin(talk, end):
 
 
 @pytest.mark.parametrize("end", [b"\r\r\n", b"\r\r\r\n", b"\r" * 20 + b"\n"], ids=len)
-def test_cr_before_the_end_of_a_line_is_no_line_of_its_own(door, end):
-    with door.connect() as talk:
+def test_cr_before_the_end_of_a_line_is_no_line_of_its_own(smtp_server, end):
+    with smtp_server.connect() as talk:
         talk.begin()
         talk.send(written(end) + b".\r\n")
         assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
-    assert door.queue.content == CLEAN
-    parts = list(email.message_from_bytes(door.queue.content, policy=email.policy.SMTP).iter_parts())
+    assert smtp_server.queue.content == CLEAN
+    parts = list(email.message_from_bytes(smtp_server.queue.content, policy=email.policy.SMTP).iter_parts())
     assert [part.get_payload(decode=True) for part in parts][1] == PDF
 
 
@@ -73,28 +73,28 @@ def test_a_hundred_megabytes_of_cr_are_neither_kept_nor_looked_at_twice(reader):
 
 
 @pytest.mark.parametrize("content", [written(b"\r\r\n"), written(b"\r\n"), b""], ids=["all", "dot", "none"])
-def test_a_lone_dot_before_cr_cr_lf_and_silence_end_the_mail(open_door, content):
-    door = open_door(settle_seconds=0.1)
-    with door.connect() as talk:
+def test_a_lone_dot_before_cr_cr_lf_and_silence_end_the_mail(open_smtp_server, content):
+    smtp_server = open_smtp_server(settle_seconds=0.1)
+    with smtp_server.connect() as talk:
         talk.begin()
         talk.send(content + b".\r\r\n")
         assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
         assert talk.say("QUIT").startswith("221 ")
-    assert door.queue.content == (CLEAN if content else b"")
+    assert smtp_server.queue.content == (CLEAN if content else b"")
 
 
-def test_the_default_wait_for_it_is_short(door):
+def test_the_default_wait_for_it_is_short(smtp_server):
     started = time.monotonic()
-    with door.connect() as talk:
+    with smtp_server.connect() as talk:
         talk.begin()
         talk.send(written(b"\r\r\n") + b".\r\r\n")
         assert talk.reply().startswith("250 ")
     assert time.monotonic() - started < 8
 
 
-def test_what_comes_after_an_end_by_silence_is_no_command(open_door):
-    door = open_door(settle_seconds=0.1)
-    with door.connect() as talk:
+def test_what_comes_after_an_end_by_silence_is_no_command(open_smtp_server):
+    smtp_server = open_smtp_server(settle_seconds=0.1)
+    with smtp_server.connect() as talk:
         talk.begin()
         talk.send(written(b"\r\n") + b".\r\r\n")
         assert talk.reply().startswith("250 ")
@@ -102,31 +102,31 @@ def test_what_comes_after_an_end_by_silence_is_no_command(open_door):
         talk.send(SMUGGLED + b"\r\n.\r\n")
         assert talk.reply().startswith("421 4.5.0 ")
         assert talk.at_end()
-    assert len(door.queue.mails) == 1
+    assert len(smtp_server.queue.mails) == 1
 
 
 @pytest.mark.parametrize("ending", [b"\r\n.\r\r\n", b"\r\r\n.\r\r\n", b"\r\n.\r\r\r\n"], ids=repr)
 @pytest.mark.parametrize("end", [b"\r\n", b"\r\r\n"], ids=repr)
-def test_a_lone_dot_before_cr_cr_lf_is_text_where_more_follows(door, ending, end):
-    with door.connect() as talk:
+def test_a_lone_dot_before_cr_cr_lf_is_text_where_more_follows(smtp_server, ending, end):
+    with smtp_server.connect() as talk:
         talk.begin()
         talk.send(written(end) + b"text" + ending + SMUGGLED + b"\r\n.\r\n")
         assert talk.reply().startswith("250 ")
         assert talk.say("NOOP") == "250 2.0.0 Ok\r\n"
-    assert len(door.queue.mails) == 1
-    assert b"\r\nRCPT TO:<victim@example.net>\r\n" in door.queue.content
+    assert len(smtp_server.queue.mails) == 1
+    assert b"\r\nRCPT TO:<victim@example.net>\r\n" in smtp_server.queue.content
 
 
-def test_a_client_that_ends_every_line_of_its_session_with_cr_cr_lf_need_not_wait(open_door):
-    door = open_door(settle_seconds=60)
-    with door.connect() as talk:
+def test_a_client_that_ends_every_line_of_its_session_with_cr_cr_lf_need_not_wait(open_smtp_server):
+    smtp_server = open_smtp_server(settle_seconds=60)
+    with smtp_server.connect() as talk:
         for _ in range(2):
             begin(talk, b"\r\r\n")
             talk.send(written(b"\r\r\n") + b".\r\r\n")
             assert talk.reply().startswith("250 2.0.0 Ok: queued as ")
-            assert door.queue.content == CLEAN
+            assert smtp_server.queue.content == CLEAN
         assert talk.say(b"QUIT\r\r\n").startswith("221 ")
-    assert len(door.queue.mails) == 2
+    assert len(smtp_server.queue.mails) == 2
 
 
 @pytest.mark.parametrize(
@@ -135,23 +135,23 @@ def test_a_client_that_ends_every_line_of_its_session_with_cr_cr_lf_need_not_wai
 @pytest.mark.parametrize(
     "other", [b"one line\r\n", b"\n\r\n", b"\r\r\n\n", b"x" * 200_000 + b"\r\n"], ids=len
 )
-def test_one_line_that_ends_otherwise_and_no_other_end_counts_any_more(open_door, policy, own, other):
-    door = open_door(listener=Address(barelf=policy), settle_seconds=60)
-    with door.connect() as talk:
+def test_one_line_that_ends_otherwise_and_no_other_end_counts_any_more(open_smtp_server, policy, own, other):
+    smtp_server = open_smtp_server(listener=Address(barelf=policy), settle_seconds=60)
+    with smtp_server.connect() as talk:
         begin(talk, own)
         talk.send(written(own) + other + b"text" + own + b"." + own + SMUGGLED + b"\r\n.\r\n")
         assert talk.reply().startswith("250 ")
         assert talk.say(b"NOOP" + own) == "250 2.0.0 Ok\r\n"
-    assert len(door.queue.mails) == 1
-    assert b"victim@example.net" in door.queue.content
+    assert len(smtp_server.queue.mails) == 1
+    assert b"victim@example.net" in smtp_server.queue.content
 
 
 @pytest.mark.parametrize("cut", [1, 3, 65_536, 10**9])
-def test_the_end_by_habit_is_found_wherever_the_stream_is_cut(open_door, cut):
-    door = open_door(listener=Address(barelf="accept"), settle_seconds=60)
+def test_the_end_by_habit_is_found_wherever_the_stream_is_cut(open_smtp_server, cut):
+    smtp_server = open_smtp_server(listener=Address(barelf="accept"), settle_seconds=60)
     lines = [*LINES[:11], b"x" * 65_530, b"y" * 65_536 + b"\ry", b"z" * 140_000, b"..."]
     for own in (b"\n", b"\r\r\n"):
-        with door.connect() as talk:
+        with smtp_server.connect() as talk:
             begin(talk, own)
             raw = written(own, lines) + b"." + own
             head = raw[: min(len(raw), 50 * cut)]
@@ -160,7 +160,7 @@ def test_the_end_by_habit_is_found_wherever_the_stream_is_cut(open_door, cut):
             talk.send(raw[len(head) :])
             assert talk.reply().startswith("250 ")
             assert talk.say(b"QUIT" + own).startswith("221 ")
-        assert door.queue.content == written(b"\r\n", [line.replace(b"...", b"..") for line in lines])
+        assert smtp_server.queue.content == written(b"\r\n", [line.replace(b"...", b"..") for line in lines])
 
 
 #: Ends with a CR of a line in them, and others.
@@ -170,59 +170,59 @@ ENDINGS = [*WITH_CR, b"\n.\n", b"\n\n.\n", b"\r.\n", b"\r.\r"]
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=repr)
 @pytest.mark.parametrize("policy", ["accept", "normalize"])
-def test_no_second_mail_is_smuggled_in_behind_a_bare_line_feed(open_door, policy, ending):
-    door = open_door(listener=Address(barelf=policy))
-    with door.connect() as talk:
+def test_no_second_mail_is_smuggled_in_behind_a_bare_line_feed(open_smtp_server, policy, ending):
+    smtp_server = open_smtp_server(listener=Address(barelf=policy))
+    with smtp_server.connect() as talk:
         talk.begin()
         talk.send(CLEAN + b"text" + ending + SMUGGLED + b"\r\n.\r\n")
         assert talk.reply().startswith("250 ")
         assert talk.say("NOOP") == "250 2.0.0 Ok\r\n"
-    assert len(door.queue.mails) == 1
-    assert b"victim@example.net" in door.queue.content
+    assert len(smtp_server.queue.mails) == 1
+    assert b"victim@example.net" in smtp_server.queue.content
 
 
 @pytest.mark.parametrize("ending", WITH_CR, ids=repr)
-def test_nor_in_a_session_of_bare_line_feeds_that_has_a_cr_somewhere(open_door, ending):
-    door = open_door(listener=Address(barelf="accept"))
-    with door.connect() as talk:
+def test_nor_in_a_session_of_bare_line_feeds_that_has_a_cr_somewhere(open_smtp_server, ending):
+    smtp_server = open_smtp_server(listener=Address(barelf="accept"))
+    with smtp_server.connect() as talk:
         begin(talk, b"\n")
         talk.send(written(b"\n") + b"text" + ending + SMUGGLED.replace(b"\r", b"") + b"\n.\n" + b"\r\n.\r\n")
         assert talk.reply().startswith("250 ")
         assert talk.say("NOOP") == "250 2.0.0 Ok\r\n"
-    assert len(door.queue.mails) == 1
+    assert len(smtp_server.queue.mails) == 1
 
 
-def test_a_device_that_knows_bare_line_feeds_alone_sends_mail_after_mail(open_door):
-    door = open_door(listener=Address(barelf="accept"), settle_seconds=60)
-    with door.connect() as talk:
+def test_a_device_that_knows_bare_line_feeds_alone_sends_mail_after_mail(open_smtp_server):
+    smtp_server = open_smtp_server(listener=Address(barelf="accept"), settle_seconds=60)
+    with smtp_server.connect() as talk:
         for _ in range(2):
             begin(talk, b"\n")
             talk.send(written(b"\n") + b".\n")
             assert talk.reply().startswith("250 ")
-            assert door.queue.content == CLEAN
+            assert smtp_server.queue.content == CLEAN
         assert talk.say(b"QUIT\n").startswith("221 ")
 
 
-def test_a_mail_with_mixed_ends_makes_the_next_one_of_its_session_strict(open_door):
-    door = open_door(listener=Address(barelf="accept"), bare_lf_seconds=0.2, settle_seconds=60)
-    with door.connect() as talk:
+def test_a_mail_with_mixed_ends_makes_the_next_one_of_its_session_strict(open_smtp_server):
+    smtp_server = open_smtp_server(listener=Address(barelf="accept"), bare_lf_seconds=0.2, settle_seconds=60)
+    with smtp_server.connect() as talk:
         begin(talk, b"\n")
         talk.send(CLEAN + b".\r\n")
         assert talk.reply().startswith("250 ")
         begin(talk, b"\n")
         talk.send(written(b"\n") + b".\n")
         assert talk.reply().startswith("550 5.5.2 ")
-    assert len(door.queue.mails) == 1
+    assert len(smtp_server.queue.mails) == 1
 
 
 @pytest.mark.parametrize(
     "wrong", [b"\r\n.\r\r\nQUIT\r\n", b"\n.\r\r\n", b"\r\r\n.\n", b"\r\r\n.\nQUIT\r\r\n"], ids=repr
 )
-def test_another_wrong_end_is_refused_and_does_not_hang(open_door, wrong):
-    door = open_door(bare_lf_seconds=0.2)
-    with door.connect() as talk:
+def test_another_wrong_end_is_refused_and_does_not_hang(open_smtp_server, wrong):
+    smtp_server = open_smtp_server(bare_lf_seconds=0.2)
+    with smtp_server.connect() as talk:
         talk.begin()
         talk.send(CLEAN + b"text" + wrong)
         assert talk.reply().startswith("550 5.5.2 ")
         assert talk.at_end()
-    assert door.queue.mails == []
+    assert smtp_server.queue.mails == []

@@ -8,7 +8,7 @@ from mailrelay.address_forms import normalise
 from mailrelay.mime.addresses import parse_addresses
 from mailrelay.mime.compose import compose
 from mailrelay.mime.headers import HeaderBlock
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp.policy import identity_of, urgency
 from mailrelay.vocabulary import FromPolicy, Urgency
 from tests.smtp.smtp_server import LOOPBACK, sender
@@ -20,8 +20,8 @@ SALES = sender(
 DEFAULT = sender(id=1)
 
 
-def send(door, header: str, mail_from: str = "app@example.org") -> str:
-    with door.connect() as talk:
+def send(smtp_server, header: str, mail_from: str = "app@example.org") -> str:
+    with smtp_server.connect() as talk:
         return talk.mail(header.encode() + b"\r\n\r\nx\r\n", mail_from)
 
 
@@ -40,38 +40,38 @@ def send(door, header: str, mail_from: str = "app@example.org") -> str:
         ("From: no address here", 1, ""),
     ],
 )
-def test_the_from_that_maps_chooses_the_sender(open_door, header, chosen, header_from):
-    door = open_door(Directory((DEFAULT, SALES), (LOOPBACK,)))
-    assert send(door, header).startswith("250 ")
-    assert (door.queue.last.sender_id, door.queue.last.header_from) == (chosen, header_from)
+def test_the_from_that_maps_chooses_the_sender(open_smtp_server, header, chosen, header_from):
+    smtp_server = open_smtp_server(RoutingTable((DEFAULT, SALES), (LOOPBACK,)))
+    assert send(smtp_server, header).startswith("250 ")
+    assert (smtp_server.queue.last.sender_id, smtp_server.queue.last.header_from) == (chosen, header_from)
 
 
-def test_without_a_from_the_envelope_sender_chooses(open_door):
-    door = open_door(Directory((DEFAULT, SALES), (LOOPBACK,)))
-    assert send(door, "Subject: none", "orders@shop.example").startswith("250 ")
-    assert door.queue.last.sender_id == 2
+def test_without_a_from_the_envelope_sender_chooses(open_smtp_server):
+    smtp_server = open_smtp_server(RoutingTable((DEFAULT, SALES), (LOOPBACK,)))
+    assert send(smtp_server, "Subject: none", "orders@shop.example").startswith("250 ")
+    assert smtp_server.queue.last.sender_id == 2
 
 
-def test_550_only_when_no_sender_matches_and_none_is_default(open_door):
-    door = open_door(Directory((SALES,), (LOOPBACK,)))
-    reply = send(door, "From: x@else.example")
+def test_550_only_when_no_sender_matches_and_none_is_default(open_smtp_server):
+    smtp_server = open_smtp_server(RoutingTable((SALES,), (LOOPBACK,)))
+    reply = send(smtp_server, "From: x@else.example")
     assert reply.startswith("550 5.7.1 ") and "<x@else.example>" in reply and "default" in reply
-    assert send(door, "From: x@shop.example").startswith("250 ")
+    assert send(smtp_server, "From: x@shop.example").startswith("250 ")
 
 
-def test_a_client_may_not_put_another_from_into_the_header(open_door):
+def test_a_client_may_not_put_another_from_into_the_header(open_smtp_server):
     client = Client(4, "printers", LOOPBACK.networks, frozenset({"scan@example.org"}))
-    door = open_door(Directory((DEFAULT,), (client,)))
-    reply = send(door, "From: boss@example.org", "scan@example.org")
+    smtp_server = open_smtp_server(RoutingTable((DEFAULT,), (client,)))
+    reply = send(smtp_server, "From: boss@example.org", "scan@example.org")
     assert reply.startswith("550 5.7.1 From <boss@example.org> ") and "printers" in reply
-    assert send(door, "From: scan@example.org", "scan@example.org").startswith("250 ")
-    assert (door.queue.last.client_id, door.queue.last.client_key) == (4, "printers")
+    assert send(smtp_server, "From: scan@example.org", "scan@example.org").startswith("250 ")
+    assert (smtp_server.queue.last.client_id, smtp_server.queue.last.client_key) == (4, "printers")
 
 
-def as_sent(door) -> list[str]:
+def as_sent(smtp_server) -> list[str]:
     """The From fields of the last mail as they go to Graph."""
-    mail, raw = door.queue.mails[-1]
-    chosen = next(sender for sender in door.directory.senders if sender.id == mail.sender_id)
+    mail, raw = smtp_server.queue.mails[-1]
+    chosen = next(sender for sender in smtp_server.routing.senders if sender.id == mail.sender_id)
     composed = compose(
         raw,
         recipients=mail.recipients,
@@ -99,12 +99,12 @@ WEBFORM = Client(5, "webform", LOOPBACK.networks, frozenset({"app@shop.example"}
         ('From: "app"@shop.example., Boss <boss@shop.example>', "250 "),
     ],
 )
-def test_what_is_sent_is_from_nobody_but_whom_the_client_may_use(open_door, policy, header, reply):
+def test_what_is_sent_is_from_nobody_but_whom_the_client_may_use(open_smtp_server, policy, header, reply):
     addresses = frozenset({"sales@shop.example", "boss@shop.example", "app@shop.example"})
     serving = replace(SALES, from_policy=policy, addresses=addresses, domains=frozenset())
-    door = open_door(Directory((serving,), (WEBFORM,)))
-    assert send(door, header, "app@shop.example").startswith(reply)
-    for written in as_sent(door) if door.queue.mails else ():
+    smtp_server = open_smtp_server(RoutingTable((serving,), (WEBFORM,)))
+    assert send(smtp_server, header, "app@shop.example").startswith(reply)
+    for written in as_sent(smtp_server) if smtp_server.queue.mails else ():
         assert [normalise(mailbox.address) for mailbox in parse_addresses(written)] == ["app@shop.example"]
 
 
@@ -123,20 +123,24 @@ def test_what_is_sent_is_from_nobody_but_whom_the_client_may_use(open_door, poli
         ("Reply-To: visitor@else.example", "250 "),
     ],
 )
-def test_a_list_of_addresses_holds_for_every_sender_that_recipients_see(open_door, policy, field, reply):
-    door = open_door(Directory((replace(SALES, from_policy=policy),), (WEBFORM,)))
-    assert send(door, f"From: app@shop.example\r\n{field}", "app@shop.example").startswith(reply)
+def test_a_list_of_addresses_holds_for_every_sender_that_recipients_see(
+    open_smtp_server, policy, field, reply
+):
+    smtp_server = open_smtp_server(RoutingTable((replace(SALES, from_policy=policy),), (WEBFORM,)))
+    assert send(smtp_server, f"From: app@shop.example\r\n{field}", "app@shop.example").startswith(reply)
 
 
-def test_a_sender_that_nobody_sees_is_not_held_against_the_list(open_door):
-    door = open_door(Directory((SALES,), (WEBFORM,)))
+def test_a_sender_that_nobody_sees_is_not_held_against_the_list(open_smtp_server):
+    smtp_server = open_smtp_server(RoutingTable((SALES,), (WEBFORM,)))
     header = "From: app@shop.example\r\nSender: boss@shop.example"
-    assert send(door, header, "app@shop.example").startswith("250 ")
+    assert send(smtp_server, header, "app@shop.example").startswith("250 ")
 
 
-def test_a_client_without_a_list_may_name_any_sender(open_door):
-    door = open_door(Directory((replace(SALES, from_policy=FromPolicy.SEND_AS),), (LOOPBACK,)))
-    assert send(door, "From: app@shop.example\r\nSender: x@else.example").startswith("250 ")
+def test_a_client_without_a_list_may_name_any_sender(open_smtp_server):
+    smtp_server = open_smtp_server(
+        RoutingTable((replace(SALES, from_policy=FromPolicy.SEND_AS),), (LOOPBACK,))
+    )
+    assert send(smtp_server, "From: app@shop.example\r\nSender: x@else.example").startswith("250 ")
 
 
 @pytest.mark.parametrize(
@@ -148,32 +152,36 @@ def test_a_client_without_a_list_may_name_any_sender(open_door):
         (FromPolicy.REWRITE, "app@shop.example", "250 "),
     ],
 )
-def test_without_a_from_no_address_is_added_that_the_client_may_not_use(open_door, policy, mail_from, reply):
+def test_without_a_from_no_address_is_added_that_the_client_may_not_use(
+    open_smtp_server, policy, mail_from, reply
+):
     senders = replace(DEFAULT, from_policy=policy), replace(SALES, from_policy=policy)
-    door = open_door(Directory(senders, (WEBFORM,)))
-    said = send(door, "Subject: none", mail_from)
+    smtp_server = open_smtp_server(RoutingTable(senders, (WEBFORM,)))
+    said = send(smtp_server, "Subject: none", mail_from)
     assert said.startswith(reply)
     assert ("no From" in said) == reply.startswith("550")
 
 
-def test_without_a_from_the_mailbox_is_added_where_the_client_may_use_it(open_door):
+def test_without_a_from_the_mailbox_is_added_where_the_client_may_use_it(open_smtp_server):
     client = replace(WEBFORM, allowed_from=frozenset({"relay@example.org"}))
-    door = open_door(Directory((replace(DEFAULT, from_policy=FromPolicy.SEND_AS),), (client,)))
-    assert send(door, "Subject: none", "").startswith("250 ")
-    assert as_sent(door) == ["relay@example.org"]
+    smtp_server = open_smtp_server(
+        RoutingTable((replace(DEFAULT, from_policy=FromPolicy.SEND_AS),), (client,))
+    )
+    assert send(smtp_server, "Subject: none", "").startswith("250 ")
+    assert as_sent(smtp_server) == ["relay@example.org"]
 
 
-def test_all_spellings_of_a_from_are_one_mailbox_of_its_own(open_door):
+def test_all_spellings_of_a_from_are_one_mailbox_of_its_own(open_smtp_server):
     own = sender(from_policy=FromPolicy.OWN_MAILBOX, domains=frozenset({"listed.example"}))
-    door = open_door(Directory((own,), (LOOPBACK,)))
+    smtp_server = open_smtp_server(RoutingTable((own,), (LOOPBACK,)))
     for spelling in (
         "app@listed.example",
         "App@Listed.example",
         '"app"@listed.example',
         "app@listed.example.",
     ):
-        assert send(door, f"From: {spelling}").startswith("250 ")
-    assert {mail.mailbox_address for mail, _ in door.queue.mails} == {"app@listed.example"}
+        assert send(smtp_server, f"From: {spelling}").startswith("250 ")
+    assert {mail.mailbox_address for mail, _ in smtp_server.queue.mails} == {"app@listed.example"}
 
 
 @pytest.mark.parametrize(
@@ -188,15 +196,15 @@ def test_all_spellings_of_a_from_are_one_mailbox_of_its_own(open_door):
         (FromPolicy.OWN_MAILBOX, "Subject: none", "250 ", "relay@example.org"),
     ],
 )
-def test_the_from_policy_decides(open_door, policy, header, reply, mailbox):
+def test_the_from_policy_decides(open_smtp_server, policy, header, reply, mailbox):
     domains = frozenset({"listed.example"})
-    door = open_door(Directory((sender(from_policy=policy, domains=domains),), (LOOPBACK,)))
-    said = send(door, header)
+    smtp_server = open_smtp_server(RoutingTable((sender(from_policy=policy, domains=domains),), (LOOPBACK,)))
+    said = send(smtp_server, header)
     assert said.startswith(reply)
     if mailbox is None:
-        assert "<x@else.example>" in said and door.queue.mails == []
+        assert "<x@else.example>" in said and smtp_server.queue.mails == []
     else:
-        assert door.queue.last.mailbox_address == mailbox
+        assert smtp_server.queue.last.mailbox_address == mailbox
 
 
 SIGNED = (
@@ -204,34 +212,36 @@ SIGNED = (
 )
 
 
-def test_signed_mail_is_not_rewritten_but_refused(open_door):
-    door = open_door(Directory((sender(),), (LOOPBACK,)))
-    reply = send(door, SIGNED)
+def test_signed_mail_is_not_rewritten_but_refused(open_smtp_server):
+    smtp_server = open_smtp_server(RoutingTable((sender(),), (LOOPBACK,)))
+    reply = send(smtp_server, SIGNED)
     assert reply.startswith("550 5.7.60 From <x@else.example> ") and "signature" in reply
 
 
-def test_signed_mail_is_rewritten_where_the_sender_allows_it(open_door):
-    door = open_door(Directory((sender(rewrite_signed=True),), (LOOPBACK,)))
-    assert send(door, SIGNED).startswith("250 ")
+def test_signed_mail_is_rewritten_where_the_sender_allows_it(open_smtp_server):
+    smtp_server = open_smtp_server(RoutingTable((sender(rewrite_signed=True),), (LOOPBACK,)))
+    assert send(smtp_server, SIGNED).startswith("250 ")
 
 
-def test_a_from_that_no_mailbox_can_have_is_refused(door):
-    assert send(door, f"From: {'x' * 300}@example.org").startswith("554 5.6.0 ")
+def test_a_from_that_no_mailbox_can_have_is_refused(smtp_server):
+    assert send(smtp_server, f"From: {'x' * 300}@example.org").startswith("554 5.6.0 ")
 
 
-def test_a_long_refusal_stays_within_the_line_limit(open_door):
+def test_a_long_refusal_stays_within_the_line_limit(open_smtp_server):
     domain = ".".join(["d" * 60] * 3)
-    door = open_door(Directory((sender(name="n" * 200, from_policy=FromPolicy.REQUIRE),), (LOOPBACK,)))
-    reply = send(door, f"From: {'x' * 60}@{domain}")
+    smtp_server = open_smtp_server(
+        RoutingTable((sender(name="n" * 200, from_policy=FromPolicy.REQUIRE),), (LOOPBACK,))
+    )
+    reply = send(smtp_server, f"From: {'x' * 60}@{domain}")
     lines = reply.splitlines(keepends=True)
     assert len(lines) == 2 and all(len(line) <= 512 for line in lines)
     assert lines[0].startswith("550-5.7.60 ") and lines[1].startswith("550 5.7.60 ")
 
 
-def test_a_changed_directory_holds_for_the_next_transaction(door):
-    with door.connect() as talk:
+def test_a_changed_directory_holds_for_the_next_transaction(smtp_server):
+    with smtp_server.connect() as talk:
         talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RSET")
-        door.directory = Directory((sender(),), ())
+        smtp_server.routing = RoutingTable((sender(),), ())
         assert talk.say("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550 5.7.1 ")
 
 

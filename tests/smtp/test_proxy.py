@@ -6,13 +6,13 @@ from ipaddress import ip_network
 
 import pytest
 
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from tests.smtp.certificates import trusting, write_certificate
 from tests.smtp.smtp_server import SENDER, Address, eventually, second_loopback
 
 MAIL = b"From: a@example.org\r\n\r\nhello\r\n"
 BEHIND = Client(4, "Behind the proxy", (ip_network("192.0.2.0/24"),))
-PROXIED = Directory((SENDER,), (BEHIND,))
+PROXIED = RoutingTable((SENDER,), (BEHIND,))
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 25\r\n"
 
 
@@ -28,32 +28,32 @@ def v2(source="192.0.2.7", command=0x21):
 
 
 @pytest.fixture
-def proxied_door(open_door):
+def proxied_door(open_smtp_server):
     def start(proxies="127.0.0.1/32", *, tls=None, **policy):
         listener = Address(proxies=(ip_network(proxies),), **policy)
         options = {"tls_certificate": tls[0], "tls_key": tls[1]} if tls else {}
-        return open_door(PROXIED, listener=listener, proxy_seconds=5.0, **options)
+        return open_smtp_server(PROXIED, listener=listener, proxy_seconds=5.0, **options)
 
     return start
 
 
 @pytest.mark.parametrize("header", [V1, v2()])
 def test_the_client_is_whom_the_proxy_names(proxied_door, header):
-    door = proxied_door()
-    with door.connect(greeting=False) as talk:
+    smtp_server = proxied_door()
+    with smtp_server.connect(greeting=False) as talk:
         talk.send(header)
         assert talk.reply().startswith("220 ")
         assert talk.mail(MAIL).startswith("250 ")
-    assert door.queue.last.client_address == "192.0.2.7"
-    assert door.queue.last.client_key == "Behind the proxy"
-    assert b"([192.0.2.7])" in door.queue.mails[-1][1]
+    assert smtp_server.queue.last.client_address == "192.0.2.7"
+    assert smtp_server.queue.last.client_key == "Behind the proxy"
+    assert b"([192.0.2.7])" in smtp_server.queue.mails[-1][1]
 
 
 @pytest.mark.parametrize("header", [V1, v2()])
 def test_the_client_stays_who_it_is_through_starttls(proxied_door, header, tmp_path):
     files = write_certificate(tmp_path)
-    door = proxied_door(tls=files)
-    with door.connect(greeting=False) as talk:
+    smtp_server = proxied_door(tls=files)
+    with smtp_server.connect(greeting=False) as talk:
         talk.send(header)
         assert talk.reply().startswith("220 ")
         assert talk.say("EHLO x", "STARTTLS").startswith("220 ")
@@ -61,7 +61,7 @@ def test_the_client_stays_who_it_is_through_starttls(proxied_door, header, tmp_p
         talk.socket = trusting(files[0]).wrap_socket(talk.socket, server_hostname="localhost")
         talk.file = talk.socket.makefile("rb")
         assert talk.mail(MAIL).startswith("250 ")
-    assert door.queue.last.client_address == "192.0.2.7"
+    assert smtp_server.queue.last.client_address == "192.0.2.7"
 
 
 @pytest.mark.parametrize("header", [V1, v2()])
@@ -69,10 +69,10 @@ def test_a_header_and_the_first_bytes_of_tls_may_come_in_one_segment(proxied_doo
     import ssl
 
     files = write_certificate(tmp_path)
-    door = proxied_door(tls=files, implicit_tls=True)
+    smtp_server = proxied_door(tls=files, implicit_tls=True)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = trusting(files[0]).wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with socket.create_connection(("127.0.0.1", door.port), 30) as plain:
+    with socket.create_connection(("127.0.0.1", smtp_server.port), 30) as plain:
         with pytest.raises(ssl.SSLWantReadError):
             tls.do_handshake()
         plain.sendall(header + outgoing.read())
@@ -99,44 +99,44 @@ def test_a_header_and_the_first_bytes_of_tls_may_come_in_one_segment(proxied_doo
     ],
 )
 def test_without_a_header_nothing_is_said_to_a_proxy(proxied_door, said):
-    door = proxied_door()
-    with door.connect(greeting=False) as talk:
+    smtp_server = proxied_door()
+    with smtp_server.connect(greeting=False) as talk:
         talk.send(said)
         talk.socket.shutdown(socket.SHUT_WR)
         assert talk.at_end()
-    eventually(lambda: not door.service.connections.open)
+    eventually(lambda: not smtp_server.service.connections.open)
 
 
 @second_loopback
 def test_nobody_but_a_named_proxy_is_served(proxied_door):
-    door = proxied_door()
-    with door.connect(greeting=False, source="127.0.0.2") as talk:
+    smtp_server = proxied_door()
+    with smtp_server.connect(greeting=False, source="127.0.0.2") as talk:
         assert talk.reply().startswith("554")
         assert talk.at_end()
 
 
-def test_a_header_on_a_listener_without_proxies_is_no_command(open_door):
-    with open_door(PROXIED).connect() as talk:
+def test_a_header_on_a_listener_without_proxies_is_no_command(open_smtp_server):
+    with open_smtp_server(PROXIED).connect() as talk:
         assert talk.say(V1).startswith("500 5.5.2 ")
 
 
 @pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", v2(command=0x20)])
 def test_a_health_check_is_greeted_and_may_send_nothing(proxied_door, header):
-    door = proxied_door()
-    with door.connect(greeting=False) as talk:
+    smtp_server = proxied_door()
+    with smtp_server.connect(greeting=False) as talk:
         talk.send(header)
         assert talk.reply().startswith("220 ")
         assert talk.say("EHLO x", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>").startswith("550")
         assert talk.say("QUIT").startswith("221 ")
 
 
-def test_connections_are_counted_for_the_client_and_not_for_the_proxy(open_door):
+def test_connections_are_counted_for_the_client_and_not_for_the_proxy(open_smtp_server):
     listener = Address(proxies=(ip_network("127.0.0.1/32"),))
-    door = open_door(PROXIED, listener=listener, max_connections_per_client=1)
+    smtp_server = open_smtp_server(PROXIED, listener=listener, max_connections_per_client=1)
     with (
-        door.connect(greeting=False) as one,
-        door.connect(greeting=False) as two,
-        door.connect(greeting=False) as three,
+        smtp_server.connect(greeting=False) as one,
+        smtp_server.connect(greeting=False) as two,
+        smtp_server.connect(greeting=False) as three,
     ):
         one.send(V1)
         assert one.reply().startswith("220 ")

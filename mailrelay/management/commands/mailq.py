@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mailrelay.cli import bulk_actions, listing, message_details, table
-from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.errors import CliError
 from mailrelay.outbox.errors import OutboxError
 from mailrelay.outbox.operators.actions import ACTIONS
 from mailrelay.processes import preflight
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         preflight.refuse_unmigrated()
         try:
             self._do(options["action"], options["ids"], options)
-        except (PostmasterError, OutboxError) as error:
+        except (CliError, OutboxError) as error:
             raise CommandError(str(error)) from None
         except BrokenPipeError:
             # `mailq | head` has seen enough; what Python would flush at exit has nowhere to go.
@@ -45,11 +45,11 @@ class Command(BaseCommand):
     def _do(self, action: str, ids: list[str], options: dict[str, Any]) -> None:
         if action == "list":
             if ids:
-                raise PostmasterError(f"Say what to do with {ids[0]}: show, {', '.join(ACTIONS)}.")
+                raise CliError(f"Say what to do with {ids[0]}: show, {', '.join(ACTIONS)}.")
             self._list(options)
             return
         if not ids:
-            raise PostmasterError(f"Say which messages to {action}: manage.py mailq {action} ID …")
+            raise CliError(f"Say which messages to {action}: manage.py mailq {action} ID …")
         if action == "show":
             for message_id in bulk_actions.known(ids):
                 self._print("\n".join(message_details.told(message_id)))

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.errors import CliError
 from mailrelay.cli.test_mail import Trial, address_of
 from mailrelay.configuration import adding
 from mailrelay.configuration.reading import ConfigurationError
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         preflight.refuse_unmigrated()
         try:
             getattr(self, f"_{action}")(options)
-        except (ConfigurationError, PostmasterError, OutboxError) as error:
+        except (ConfigurationError, CliError, OutboxError) as error:
             raise CommandError(str(error)) from None
 
     def _add(self, options: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ class Command(BaseCommand):
     def _test(self, options: dict[str, Any]) -> None:
         row = SenderConfig.objects.filter(name=options["name"]).select_related("mailbox").first()
         if row is None:
-            raise PostmasterError(f"There is no sender {options['name']}: see manage.py sender list.")
+            raise CliError(f"There is no sender {options['name']}: see manage.py sender list.")
         Trial(self._say).run(options["to"], address_of(row), options["timeout"])
 
     def _say(self, line: str) -> None:

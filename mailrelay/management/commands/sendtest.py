@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.errors import CliError
 from mailrelay.cli.test_mail import Trial
 from mailrelay.processes import preflight
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         preflight.refuse_unmigrated()
         try:
             Trial(self._say).run(to, sender, timeout)
-        except PostmasterError as error:
+        except CliError as error:
             raise CommandError(str(error)) from None
 
     def _say(self, line: str) -> None:

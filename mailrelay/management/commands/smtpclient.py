@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mailrelay.cli import clients
-from mailrelay.cli.errors import PostmasterError
+from mailrelay.cli.errors import CliError
 from mailrelay.configuration import adding
 from mailrelay.configuration.reading import ConfigurationError
 from mailrelay.models import SmtpClient
@@ -66,13 +66,13 @@ class Command(BaseCommand):
         try:
             for line in getattr(self, f"_do_{action}")(options):
                 self.stdout.write(line)
-        except (ConfigurationError, PostmasterError, OutboxError) as error:
+        except (ConfigurationError, CliError, OutboxError) as error:
             raise CommandError(str(error)) from None
 
     def _do_add(self, options: dict[str, Any]) -> Any:
         name, login = options["name"], options["login"]
         if not (options["network"] or login or SmtpClient.objects.filter(name=name).exists()):
-            raise PostmasterError("Say what it is known by: --network CIDR, --login USER, or both.")
+            raise CliError("Say what it is known by: --network CIDR, --login USER, or both.")
         entry = {
             "name": name,
             "networks": options["network"],

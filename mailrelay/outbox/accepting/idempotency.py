@@ -12,13 +12,13 @@ from mailrelay.models import SubmissionKey
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import RepeatedError
 from mailrelay.outbox.rules import age
-from mailrelay.outbox.submission import Repeat, Submission
+from mailrelay.outbox.submission import IdempotencyKey, Submission
 
 #: How long a key is remembered.
 KEPT_FOR = timedelta(days=7)
 
 
-def find(repeat: Repeat) -> RepeatedError | None:
+def find(repeat: IdempotencyKey) -> RepeatedError | None:
     """Find what was taken under this key before; `fingerprint` need not be known yet."""
     row = SubmissionKey.objects.filter(pk=repeat.digest).first()
     return RepeatedError(row.message_id, same=row.fingerprint == repeat.fingerprint) if row else None

@@ -17,7 +17,7 @@ from mailrelay.outbox.db import clock, counters
 from mailrelay.outbox.db.bulk import Insert
 from mailrelay.outbox.errors import ContentNotWholeError
 from mailrelay.outbox.keeping import subject_index
-from mailrelay.outbox.submission import NO_RECIPIENT_WISH, Submission
+from mailrelay.outbox.submission import NO_RECIPIENT_DSN, Submission
 
 #: Seconds for which a mailbox's row is remembered: what is changed in the admin counts within seconds.
 REMEMBERED = 2.0
@@ -52,7 +52,7 @@ class Arrived:
     tried: bool = False
 
 
-class Box(NamedTuple):
+class Target(NamedTuple):
     """What accepting has to know of a mailbox."""
 
     id: int
@@ -70,7 +70,7 @@ class Store:
     """Stores mails in a handful of statements. Used by the writer's thread alone."""
 
     def __init__(self) -> None:
-        self._boxes: dict[tuple[int, str], Box] = {}
+        self._targets: dict[tuple[int, str], Target] = {}
         self._boxes_until = 0.0
 
     def insert(self, mails: list[Arrived]) -> dict[UUID, int]:
@@ -82,14 +82,14 @@ class Store:
         again = [mail.submission.id for mail in mails if mail.tried]
         if again:
             self._boxes_until = 0.0
-        boxes = self._boxes_of(mail.submission for mail in mails)
+        boxes = self._targets_of(mail.submission for mail in mails)
         stored = set(Message.objects.filter(pk__in=again).values_list("pk", flat=True)) if again else ()
         new = [pair for pair in zip(mails, boxes, strict=True) if pair[0].submission.id not in stored]
         if new:
             self._insert(new)
         return {mail.submission.id: box.id for mail, box in zip(mails, boxes, strict=True)}
 
-    def _insert(self, mails: list[tuple[Arrived, Box]]) -> None:
+    def _insert(self, mails: list[tuple[Arrived, Target]]) -> None:
         now = clock.now()
         _refuse_partial([mail.submission for mail, _ in mails if mail.data is None])
         for mail, _ in mails:
@@ -104,22 +104,28 @@ class Store:
         numbered = list(zip(_delivery_ids(len(parts)), parts, strict=True))
         _deliveries(_delivery(pk, mail, box, part, now) for pk, (mail, part, box) in numbered)
         _recipients(
-            [mail.id, pk, address, address.lower(), *mail.wish.recipients.get(address, NO_RECIPIENT_WISH)]
+            [
+                mail.id,
+                pk,
+                address,
+                address.lower(),
+                *mail.dsn_request.recipients.get(address, NO_RECIPIENT_DSN),
+            ]
             for pk, (mail, part, _) in numbered
             for address in part.recipients
         )
         subject_index.add((pk, mail.subject) for pk, (mail, part, _) in numbered if part.number <= 1)
         counters.add(counters.ACCEPTED, len(mails))
 
-    def _boxes_of(self, submissions: Iterable[Submission]) -> list[Box]:
+    def _targets_of(self, submissions: Iterable[Submission]) -> list[Target]:
         """Find the mailbox of each; one that a From address names for the first time is made."""
         if time.monotonic() > self._boxes_until:
-            self._boxes = {}
+            self._targets = {}
             self._boxes_until = time.monotonic() + REMEMBERED
         keys = [(submission.registration_id, submission.mailbox_address) for submission in submissions]
-        for key in set(keys) - self._boxes.keys():
-            self._boxes[key] = _box(*key)
-        return [self._boxes[key] for key in keys]
+        for key in set(keys) - self._targets.keys():
+            self._targets[key] = _target(*key)
+        return [self._targets[key] for key in keys]
 
 
 def key_of(message_id: str) -> str:
@@ -146,9 +152,9 @@ def _refuse_partial(mails: list[Submission]) -> None:
             raise ContentNotWholeError(stored.get(mail.id, 0), mail.content.size)
 
 
-def _box(registration_id: int, address: str) -> Box:
+def _target(registration_id: int, address: str) -> Target:
     row, _ = Mailbox.objects.get_or_create(registration_id=registration_id, address=address)
-    return Box(row.pk, row.recipients_per_message)
+    return Target(row.pk, row.recipients_per_message)
 
 
 def _message(mail: Submission, now: datetime) -> list[object]:
@@ -168,8 +174,8 @@ def _message(mail: Submission, now: datetime) -> list[object]:
         mail.sender_id,
         mail.content.size,
         len(mail.recipients),
-        mail.wish.ret,
-        mail.wish.envid,
+        mail.dsn_request.ret,
+        mail.dsn_request.envid,
         mail.fingerprint.text if mail.fingerprint else "",
     ]
 

@@ -143,8 +143,8 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
     probing = bool(mailbox.blocked or mailbox.registration.failing)
     allowed = min(most, use.free, *([] if slots is None else [slots]), *([1] if probing else []))
     room = use.large
-    turn = Turn(mailbox)
-    row = turn.next(large=room > 0) or _probe(mailbox)
+    rotation = Rotation(mailbox)
+    row = rotation.next(large=room > 0) or _probe(mailbox)
     reserved: list[Reservation] = []
     held = 0
     while row is not None and len(reserved) < allowed:
@@ -164,21 +164,21 @@ def _reserve(mailbox: Mailbox, now: datetime, most: int) -> list[Reservation]:
             if held >= MOST_AT_ONCE:
                 mailbox.wake_at = now
                 return reserved
-        row = turn.next(large=room > 0)
+        row = rotation.next(large=room > 0)
     if row is not None:
         # Each settlement claims the next, so that full slots need no early look. A mailbox that lacks a
         # free worker alone stays due, behind those that have waited longer.
         lease_end = now + timedelta(seconds=RESERVATION)
         full = slots is not None and allowed == slots
         mailbox.wake_at = (limits.slot_free_at(mailbox, now) or lease_end) if full else now
-    elif turn.passed_over_large:
+    elif rotation.passed_over_large:
         mailbox.wake_at = now + timedelta(seconds=LARGE_WAIT)
     if mailbox.blocked and reserved:
         mailbox.probe_at = mailbox.wake_at = now + timedelta(seconds=configuration_holds.PROBE_INTERVAL)
     return reserved
 
 
-class Turn:
+class Rotation:
     """Whose turn it is: the most urgent class first, within it one client after the other."""
 
     def __init__(self, mailbox: Mailbox) -> None:
@@ -202,7 +202,7 @@ class Turn:
         served = self._mailbox.served_client
         both = (row for row in (small, large) if row is not None)
         turns = (((row.urgency, row.client_key <= served, row.client_key, row.pk), row) for row in both)
-        return min(turns, key=lambda turn: turn[0], default=(None, None))[1]
+        return min(turns, key=lambda rotation: rotation[0], default=(None, None))[1]
 
     def _next_of(self, route: Route) -> "Candidate | None":
         """Look it up in the index, one line or two, however long the queue is."""

@@ -64,7 +64,7 @@ def stuck() -> Iterator[Delivery]:
         yield from batch
 
 
-def lent() -> Iterator[Delivery]:
+def on_fallback() -> Iterator[Delivery]:
     """Give what another sender has and nobody has in hand: a batch."""
     rows = _certain(Delivery.objects.filter(LENT).filter(RETURNABLE))
     after = _place.get(0, 0)

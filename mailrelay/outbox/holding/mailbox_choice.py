@@ -31,7 +31,7 @@ def mailbox_for(sender: SenderConfig, header_from: str) -> Mailbox:
     return Mailbox.objects.get_or_create(registration=own.registration, address=address)[0]
 
 
-def follow(sender: SenderConfig) -> int:
+def move_waiting(sender: SenderConfig) -> int:
     """Let what waits go through the mailbox that `sender` has now; return how many deliveries moved.
 
     In the caller's transaction. What goes through the mailbox of its own From keeps that address, under the

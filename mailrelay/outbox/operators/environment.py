@@ -90,7 +90,7 @@ def _upsert() -> None:
             "active": True,
         },
     )
-    moved = mailbox_choice.follow(sender)
+    moved = mailbox_choice.move_waiting(sender)
     if moved:
         log.info("%d waiting deliveries follow the environment to its new mailbox", moved)
     Mailbox.objects.filter(pk=mailbox.pk).update(wake_at=clock.now())

@@ -32,5 +32,5 @@ def _change(sender: SenderConfig, update: "partial[int]") -> bool:
     sender.refresh_from_db(fields=["paused_at", "paused_by", "pause_reason"])
     if changed:
         configuration_holds.reconcile()
-        scheduler.poke()
+        scheduler.wake()
     return changed

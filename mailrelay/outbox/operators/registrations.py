@@ -40,7 +40,7 @@ WITHOUT_OLDER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class NewCredential:
     """A client secret, or a certificate with its key as text, and what is known of its end."""
 
     kind: CredentialKind
@@ -77,7 +77,7 @@ def replace_secret(registration: AppRegistration, secret: str) -> None:
     registration.refresh_from_db(fields=["secret", *RENEWED])
 
 
-def add_proof(registration: AppRegistration, proof: Proof, version: int) -> bool:
+def add_credential(registration: AppRegistration, proof: NewCredential, version: int) -> bool:
     """Store a newer secret or certificate beside the one that is good; False when `version` is not current.
 
     It is tried first, and the older one whenever Entra ID refuses it. Of two that are stored, the one that
@@ -181,7 +181,7 @@ def follow_mailbox(sender: SenderConfig) -> int:
     """Let the mail of `sender` that waits go through the mailbox that it has now; return the deliveries."""
 
     def run() -> int:
-        moved = mailbox_choice.follow(sender)
+        moved = mailbox_choice.move_waiting(sender)
         if moved:
             _try_now(Mailbox.objects.filter(pk=sender.mailbox_id))
         return moved

@@ -36,8 +36,8 @@ def attempts_of(message_id: UUID) -> int:
 
 def forward_id(once: UUID, message_id: UUID, recipient: str) -> UUID:
     """Make the queue id of a forward, which has the time of `once`: the same wish makes the same id."""
-    wish = once.bytes + message_id.bytes + recipient.lower().encode("utf-8", "replace")
-    mixed = hashlib.sha256(wish).digest()[:10]
+    dsn_request = once.bytes + message_id.bytes + recipient.lower().encode("utf-8", "replace")
+    mixed = hashlib.sha256(dsn_request).digest()[:10]
     number = (once.int >> 80 << 80) | int.from_bytes(mixed, "big")
     number = number & ~(0xF << 76) | (0x7 << 76)
     return UUID(int=number & ~(0x3 << 62) | (0x2 << 62))

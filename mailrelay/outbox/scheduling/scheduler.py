@@ -59,10 +59,10 @@ NEXT = """
 _running: "Scheduler | None" = None
 
 
-def poke(mailbox_id: int | None = None) -> None:
+def wake(mailbox_id: int | None = None) -> None:
     """Let this process's scheduler look now, if it has one; otherwise another's finds what is due."""
     if _running is not None:
-        _running.poke(mailbox_id)
+        _running.wake(mailbox_id)
 
 
 class Scheduler(PeriodicThread):
@@ -77,8 +77,8 @@ class Scheduler(PeriodicThread):
         self._wait = LONGEST_SLEEP
         self._wanted: set[int] = set()
         self._lock = threading.Lock()
-        self._glance = Rhythm(GLANCE_INTERVAL)
-        self._rhythm = {sweep.run: Rhythm(sweep.INTERVAL), clockwork: Rhythm(CLOCKWORK_INTERVAL)}
+        self._glance = Interval(GLANCE_INTERVAL)
+        self._rhythm = {sweep.run: Interval(sweep.INTERVAL), clockwork: Interval(CLOCKWORK_INTERVAL)}
 
     def start(self) -> None:
         global _running  # noqa: PLW0603 - the one of this process
@@ -90,7 +90,7 @@ class Scheduler(PeriodicThread):
         self._poked.set()
         super().stop()
 
-    def poke(self, mailbox_id: int | None = None) -> None:
+    def wake(self, mailbox_id: int | None = None) -> None:
         """Look now: at `mailbox_id` if something was just queued for it, and at what else is due."""
         if mailbox_id is not None:
             with self._lock:
@@ -129,7 +129,7 @@ class Scheduler(PeriodicThread):
         return GLANCE_INTERVAL if claimed else _until_next(clock.now())
 
 
-class Rhythm:
+class Interval:
     """Says when `interval` seconds have gone by since it said so last."""
 
     def __init__(self, interval: float) -> None:

@@ -69,7 +69,7 @@ def give_back(slot: Slot) -> None:
         return waits
 
     if write(Move.GIVE_BACK, run, durable=False):
-        scheduler.poke(slot.mailbox_id)
+        scheduler.wake(slot.mailbox_id)
 
 
 def _has_room(mailbox: Mailbox, now: datetime) -> bool:

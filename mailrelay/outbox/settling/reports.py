@@ -44,7 +44,7 @@ MARKS = {Report.FAILURE: "bounced_at", Report.DELAY: "delay_warned_at"}
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OwnMail:
     """A report as a mail: through whose mailbox, to whom, and its bytes."""
 
     about: UUID | None
@@ -63,7 +63,7 @@ class Letter:
         """Its Message-ID, without angle brackets."""
         return f"{self.id.hex}@{self.hostname}"
 
-    def with_content(self, content: bytes) -> "Letter":
+    def with_content(self, content: bytes) -> "OwnMail":
         return replace(self, content=content)
 
 
@@ -132,64 +132,64 @@ _MESSAGE = (
 )
 
 
-def post(letter: Letter, deliveries: Sequence[int], text: str) -> bool:
-    """Queue `letter` and mark `deliveries` as told about; False when another process was first."""
+def post(own_mail: OwnMail, deliveries: Sequence[int], text: str) -> bool:
+    """Queue `own_mail` and mark `deliveries` as told about; False when another process was first."""
 
     def run() -> None:
-        _mark(letter.kind, deliveries, text, clock.now())
-        _queue(letter)
+        _mark(own_mail.kind, deliveries, text, clock.now())
+        _queue(own_mail)
 
     return _once(run)
 
 
-def send(letter: Letter, noted: Callable[[], None]) -> None:
-    """Queue `letter` and run `noted`, which puts on record that it was told, in one transaction."""
+def send(own_mail: OwnMail, noted: Callable[[], None]) -> None:
+    """Queue `own_mail` and run `noted`, which puts on record that it was told, in one transaction."""
 
     def run() -> None:
         noted()
-        _queue(letter)
+        _queue(own_mail)
 
     write(Move.REPORT, run)
 
 
-def _queue(letter: Letter) -> None:
+def _queue(own_mail: OwnMail) -> None:
     now = clock.now()
-    Message.objects.create(**_columns(letter, now))
-    ContentChunk.objects.create(content=letter.id, number=0, data=letter.content, created_at=now)
+    Message.objects.create(**_columns(own_mail, now))
+    ContentChunk.objects.create(content=own_mail.id, number=0, data=own_mail.content, created_at=now)
     delivery = Delivery.objects.create(
-        message_id=letter.id,
-        sender_id=letter.sender_id,
-        mailbox_id=letter.mailbox_id,
+        message_id=own_mail.id,
+        sender_id=own_mail.sender_id,
+        mailbox_id=own_mail.mailbox_id,
         created_at=now,
-        size=len(letter.content),
+        size=len(own_mail.content),
         client_key=CLIENT_KEY,
     )
     Recipient.objects.create(
-        message_id=letter.id, delivery=delivery, address=letter.to, address_key=letter.to.lower()
+        message_id=own_mail.id, delivery=delivery, address=own_mail.to, address_key=own_mail.to.lower()
     )
-    asleep = Mailbox.objects.filter(pk=letter.mailbox_id, wake_at__isnull=True)
+    asleep = Mailbox.objects.filter(pk=own_mail.mailbox_id, wake_at__isnull=True)
     asleep.filter(registration__failing=Reason.NONE).update(wake_at=now)
 
 
-def _columns(letter: Letter, now: datetime) -> dict[str, object]:
+def _columns(own_mail: OwnMail, now: datetime) -> dict[str, object]:
     return {
-        "id": letter.id,
+        "id": own_mail.id,
         "created_at": now,
         "client_address": "gateway",
-        "client_name": letter.hostname[:255],
+        "client_name": own_mail.hostname[:255],
         "mail_from": "",
-        "header_from": letter.mailbox_address,
-        "from_key": letter.mailbox_address.lower(),
-        "subject": letter.subject[:500],
-        "message_id": letter.message_id,
-        "message_id_key": letter.message_id.lower(),
-        "sender_id": letter.sender_id,
-        "size": len(letter.content),
+        "header_from": own_mail.mailbox_address,
+        "from_key": own_mail.mailbox_address.lower(),
+        "subject": own_mail.subject[:500],
+        "message_id": own_mail.message_id,
+        "message_id_key": own_mail.message_id.lower(),
+        "sender_id": own_mail.sender_id,
+        "size": len(own_mail.content),
         "recipient_count": 1,
         "state": State.QUEUED,
         "state_at": now,
-        "report": letter.kind,
-        "report_of": letter.about,
+        "report": own_mail.kind,
+        "report_of": own_mail.about,
     }
 
 

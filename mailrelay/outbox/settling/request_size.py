@@ -27,7 +27,7 @@ FLOOR = 2_200_000
 BELIEVED = timedelta(days=30)
 
 
-def fall_over(delivery: Delivery, mailbox: Mailbox, text: str, now: datetime) -> bool:
+def take_large_route(delivery: Delivery, mailbox: Mailbox, text: str, now: datetime) -> bool:
     """Queue a delivery for the large route, if its sender may use that and it was not refused there.
 
     The limit of the locked mailbox is lowered in any case.

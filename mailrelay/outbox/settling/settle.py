@@ -247,7 +247,9 @@ def _move(delivery: Delivery, result: Result, begun: datetime, now: datetime) ->
         mailbox.registration.failing = Reason.NONE
     if result.duplicate:
         _taken_for_another(delivery, result, now)
-    elif result.outcome == Outcome.TOO_LARGE and request_size.fall_over(delivery, mailbox, result.text, now):
+    elif result.outcome == Outcome.TOO_LARGE and request_size.take_large_route(
+        delivery, mailbox, result.text, now
+    ):
         pass
     elif result.outcome in {Outcome.PERMANENT, Outcome.TOO_LARGE}:
         _fail(delivery, mailbox, result, now)
