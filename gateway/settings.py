@@ -150,7 +150,7 @@ CELERY_BROKER_URL = ENV.parsed(
 )
 EMBEDDED = FILES.embedded
 
-# --- The SMTP door -------------------------------------------------------------------------------------
+# --- The SMTP listeners --------------------------------------------------------------------------------
 
 ENV.section("SMTP")
 SMTP_LISTENERS: tuple[listeners.Listener, ...] = ENV.parsed(

@@ -61,24 +61,24 @@ def submitted(request: HttpRequest, token: ApiToken) -> HttpResponse:
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send the message as {TYPE}.")
     key = _key(request, token)
     size = _size(request)
-    counter = of_process()
+    injector = of_process()
     mail_from, recipients = _envelope(request)
     peer = Peer(client_address(request) or "unknown", name=token.name, secure=request.is_secure(), http=True)
-    client = _client(counter.routing(), token, peer, mail_from or "")
+    client = _client(injector.routing(), token, peer, mail_from or "")
     blocks = _blocks(request)
-    parcel = InjectedMail(client, peer, blocks, mail_from, recipients, size, key)
-    if key and (known := _before(parcel)):
+    mail = InjectedMail(client, peer, blocks, mail_from, recipients, size, key)
+    if key and (known := _before(mail)):
         if not known.positive:
             _note(known, peer, client.name, mail_from or "")
         return answer(known)
     try:
-        return answer(counter.take(parcel))
+        return answer(injector.take(mail))
     except UnreadablePostError:
         raise bad_request("The connection ended before the message did; nothing was stored.") from None
 
 
 def of_process() -> Injector:
-    """Give the desk of this process. Raises ProblemError while it takes no mail."""
+    """Give the injector of this process. Raises ProblemError while it takes no mail."""
     found = injection.of_process()
     if found is None:
         raise problem(replies.SHUTTING_DOWN)
@@ -131,7 +131,7 @@ def _elsewhere(client: Client, peer: Peer) -> Reply | None:
 
 
 def _note(reply: Reply, peer: Peer, client_name: str, mail_from: str) -> None:
-    """Put what the desk never sees onto the list of what was refused; its loss changes no answer."""
+    """Put what the injector never sees onto the list of what was refused; its loss changes no answer."""
     name, about, line = (printable(text) for text in (client_name, mail_from, reply.line))
     try:
         seen_clients.record((), [Refused(peer.address[:64], reply.rule, name, about, line)])
@@ -166,14 +166,14 @@ def _key(request: HttpRequest, token: ApiToken) -> str:
     return hashlib.sha256(f"{token.pk}\0{key}".encode()).hexdigest()
 
 
-def _before(parcel: InjectedMail) -> Reply | None:
+def _before(mail: InjectedMail) -> Reply | None:
     """Answer a repetition as the first was, whatever the rules are by now."""
-    if idempotency.find(IdempotencyKey(parcel.key)) is None:
+    if idempotency.find(IdempotencyKey(mail.key)) is None:
         return None
     content = hashlib.sha256()
-    for block in parcel.blocks:
+    for block in mail.blocks:
         content.update(block)
-    known = idempotency.find(IdempotencyKey(parcel.key, injection.fingerprint(parcel, content.hexdigest())))
+    known = idempotency.find(IdempotencyKey(mail.key, injection.fingerprint(mail, content.hexdigest())))
     return replies.repeated(known.queue_id, same=known.same) if known else None
 
 

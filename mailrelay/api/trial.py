@@ -1,4 +1,4 @@
-"""A test mail: through the same door and queue as all mail; the message's own address tells its outcome."""
+"""A test mail: through the same checks and queue as all mail; the message's own address tells its outcome."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""SMTP clients for people: a line each, the settings to copy, and what the door would say to a mail."""
+"""SMTP clients for people: a line each, the settings to copy, and what SMTP would answer to a mail."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class Question:
 
 
 def test(routing: RoutingTable, question: Question) -> Iterator[str]:
-    """Say step by step what the door would answer. Raises PostmasterError with the refusal."""
+    """Say step by step what SMTP would answer. Raises CliError with the refusal."""
     client = _client(routing, question)
     yield f"client: {client.name}"
     _refused(policy.mail_from(routing, client, question.mail_from, utf8=True))
@@ -108,7 +108,7 @@ def test(routing: RoutingTable, question: Question) -> Iterator[str]:
 
 
 def _client(routing: RoutingTable, question: Question) -> Client:
-    """Find who the question is about: by name, or as the door would by address."""
+    """Find who the question is about: by name, or as the listener would by address."""
     if question.client is not None:
         found = next((client for client in routing.clients if client.name == question.client), None)
         if found is None:

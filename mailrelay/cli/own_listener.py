@@ -1,4 +1,4 @@
-"""Our own SMTP door from the inside: where it is, and which of this host's addresses it lets in."""
+"""Our own SMTP listener from the inside: where it is, and which of this host's addresses it lets in."""
 
 import ipaddress
 import smtplib

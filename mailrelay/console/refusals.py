@@ -36,7 +36,7 @@ class RefusalList(ChangeList):
 
 @admin.register(Refusal, site=site)
 class RefusalAdmin(ReadOnlyAdmin[Refusal]):
-    heading = "Refused at the door"
+    heading = "Refused mail"
     list_display_links = None
     list_filter = ("rule",)
     search_fields = ("address", "client_name", "mail_from", "reply")

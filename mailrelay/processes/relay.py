@@ -27,7 +27,7 @@ OTHER_FILES = 200
 
 
 class Relay:
-    """The SMTP door of this process, from bind to drain."""
+    """The SMTP server of this process, from bind to drain."""
 
     def __init__(self) -> None:
         environment.upsert()

@@ -1,1 +1,1 @@
-"""The door: listeners, sessions, replies, policy, spool and drain."""
+"""SMTP: listeners, sessions, replies, policy, spool and drain."""

@@ -1,4 +1,4 @@
-"""Who comes to the door and what is refused, remembered for a moment and written down off the reply path."""
+"""Which clients connect and what is refused, remembered for a moment and written down off the reply path."""
 
 import itertools
 import threading

@@ -27,7 +27,7 @@ THREADS = 4
 
 
 class Acceptor(Protocol):
-    """The queue of record, as the door sees it."""
+    """The queue of record, as SMTP sessions see it."""
 
     @property
     def stalled(self) -> bool:

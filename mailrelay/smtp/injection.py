@@ -66,9 +66,9 @@ class Injector:
         return self._context.routing()
 
     def take(self, mail: InjectedMail) -> Reply:
-        """Decide about a parcel and store it; a positive reply follows the commit, as by SMTP.
+        """Decide about a mail and store it; a positive reply follows the commit, as by SMTP.
 
-        Raises what reading `parcel.blocks` raises; nothing is stored then.
+        Raises what reading `mail.blocks` raises; nothing is stored then.
         """
         seen, client, peer = self._context.client_log, mail.client, mail.peer
         seen.seen(client.id)
@@ -179,7 +179,7 @@ class Injector:
 
 
 def fingerprint(mail: InjectedMail, content: str) -> str:
-    """Give what tells this parcel from another; `content` is the SHA-256 of its bytes, in hex."""
+    """Give what tells this mail from another; `content` is the SHA-256 of its bytes, in hex."""
     envelope = "\0".join((mail.mail_from or "", *(mail.recipients or ())))
     return hashlib.sha256(f"{envelope}\0\0{content}".encode("utf-8", "replace")).hexdigest()
 
@@ -188,7 +188,7 @@ def _addresses(headers: HeaderBlock, *names: str) -> list[str]:
     return [mailbox.address for listed in read_fields(headers, *names) for mailbox in listed.mailboxes]
 
 
-# --- The desk of this process --------------------------------------------------------------------------
+# --- The injector of this process ----------------------------------------------------------------------
 
 _lock = threading.Lock()
 _make: Callable[[], Injector] | None = None
@@ -196,14 +196,14 @@ _desk: Injector | None = None
 
 
 def provide(make: Callable[[], Injector] | None) -> None:
-    """Say how this process comes to its desk; `make` is called at the first parcel. None takes it away."""
+    """Say how this process comes to its injector; `make` is called at the first mail. None takes it away."""
     global _make, _desk
     with _lock:
         _make, _desk = make, None
 
 
 def of_process() -> Injector | None:
-    """Give the desk of this process, if it has one."""
+    """Give the injector of this process, if it has one."""
     global _desk  # noqa: PLW0603
     with _lock:
         if _desk is None and _make is not None:
@@ -212,12 +212,12 @@ def of_process() -> Injector | None:
 
 
 def beside_no_listener(context: Callable[[], Context]) -> Callable[[], Injector]:
-    """Give what makes a desk with an event loop of its own, for a process without a listener."""
+    """Give what makes an injector with an event loop of its own, for a process without a listener."""
 
     def make() -> Injector:
         made = context()
         loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="desk", daemon=True).start()
+        threading.Thread(target=loop.run_forever, name="injector", daemon=True).start()
         return Injector(made, loop)
 
     return make

@@ -38,7 +38,7 @@ class ListenError(Exception):
 
 
 class SmtpService:
-    """The SMTP door of a process: binds `listeners`, hands mail to `acceptor`.
+    """The SMTP server of a process: binds `listeners`, hands mail to `acceptor`.
 
     `directory` is called for each transaction and must answer from memory. All methods but `drain` and
     `start` may be called from any thread.
@@ -132,7 +132,7 @@ class ServiceThread:
         self._stopping = threading.Lock()
 
     def injector(self) -> Injector:
-        """Make a desk beside the listeners: the same limits count for both."""
+        """Make an injector beside the listeners: the same limits count for both."""
         return Injector(self.service.context, self._loop)
 
     def beside(self, work: Coroutine[Any, Any, None]) -> "Future[None]":

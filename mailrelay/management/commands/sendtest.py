@@ -1,4 +1,4 @@
-"""`manage.py sendtest`: one mail through the whole path, from our own SMTP door to Graph's answer."""
+"""`manage.py sendtest`: one mail through the whole path, from our own SMTP listener to Graph's answer."""
 
 from typing import Any
 

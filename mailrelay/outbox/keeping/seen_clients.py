@@ -1,4 +1,4 @@
-"""Who was seen at the door and what was refused there: written in batches, in a table that stays small."""
+"""Which clients were seen and what was refused: written in batches, in a table that stays small."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

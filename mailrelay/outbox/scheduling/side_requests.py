@@ -25,7 +25,7 @@ PROMPT = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot of a mailbox that an errand has; `until` is the unix second at which it ends by itself."""
+    """A slot of a mailbox that a side request has; `until` is the unix second at which it ends by itself."""
 
     mailbox_id: int
     until: int
