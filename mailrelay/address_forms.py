@@ -1,4 +1,4 @@
-"""When two spellings of an address name one mailbox: what lists, limits and envelopes compare by."""
+"""Compares spellings of an address: equal forms name one mailbox, for lists, limits and envelopes."""
 
 import re
 import string

@@ -1,4 +1,4 @@
-"""What every thread does with its connection to the database after a fault."""
+"""Drops a thread's database connection after a fault."""
 
 import logging
 

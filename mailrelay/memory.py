@@ -1,4 +1,4 @@
-"""How much memory this process may use, and how it gives back what it no longer needs.
+"""The memory that this process may use, and ways to give back what it no longer needs.
 
 The kernel kills a container whose cgroup reaches its limit, and the cgroup counts the page cache of files
 that were just written. So two things are bounded here: the heap, and pages that still have to go to the disk.

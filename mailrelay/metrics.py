@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus: declarations only.
+"""Declares the metrics of a process for Prometheus.
 
 Totals that must survive a restart, and be the same from every process, live in `Counter` rows and are
 exposed by `mailrelay.health.exposition`; the metrics here are of this process.

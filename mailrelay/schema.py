@@ -1,4 +1,4 @@
-"""Which migrations this version brings, and the embedded database brought to them, without Django.
+"""The migrations of this version, and the embedded database brought to them without Django.
 
 A process that has loaded everything takes 60 MiB and more, and one that migrates beside it takes 90: too much
 for a container of 128 MiB. So this is done before Django is loaded. Where a prepared empty database lies

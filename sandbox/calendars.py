@@ -1,4 +1,4 @@
-"""Whom an invitation goes to, as public reports have it since July 2025: the people in its calendar."""
+"""Sends invitations to the people in their calendar, as public reports have it since July 2025."""
 
 from __future__ import annotations
 

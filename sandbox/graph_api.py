@@ -1,4 +1,4 @@
-"""What every Graph request goes through before its own operation: identity, limits, rights, mailbox."""
+"""Checks each Graph request before its own operation: identity, limits, rights, mailbox."""
 
 from __future__ import annotations
 

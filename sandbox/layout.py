@@ -1,4 +1,4 @@
-"""How the pages look: one frame, one style sheet, everything escaped on its way in."""
+"""The frame of the pages: one style sheet, everything escaped on its way in."""
 
 from __future__ import annotations
 

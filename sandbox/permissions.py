@@ -1,4 +1,4 @@
-"""Who may do what to which mailbox: consent in Entra united with RBAC for Applications in Exchange."""
+"""Rights in mailboxes: consent in Entra united with RBAC for Applications in Exchange."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was delivered, what lies in Sent Items and Inbox, and the drafts: in memory, within bounds."""
+"""Delivered mail, Sent Items, Inboxes and drafts: in memory, within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Exchange does after the 202: delays, daily limits and non-delivery reports to the sender's Inbox."""
+"""Exchange after the 202: delays, daily limits and non-delivery reports to the sender's Inbox."""
 
 from __future__ import annotations
 

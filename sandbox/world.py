@@ -1,4 +1,4 @@
-"""What exists in the sandbox: tenants, app registrations, mailboxes, limits and switchable behaviour.
+"""The world of the sandbox: tenants, app registrations, mailboxes, limits and switchable behaviour.
 
 The whole world is one JSON document. The control API reads it, replaces it or merges into it; every
 setting is validated by name, so that a misspelt one is refused instead of ignored.

@@ -1,4 +1,4 @@
-"""Who may ask what: tokens with scopes, their pace, and every refusal as a problem document."""
+"""Checks tokens of the API: scopes, pace, and each refusal as a problem document."""
 
 import logging
 import math

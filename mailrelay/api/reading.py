@@ -1,4 +1,4 @@
-"""What a request says, in its query or its body, read strictly: a word that is not understood is refused."""
+"""Reads queries and bodies of requests strictly: a word that is not understood is refused."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What the API's documents look like, in JSON Schema as OpenAPI 3.1 has it."""
+"""Describes the API's documents in JSON Schema, as OpenAPI 3.1 has it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How things stand: the queue in figures, and each sender with what holds it up."""
+"""Answers for the queue in figures, and for each sender with what holds it up."""
 
 from datetime import datetime
 from typing import Any

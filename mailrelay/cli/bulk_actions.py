@@ -1,4 +1,4 @@
-"""What a person does to messages by their queue ids: all of the ids are known, or nothing is done."""
+"""Acts on messages by their queue ids: all of the ids are known, or nothing is done."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a person at the command line is told instead of a traceback."""
+"""The error that a command prints instead of a traceback."""
 
 
 class CliError(Exception):

@@ -1,4 +1,4 @@
-"""What the file can say: four sections, and for each the keys that its model has.
+"""The keys of the YAML file: four sections, and in each the fields of its model.
 
 Keys follow the models, so that a limit which is added there can be set here without another line; what is
 named or read differently in the file stands in the tables below.

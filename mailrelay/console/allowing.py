@@ -1,4 +1,4 @@
-"""What lets a refusal go: a form where a list of the client does it, else what to do about it."""
+"""Lets a refused client go on: by a form where one of its lists does it, else by advice."""
 
 import re
 from ipaddress import ip_address, ip_network

@@ -1,4 +1,4 @@
-"""What people do and look at, an entry of the audit list for each, written before the answer goes out."""
+"""Writes the audit list: an entry for each act of a person, before the answer goes out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

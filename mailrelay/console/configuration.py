@@ -1,4 +1,4 @@
-"""What the screens of the configuration share: whose rows are whose, and what cannot be deleted.
+"""Shared by the pages of the configuration: rows of the environment and of files, and rows in use.
 
 A change writes the columns that the person changed and no others: the rows of mailboxes and registrations
 are moved by the queue all the time, and an old form must not undo that.

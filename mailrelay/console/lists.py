@@ -1,4 +1,4 @@
-"""What lists of the console share: a heading in plain words, and lists of which nothing can be edited."""
+"""Shared by the lists of the console: a heading in plain words, and lists without editing."""
 
 from typing import Any, TypeVar
 

@@ -1,4 +1,4 @@
-"""What a person does to messages, one or many: asked for with a reason, confirmed, done once, and said."""
+"""Actions on messages, one or many: asked for with a reason, confirmed, done once, and reported."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

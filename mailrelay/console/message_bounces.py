@@ -1,4 +1,4 @@
-"""What the sender's Inbox says of a message that was sent: that it bounced later, or why nobody knows."""
+"""Shows the bounces of a sent message from the sender's Inbox, or why nobody knows of any."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What is asked before messages are acted on: why, and what else the action needs to know."""
+"""Forms that ask before messages are acted on: why, and what else the action needs."""
 
 from typing import Any
 from uuid import UUID

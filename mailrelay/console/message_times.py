@@ -1,4 +1,4 @@
-"""When the messages of a list were accepted: lately, or in a stretch of time between two moments."""
+"""Filters a list of messages by the time at which they were accepted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What `sent` leaves open: whether the mail arrived, which Exchange's message trace knows and Graph does not.
+"""Tells how to find out whether a sent mail arrived: by Exchange's message trace.
 
 Graph's 202 says that the mail was taken (https://learn.microsoft.com/graph/api/user-sendmail, "Response").
 """

@@ -1,4 +1,4 @@
-"""What people paste into a search, from logs, headers and other programs: read for the one name in it."""
+"""Reads text that people paste into a search, from logs, headers and other programs."""
 
 import re
 

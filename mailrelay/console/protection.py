@@ -1,4 +1,4 @@
-"""What each answer of the web tells browsers about itself, and where a request really came from."""
+"""Security headers of each answer, and the true address of the client behind proxies."""
 
 import ipaddress
 import re

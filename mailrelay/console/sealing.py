@@ -1,4 +1,4 @@
-"""What a page hands to its own next step through the browser, which can neither read nor change it."""
+"""Hands data from a page to its next step through the browser, which can neither read nor change it."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What the app registrations may do in their mailboxes: found out before mail depends on it.
+"""Finds out what the app registrations may do in their mailboxes, before mail depends on it.
 
 A token that names Mail.ReadWrite settles it. One that does not settles nothing, since RBAC for Applications
 grants by mailbox and shows in no token: there a draft is made and deleted, while the mailbox is idle.

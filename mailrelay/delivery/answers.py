@@ -1,4 +1,4 @@
-"""What an answer of Graph means, counted."""
+"""Judges an answer of Graph, and counts it."""
 
 from mailrelay import metrics
 from mailrelay.graph.answer import Answer

@@ -1,4 +1,4 @@
-"""Whose a copy in Sent Items is: the Message-ID alone does not tell.
+"""Decides whose a copy in Sent Items is: the Message-ID alone does not tell.
 
 The parts of a split message share it, so do the transactions of one mail, and there are applications with one
 Message-ID for all. Who takes another's copy for a delivery's own loses that one's mail; who does not know its

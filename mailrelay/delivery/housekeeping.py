@@ -1,4 +1,4 @@
-"""What is looked after beside the mail: permissions, fallback senders, learned limits, copies and drafts."""
+"""The thread that looks after permissions, fallback senders, learned limits, copies and drafts."""
 
 import time
 

@@ -139,7 +139,7 @@ class _Attempt:
             raise _Ended(inseparable(error)) from None
         self._create(lambda caller: drafts.create_from_json(caller, resource.message))
         losses = "; ".join(resource.losses) or "Exchange builds its structure itself"
-        settle.remark(
+        settle.add_note(
             self.delivery, f"Graph takes no MIME for a draft here, so the mail is changed: {losses}."
         )
         for leaf in resource.leaves:
@@ -181,7 +181,7 @@ class _Attempt:
         """Send a file that is too large for a request and too small for an upload: in a larger archive."""
         archive = Archive(file.name, reader, file.size, drafts.SESSION_MINIMUM)
         self._upload(File(f"{file.name}.zip", "application/zip", archive.size), archive)
-        settle.remark(
+        settle.add_note(
             self.delivery,
             f"Microsoft takes no file of {file.size} bytes: too many for one request, too few for an upload. "
             "It travels in a ZIP archive, unchanged.",

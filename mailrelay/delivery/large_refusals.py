@@ -1,4 +1,4 @@
-"""What the refusal of a step on the large route means: before the sending, nothing is ever uncertain."""
+"""Judges the refusal of a step on the large route: before the sending, nothing is uncertain."""
 
 from dataclasses import replace
 

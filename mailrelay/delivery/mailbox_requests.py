@@ -1,4 +1,4 @@
-"""Who asks Microsoft about a mailbox, beside the mail that is sent through it."""
+"""Requests about a mailbox beside its mail, within its slots."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How much memory the deliveries of one process take at once, first come, first served.
+"""Bounds the memory that the deliveries of one process take at once, first come, first served.
 
 The queue spreads large mail over the workers, one for each, yet a broker may hand two to the same process.
 What finds no room waits for it, with its lease kept alive, until another is done.

@@ -1,4 +1,4 @@
-"""What became of mail whose sending had no answer: asked of Microsoft before it is sent again.
+"""Asks Microsoft what became of mail whose request had no certain answer, before it is sent again.
 
 The draft of the large route tells for certain, and sending the same draft again makes no second copy. For a
 whole message there is Sent Items, where the application may read: what is found there (`traces`) was sent;

@@ -1,4 +1,4 @@
-"""What is sent, and by which route: whole in one request, or as a draft and uploads."""
+"""Composes the mail and chooses its route: whole in one request, or as a draft and uploads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

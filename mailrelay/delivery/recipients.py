@@ -1,4 +1,4 @@
-"""Which recipients Graph means, where it calls them by the names that the header gives them."""
+"""Finds the recipients whom Graph calls by their display names."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What an examination finds: a level, a sentence, and what fixes it."""
+"""Findings of `doctor`: a level, a sentence, and what fixes it."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What Graph (or something that stood in its way) answered to one send, taken apart."""
+"""An answer to one request, of Graph or of something that stood in its way, taken apart."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""How an app registration proves itself to Entra ID, as plain data."""
+"""Credentials of an app registration, as plain data."""
 
 import base64
 from dataclasses import dataclass, field, replace

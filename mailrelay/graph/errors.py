@@ -1,4 +1,4 @@
-"""What Graph's answers mean: the rules that lead from an answer to a row of the table, in their order."""
+"""Judges Graph's answers: the rules that lead to a row of the error table, in their order."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What can go wrong between here and Microsoft before there is an answer, told apart and put into words."""
+"""Faults between here and Microsoft before there is an answer, told apart and put into words."""
 
 import enum
 import http.client

@@ -1,4 +1,4 @@
-"""How long a connection to a host is kept for the next request.
+"""Decides how long a connection to a host is kept for the next request.
 
 A server or proxy that closes a kept connection at the moment of its next use leaves a mail of unknown
 outcome. A look at the socket cannot see that coming, so each host is remembered by what happened there.

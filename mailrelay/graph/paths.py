@@ -1,4 +1,4 @@
-"""Where in Graph a mailbox is."""
+"""Paths of a mailbox in Graph."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""What Entra's refusals mean: `error` and the HTTP status first, AADSTS numbers only to be more precise.
+"""Judges Entra's refusals: `error` and the HTTP status first, AADSTS numbers only to be more precise.
 
 Entra's own page warns that texts and numbers change. All these blame the credential: it waits, and other
 credentials, whose tokens may be good for another hour, go on.

@@ -1,4 +1,4 @@
-"""Whom Graph names when it refuses a message for a recipient.
+"""Reads the recipients that Graph names when it refuses a message for them.
 
 No document gives the form. Public reports show `Recipient "x" isn't resolved` and `Recipient 'x' is not
 resolved`, blanks within the quotes, several addresses in one name, a display name in place of the address,

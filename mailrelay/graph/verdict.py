@@ -1,4 +1,4 @@
-"""What one attempt means: what becomes of the mail, who is to blame, and what a person should do."""
+"""The meaning of one answer: what becomes of the mail, who is to blame, and what a person should do."""
 
 from dataclasses import dataclass
 

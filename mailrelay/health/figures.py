@@ -1,4 +1,4 @@
-"""What the database says about the queue: read in a few indexed queries, never a count of all there is."""
+"""Figures of the queue, read in a few indexed queries, never by a count of all there is."""
 
 from dataclasses import dataclass
 from datetime import datetime

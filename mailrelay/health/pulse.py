@@ -1,4 +1,4 @@
-"""Whether the loops that a process lives by still turn: that a probe is answered proves nothing of them."""
+"""Notices loops and threads of this process that stand still, for /health."""
 
 import time
 

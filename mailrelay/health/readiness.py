@@ -1,4 +1,4 @@
-"""Whether this process may be given mail: looked at by a thread, answered from memory.
+"""Checks whether this process may be given mail: made by a thread, answered from memory.
 
 The mission's meaning of ready: the database takes writes, there is room for a mail in transfer, and the
 default sender has a token, or had one within a day and only a passing fault keeps the next away.

@@ -1,4 +1,4 @@
-"""Whom besides the author a message names as its sender: Sender and the fields of one that was sent on.
+"""Reads Sender and the Resent fields: senders of a message besides its author.
 
 RFC 5322 sections 3.6.2 and 3.6.6. Mail programs show them beside From: "Ann on behalf of Bob".
 """

@@ -1,4 +1,4 @@
-"""Which charset a text is in: what it declares of itself, else what it looks like."""
+"""Finds the charset of a text: the one that it declares, else the one that it looks like."""
 
 import re
 

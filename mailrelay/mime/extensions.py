@@ -1,4 +1,4 @@
-"""How names of files end for their media types.
+"""File name extensions of media types.
 
 A table of its own: that of Python's mimetypes grows with each version and reads files of the machine, and an
 attachment would have another name after an update.

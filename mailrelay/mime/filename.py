@@ -1,4 +1,4 @@
-"""What a part is called, and how it is referred to: for an attachment that travels apart from its message."""
+"""File name and Content-ID of an attachment that travels apart from its message."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Who a message says it is from, and who Exchange will let it be from."""
+"""Decides the From of a message: its author, and what the sender's policy makes of it."""
 
 from dataclasses import dataclass, field
 from enum import Enum

@@ -1,4 +1,4 @@
-"""How a message begins: its top header, read with what its parts tell about its charset."""
+"""Reads the top header of a message, in the charset that its parts declare."""
 
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.parts import index_source

@@ -1,4 +1,4 @@
-"""Whether this Python reads mail as it must: known mail through the parsers, in a millisecond.
+"""Tests in a millisecond that this Python reads mail right: known mail through the parsers.
 
 CPython 3.11.2 took part of a line for a header (gh-106052), and 3.13 reads base64 otherwise than 3.11. The
 parsers are right on both; this is for the next fault of that kind.

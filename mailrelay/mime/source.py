@@ -1,4 +1,4 @@
-"""Where the index of parts reads: a message in memory, or one far too large for it, window by window."""
+"""The bytes that the index of parts reads: in memory, or window by window where they are too many."""
 
 import re
 from dataclasses import dataclass

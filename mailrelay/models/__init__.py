@@ -1,4 +1,4 @@
-"""What is kept, and what each state means; `mailrelay.outbox` is the only writer of states."""
+"""The tables; `mailrelay.outbox` is the only writer of states."""
 
 from mailrelay.models.alerts import Alert, AlertChannel, AlertTold, Lease
 from mailrelay.models.attempts import SendLog, TimelineEntry

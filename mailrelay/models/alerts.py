@@ -1,4 +1,4 @@
-"""What people are told about without asking: what is the matter, who is told how, and who looks."""
+"""Alerts: episodes, channels, and what each channel was told."""
 
 from django.core.validators import MaxValueValidator
 from django.db import models

@@ -1,4 +1,4 @@
-"""What was tried, and what else happened to a message."""
+"""Attempts to send, and the timeline of a message."""
 
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""Who may talk to the listener."""
+"""Clients of the SMTP listener, and what was refused to them."""
 
 from django.db import models
 from django.db.models import Q

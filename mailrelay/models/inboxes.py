@@ -1,4 +1,4 @@
-"""What the senders' inboxes say of mail that Microsoft took and could not deliver after all."""
+"""Reports of bounces, found in the senders' Inboxes."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""What was accepted, for whom, its bytes, and its units of work."""
+"""Messages, their recipients, their content, and deliveries, the units of work."""
 
 from datetime import datetime
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What is kept of the people who sign in: what they did, how often they failed to, their second factor."""
+"""People who sign in: their audit list, failed logins, second factor."""
 
 from typing import Any, NoReturn
 

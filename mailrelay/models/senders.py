@@ -1,4 +1,4 @@
-"""Whose mail goes where, and what Microsoft allows each of them."""
+"""App registrations, mailboxes and senders."""
 
 from datetime import UTC, datetime, time
 from typing import Any

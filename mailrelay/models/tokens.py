@@ -1,4 +1,4 @@
-"""What programs show instead of a password, and what they have handed in by it."""
+"""Tokens of the API, and the keys of what was handed in by them."""
 
 import hashlib
 

@@ -1,1 +1,1 @@
-"""Who is told what: alerts and their channels, notices of mail that failed, delivery status notifications."""
+"""Tells people: alerts and their channels, notices of failed mail, delivery status notifications."""

@@ -1,4 +1,4 @@
-"""What is the matter just now, as far as the database tells: a few indexed queries."""
+"""Finds what needs attention now, by a few indexed queries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What was found over time: an episode begins, gets worse, and is over when it has stayed away for a while.
+"""Follows findings over time: an episode begins, gets worse, and ends when it has stayed away for a while.
 
 A matter that comes and goes within QUIET is one episode; one that comes back within PERIOD of a notice about
 is not told about again before that has passed. So nobody hears of the same thing more than once in a PERIOD.

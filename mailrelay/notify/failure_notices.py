@@ -1,4 +1,4 @@
-"""Who is told that mail failed or waits: its sender, the operations address, a webhook, or nobody.
+"""Sends notices of mail that failed or waits: to its sender, the operations address, a webhook, or nobody.
 
 RFC 5321 section 6.1 asks for a report on whatever was accepted and not delivered; section 4.5.5 forbids one
 about a report. Since Graph cannot send from <>, one goes only where it cannot become backscatter: to an

@@ -1,4 +1,4 @@
-"""What can go wrong with the queue of record."""
+"""Errors of the queue of record."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""What one attempt came to, as the queue of record takes it."""
+"""The result of one attempt, as the queue of record takes it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the listener hands over: one mail, ready to be stored."""
+"""A submission: one mail, ready to be stored."""
 
 import hashlib
 import os

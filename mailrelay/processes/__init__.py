@@ -1,1 +1,1 @@
-"""What runs in one process: the relay, a worker, or everything; how each starts and ends."""
+"""The processes: relay, worker, web, or everything in one; start and end of each."""

@@ -1,6 +1,6 @@
-"""What runs beside the tasks in a process that delivers: signs of life, the scheduler, tokens."""
+"""Threads beside the tasks of a process that delivers: heartbeat, scheduler, tokens, retention."""
 
-from mailrelay.delivery import pipeline
+from mailrelay.delivery import recording
 from mailrelay.delivery.housekeeping import Housekeeper
 from mailrelay.delivery.tokens import Keeper
 from mailrelay.health import pulse
@@ -57,7 +57,7 @@ class DeliveryServices:
         self._alerts = Watch()
 
     def start(self) -> None:
-        pipeline.ending.clear()
+        recording.ending.clear()
         self._heartbeat.start()
         self._keeper.start()
         self._housekeeper.start()
@@ -75,7 +75,7 @@ class DeliveryServices:
     def stop(self) -> None:
         """End what is left, once the tasks have ended."""
         self.retire()
-        pipeline.ending.set()
+        recording.ending.set()
         self._housekeeper.stop()
         self._keeper.stop()
         self._reporter.stop()

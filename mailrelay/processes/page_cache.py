@@ -1,4 +1,4 @@
-"""Where memory is scarce, the page cache of SQLite's files is given back.
+"""Gives back the page cache of SQLite's files where memory is scarce.
 
 A control group counts the cached pages of the files that its processes read and write. The kernel reclaims
 them when the limit is reached, but a kubelet counts them as used: a burst of large mail leaves some 25 MiB.

@@ -1,4 +1,4 @@
-"""What every process makes sure of before it starts, in sentences rather than tracebacks."""
+"""Checks before every start, in sentences rather than tracebacks."""
 
 import secrets
 from typing import IO, Any

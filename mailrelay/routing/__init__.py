@@ -1,1 +1,1 @@
-"""Who may send, and whose mail goes where: the configuration as one immutable snapshot in memory."""
+"""The configuration in memory: clients, senders and the mailbox of each mail, as an immutable snapshot."""

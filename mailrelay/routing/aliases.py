@@ -1,4 +1,4 @@
-"""Whom a recipient stands for: by an alias, by a default domain, as every mail server has them."""
+"""Resolves recipients by aliases and a default domain, as every mail server has them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which sender may stand in for which: said when it is chosen, and asked again before anything moves."""
+"""Chooses the senders that may stand in for another: checked when chosen, and before anything moves."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How many bytes of messages may be in transfer at a time, in all sessions of a process."""
+"""Bounds the bytes of messages in transfer at a time, in all sessions of a process."""
 
 import threading
 from collections import Counter

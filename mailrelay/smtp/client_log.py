@@ -1,4 +1,4 @@
-"""Which clients connect and what is refused, remembered for a moment and written down off the reply path."""
+"""Remembers clients that connect and mail that is refused, and writes them down off the reply path."""
 
 import itertools
 import threading

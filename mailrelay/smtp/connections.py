@@ -1,4 +1,4 @@
-"""Which connections are open, and how many one client and the process may have."""
+"""Counts open connections, of each client and of the process."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What all sessions of a listener process share."""
+"""Shared state of all sessions of a listener process."""
 
 import logging
 from collections.abc import Callable

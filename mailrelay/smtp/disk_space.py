@@ -1,4 +1,4 @@
-"""Whether there is room for a mail, asked before it is taken."""
+"""Checks for free disk space before a mail is taken."""
 
 import os
 import time

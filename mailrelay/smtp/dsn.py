@@ -1,4 +1,4 @@
-"""What a client asks of reports with MAIL and RCPT (DSN, RFC 3461): checked, and put in words of our own."""
+"""Reads what a client asks of delivery status notifications with MAIL and RCPT (RFC 3461)."""
 
 import re
 

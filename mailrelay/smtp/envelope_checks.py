@@ -1,4 +1,4 @@
-"""Whether a mail may come in, as far as that is known before its content: the same by SMTP and by HTTP.
+"""Checks a mail before its content, the same by SMTP and by HTTP.
 
 All of it runs in the event loop of `context`, answers from memory, and takes no more than a moment.
 """

@@ -1,4 +1,4 @@
-"""What is counted by where it comes from: an address of IPv4, a network of IPv6."""
+"""Groups addresses for counting: each of IPv4, a network of IPv6."""
 
 from ipaddress import ip_network
 

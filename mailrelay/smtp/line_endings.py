@@ -1,4 +1,4 @@
-"""Which line ends a client uses: what ends every line of its session without exception may end DATA too.
+"""Learns the line end of a client: what ends every line of its session may end DATA too.
 
 A server that relays for others ends its own commands with CR LF, whatever stands in the mail that it passes
 on. So a lone dot between other line ends is the end of a mail at once only for a client that has never used

@@ -1,4 +1,4 @@
-"""What the listener is told at its start; nothing here is read from the environment."""
+"""Options of the listener; nothing here is read from the environment."""
 
 from dataclasses import dataclass
 from pathlib import Path

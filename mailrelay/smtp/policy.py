@@ -1,4 +1,4 @@
-"""Who may send what as whom: pure decisions, each a refusal with its reason or nothing."""
+"""Decides who may send what as whom: pure decisions, each a refusal with its reason or nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

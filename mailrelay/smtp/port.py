@@ -1,4 +1,4 @@
-"""What sessions of one address share: its policy, and what EHLO says there."""
+"""Shared by the sessions of one address: its policy, and its answer to EHLO."""
 
 import ssl
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What the listener says: a reply code, an enhanced status code and a sentence (RFC 5321, RFC 2034)."""
+"""Replies of the listener: a code, an enhanced status code and a sentence (RFC 5321, RFC 2034)."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How large a mail will be as it is sent, and which route carries that: decided before the 250."""
+"""Computes the size of a mail as it is sent, and its route, before the 250."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where a mail stays between its first byte and its commit: memory first, then a file without a name."""
+"""Holds a mail between its first byte and its commit: memory first, then a file without a name."""
 
 import asyncio
 import errno

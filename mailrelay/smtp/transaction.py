@@ -1,4 +1,4 @@
-"""What MAIL and RCPT have said so far."""
+"""The state of a mail transaction after MAIL and RCPT."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""How a DATA or BDAT transfer goes, so that one that stands still or creeps is ended."""
+"""Watches a DATA or BDAT transfer, so that one that stands still or creeps is ended."""
 
 from mailrelay.smtp.options import SmtpOptions
 

@@ -1,4 +1,4 @@
-"""What happens next to a delivery, why, and when."""
+"""Tells what happens next to a delivery, why, and at what time."""
 
 from collections.abc import Callable, Container
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Whether a mailbox and its app registration let mail through now."""
+"""Tells whether a mailbox and its app registration let mail through now."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""How a message as a whole stands: its state, and how long its content is kept."""
+"""Tells the state of a whole message, and how long its content is kept."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What is known of one thing that may stand still: its state, why, what happens next, and what to do."""
+"""The record of an answer: state, sentence, reason, what to do, and what happens next."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a sender's mail goes, and what stops it."""
+"""Tells whether a sender's mail goes, and what stops it."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the states, outcomes and reasons of the vocabulary mean to a person: a title and a sentence each."""
+"""Titles and sentences for the states, outcomes and reasons of the vocabulary."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Which workers are alive, and which Celery queues they serve."""
+"""Tells which workers are alive, and which Celery queues they serve."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""What is done to a whole installation: backups, and moving its queue to another database."""
+"""Work on a whole installation: backups, and moving its queue to another database."""

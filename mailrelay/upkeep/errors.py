@@ -1,4 +1,4 @@
-"""What upkeep refuses, in sentences for the person who asked."""
+"""Refusals of upkeep, in sentences for the person who asked."""
 
 
 class UpkeepError(Exception):

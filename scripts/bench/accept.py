@@ -1,4 +1,4 @@
-"""How fast mail is taken: this gateway beside Postfix and beside aiosmtpd, in interleaved rounds.
+"""Measures taking mail: this gateway beside Postfix and beside aiosmtpd, in interleaved rounds.
 
     python -m scripts.bench.accept [--rounds 5] [--only gateway,postfix] [--load small-20-kept,large-1-kept]
 

@@ -1,4 +1,4 @@
-"""What one claim costs the database behind a backlog, in units that no other load moves.
+"""Measures one claim behind a backlog, in units that no other load moves.
 
 SQLite counts the steps of its machine, PostgreSQL the pages of tables and indexes that it looks at.
 """

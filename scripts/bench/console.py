@@ -1,4 +1,4 @@
-"""How long the console's pages take with a million messages on record.
+"""Measures the console's pages with a million messages on record.
 
     python -m scripts.bench.console [--messages 1000000] [--rounds 20] [--only sqlite]
 

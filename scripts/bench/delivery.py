@@ -1,4 +1,4 @@
-"""How fast mail goes out: end to end beside a bare loop of requests, at Graph's pace, and from an idle queue.
+"""Measures sending: end to end beside a bare loop of requests, at Graph's pace, and from an idle queue.
 
     python -m scripts.bench.delivery [--only end-to-end,drain,idle,claim] [--stacks embedded,redis,rabbitmq]
 

@@ -1,4 +1,4 @@
-"""What is measured: this gateway's listener, Postfix's smtpd, and aiosmtpd as it comes."""
+"""The measured listeners: this gateway's, Postfix's smtpd, and aiosmtpd as it comes."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Whether two Pythons read and write the same mail: a digest for each batch of samples.
+"""Tells whether two Pythons read and write the same mail: a digest for each batch of samples.
 
 python -m scripts.differential >FILE, and with another Python: python -m scripts.differential --against FILE
 """

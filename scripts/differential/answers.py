@@ -1,4 +1,4 @@
-"""What mailrelay/mime makes of a sample, as text that is the same wherever the answers are."""
+"""Runs mailrelay/mime on a sample and gives its answers as text that is the same on every Python."""
 
 import hashlib
 from collections.abc import Callable, Iterator

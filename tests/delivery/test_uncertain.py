@@ -124,7 +124,7 @@ def test_a_late_answer_settles_the_attempt_that_was_given_up(office):
     office.later(61)
     assert fresh(delivery).state == State.UNCERTAIN
 
-    settle.settle(attempt, sent())
+    settle.end_attempt(attempt, sent())
 
     assert fresh(delivery).state == State.SENT
     assert [entry.outcome for entry in log(delivery)] == [Outcome.SENT]
@@ -141,7 +141,7 @@ def test_a_late_answer_stops_the_resend_that_waits_for_a_worker(office):
     (reservation,) = office.reserve()
     assert fresh(delivery).state == State.RESERVED
 
-    settle.settle(attempt, sent())
+    settle.end_attempt(attempt, sent())
     pipeline.deliver(reservation.delivery_id, reservation.token)
 
     assert fresh(delivery).state == State.SENT
@@ -156,7 +156,7 @@ def test_a_late_answer_after_a_later_attempt_has_begun_says_possible_second_copy
     assert fresh(delivery).state == State.SENT
     before = count(counters.SECOND_COPIES)
 
-    settle.settle(attempt, sent())
+    settle.end_attempt(attempt, sent())
 
     assert fresh(delivery).state == State.SENT
     assert [entry.outcome for entry in log(delivery)] == [Outcome.SENT, Outcome.SENT]
@@ -170,7 +170,7 @@ def test_a_late_answer_that_is_uncertain_too_changes_nothing(office):
     office.later(61)
     waits = fresh(delivery).next_attempt_at
 
-    settle.settle(attempt, Result(Outcome.UNCERTAIN, "silence", Blame.MAILBOX, Reason.UNCERTAIN))
+    settle.end_attempt(attempt, Result(Outcome.UNCERTAIN, "silence", Blame.MAILBOX, Reason.UNCERTAIN))
 
     fresh(delivery)
     assert (delivery.state, delivery.next_attempt_at) == (State.UNCERTAIN, waits)
@@ -183,7 +183,7 @@ def test_a_late_refusal_settles_it_without_a_second_copy(office):
     _, attempt = begin(office)
     office.later(61)
 
-    settle.settle(attempt, Result(Outcome.PERMANENT, "refused", Blame.MESSAGE, Reason.REJECTED))
+    settle.end_attempt(attempt, Result(Outcome.PERMANENT, "refused", Blame.MESSAGE, Reason.REJECTED))
 
     assert fresh(delivery).state == State.FAILED
     office.later(LATER)
@@ -198,7 +198,7 @@ def test_a_late_passing_refusal_does_not_release_what_a_person_holds(office):
     office.later(61)
     actions.hold(delivery.message_id, "ann")
 
-    settle.settle(attempt, Result(Outcome.TRANSIENT, "busy", Blame.MAILBOX, Reason.SERVER_ERROR))
+    settle.end_attempt(attempt, Result(Outcome.TRANSIENT, "busy", Blame.MAILBOX, Reason.SERVER_ERROR))
     office.later(LATER)
 
     fresh(delivery)
@@ -208,8 +208,8 @@ def test_a_late_passing_refusal_does_not_release_what_a_person_holds(office):
 def test_an_answer_recorded_twice_counts_once(office):
     delivery = office.one()
     _, attempt = begin(office)
-    settle.settle(attempt, sent())
-    settle.settle(attempt, sent())
+    settle.end_attempt(attempt, sent())
+    settle.end_attempt(attempt, sent())
 
     assert fresh(delivery).state == State.SENT
     assert count(counters.SENT) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailrelay.delivery import memory_budget, pipeline
+from mailrelay.delivery import memory_budget, pipeline, recording
 from mailrelay.delivery.memory_budget import MemoryBudget, NoMemoryError
 from mailrelay.vocabulary import State
 from tests.delivery.office import fresh
@@ -136,12 +136,12 @@ def test_two_large_mails_in_one_process_go_one_after_the_other(writer, queued):
 
 def test_mail_that_waits_for_room_when_the_process_ends_goes_back_to_the_queue(writer, queued):
     first, second, reservations = two_large(writer, queued)
-    pipeline.ending.set()
+    recording.ending.set()
     try:
         with memory_budget.process_memory.taken(memory_budget.LARGE, NEVER):
             pipeline.deliver(reservations[0].delivery_id, reservations[0].token)
     finally:
-        pipeline.ending.clear()
+        recording.ending.clear()
 
     assert writer.requests("messages") == []
     assert {fresh(row).state for row in (first, second)} <= {State.QUEUED, State.RESERVED}

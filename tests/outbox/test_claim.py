@@ -36,7 +36,7 @@ def finish(delivery: Delivery) -> None:
     delivery.refresh_from_db()
     attempt = leases.begin(delivery, 10)
     Mailbox.objects.filter(pk=delivery.mailbox_id).update(wake_at=None)
-    settle.settle(attempt, Result(Outcome.SENT, "sent"))
+    settle.end_attempt(attempt, Result(Outcome.SENT, "sent"))
 
 
 def wake_at(box) -> timedelta | None:
@@ -221,7 +221,7 @@ def test_a_slot_whose_request_was_given_up_cools_down_first():
     first.refresh_from_db()
     attempt = leases.begin(first, 10)
 
-    settle.settle(attempt, Result(Outcome.UNCERTAIN, "no answer"))
+    settle.end_attempt(attempt, Result(Outcome.UNCERTAIN, "no answer"))
 
     assert claimed(box) == []
     assert timedelta(seconds=50) < wake_at(box) <= timedelta(seconds=61)

@@ -1,6 +1,9 @@
 """What every file of the project keeps to."""
 
+import ast
 import re
+
+import pytest
 
 from tests.project.files import files, name_of
 
@@ -53,3 +56,12 @@ def test_no_file_names_a_place_of_one_machine():
 
 def test_words_are_those_of_current_english():
     assert not lines_with(PUZZLING, *TEXTS, ".js", ".json")
+
+
+@pytest.mark.parametrize(
+    "path", files(".py", under=("gateway", "mailrelay", "sandbox", "scripts")), ids=name_of
+)
+def test_a_module_says_what_it_does_and_asks_no_question(path):
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+    assert not re.match(r"(What|Who|Whose|Whom|How|Whether|Which|Where|When|Why)\b", said)

@@ -1,4 +1,4 @@
-"""How much live workers can take on: never more is claimed than they can start."""
+"""Counts free workers: never more is claimed than they can start."""
 
 import threading
 import time

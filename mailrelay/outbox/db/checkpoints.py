@@ -1,4 +1,4 @@
-"""What SQLite's log holds is moved into the database file beside the writer, not by it.
+"""Moves SQLite's log into the database file beside the writer, not by it.
 
 SQLite lets the commit that fills the log do this: it then waits for two flushes of the disk, and every other
 mail behind it. A checkpoint that is PASSIVE waits for nobody and keeps nobody waiting

@@ -1,4 +1,4 @@
-"""What an error of the database means: no room, a lost race, the database itself, or the row."""
+"""Judges an error of the database: no room, a lost race, the database itself, or the row."""
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 

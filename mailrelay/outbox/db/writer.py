@@ -1,4 +1,4 @@
-"""How the queue is written: every move is one transaction, and on SQLite they share a thread and a commit.
+"""Writes the queue: each move is one transaction, and on SQLite they share a thread and a commit.
 
 SQLite has one writer. Threads that compete for it starve each other for seconds, so one thread a process
 takes all that waits and commits once; where a piece of it fails, each runs again in a transaction of its

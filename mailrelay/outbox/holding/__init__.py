@@ -1,1 +1,1 @@
-"""Why mail waits: a broken configuration, a failure and whom it concerns, which mailbox it goes through."""
+"""Reasons to wait: a broken configuration, a failure and whom it concerns, the mailbox that is used."""

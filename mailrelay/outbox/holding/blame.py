@@ -1,4 +1,4 @@
-"""What waits after a failure: the message, its mailbox, or its registration; and how the wait ends.
+"""Decides what waits after a failure: the message, its mailbox, or its registration; and ends the wait.
 
 Only the message's own faults lengthen its wait. A mailbox or a registration at fault is paused as a whole,
 and the first success sets everything behind it free.

@@ -1,1 +1,1 @@
-"""What is kept of a message beside its deliveries: content, its state, search words, totals, who was seen."""
+"""Records beside the deliveries: content, state of a message, search words, totals, clients seen."""

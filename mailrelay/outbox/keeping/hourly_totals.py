@@ -1,4 +1,4 @@
-"""How many of each total an hour had: the durable totals, noted once an hour and moved on at each sweep.
+"""Keeps the durable totals of each hour: noted once an hour and moved on at each sweep.
 
 A row holds what the total had come to, not what was added, so that it can be written again, by any number of
 processes, after any crash. What happens between a sweep and the end of its hour counts for the next hour:

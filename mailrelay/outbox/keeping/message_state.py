@@ -1,4 +1,4 @@
-"""What follows from a move of a delivery: its message's state, and a line on the timeline."""
+"""Derives the state of a message from its deliveries, and writes its timeline."""
 
 from collections.abc import Iterable
 from datetime import datetime

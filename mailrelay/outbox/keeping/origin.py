@@ -1,4 +1,4 @@
-"""Where a message came from, in a sentence for its timeline."""
+"""Tells the origin of a message in a sentence for its timeline."""
 
 from mailrelay.models import Message
 from mailrelay.vocabulary import Report

@@ -1,4 +1,4 @@
-"""Which clients were seen and what was refused: written in batches, in a table that stays small."""
+"""Records clients that were seen and mail that was refused, in batches, in a table that stays small."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

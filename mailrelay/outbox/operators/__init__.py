@@ -1,1 +1,1 @@
-"""What people and the configuration change: hold, release, resend, pause, new credentials."""
+"""Moves that people and the configuration cause: hold, release, resend, pause, new credentials."""

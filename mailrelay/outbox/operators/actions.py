@@ -1,4 +1,4 @@
-"""What a person does to a message: retry now, hold, release, cancel. Safe to do twice; each is on record.
+"""Moves of a message by a person: retry now, hold, release, cancel. Safe to do twice; each is on record.
 
 `actor` is who, and `why` the reason that is kept beside it on the timeline.
 """

@@ -1,4 +1,4 @@
-"""What follows when a person changes how mail leaves: a new credential, a fixed mailbox, another mailbox.
+"""Changes of how mail leaves: a new credential, a fixed mailbox, another mailbox.
 
 Each function may be called inside a transaction of the caller's, and is one of its own otherwise. None takes
 the word of the change for it: what stood still is tried once, at once, and success sets the rest free.

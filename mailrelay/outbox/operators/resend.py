@@ -1,4 +1,4 @@
-"""What a person has sent again: the same mail once more, through another sender, or to somebody else.
+"""Sends a message once more: as it was, through another sender, or to somebody else.
 
 Each is safe to press twice: a resend names how many attempts were on record when it was asked for, a forward
 the queue id of the mail that it makes, and a mail whose sender was changed is queued already.

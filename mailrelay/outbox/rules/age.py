@@ -1,4 +1,4 @@
-"""How long mail has waited: the time in which it could have been tried, and not what a clock says.
+"""The age of mail: the time in which it could have been tried, and not the time of a clock.
 
 Every worker notes that it is alive, every few seconds. Time between two notes counts. A longer span does not:
 no worker was there, or somebody set the clock. So a machine without a battery clock, a clock that is ahead

@@ -1,4 +1,4 @@
-"""What a clock that is set back leaves in the future: due times move with it, past times become the present.
+"""Repairs times after a clock was set back: due times move with it, past times become the present.
 
 A clock that was ten days ahead for a moment would otherwise let mail, pauses and leases wait for ten days.
 """

@@ -1,4 +1,4 @@
-"""What a mailbox may do now: its slots, its bucket, its windows. Decided under the lock of its row alone.
+"""The limits of a mailbox: slots, bucket, windows. Decided under the lock of its row alone.
 
 The numbers are Microsoft's (https://learn.microsoft.com/graph/throttling-limits, Outlook service limits;
 https://learn.microsoft.com/office365/servicedescriptions, sending limits), each settable, 0 for none.

@@ -1,1 +1,1 @@
-"""What moves by time alone: due mail, leases that are over, retention, requests beside mail."""
+"""Moves that time causes: due mail, leases that are over, retention, requests beside mail."""

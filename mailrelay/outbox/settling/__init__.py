@@ -1,1 +1,1 @@
-"""What an attempt came to goes on record and moves its delivery; what has no result is found out."""
+"""Puts the result of an attempt on record and moves its delivery; finds results that are missing."""

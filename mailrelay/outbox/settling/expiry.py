@@ -1,4 +1,4 @@
-"""What becomes of work whose worker is gone: leases and reservations whose time is over.
+"""Ends work whose worker is gone: leases and reservations whose time is over.
 
 What expires without an open attempt was never sent; with one, it may have been.
 """

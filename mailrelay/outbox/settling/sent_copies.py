@@ -1,4 +1,4 @@
-"""When the copy of a sent mail is next looked for, so that of many processes one does it."""
+"""Schedules the look for the copy of a sent mail, so that of many processes one does it."""
 
 from datetime import timedelta
 

@@ -62,7 +62,7 @@ FOR_A_PERSON = (Reason.LOOP, Reason.CONTENT_LOST)
 SUCCESS_SHOWN = timedelta(seconds=10)
 
 
-def settle(attempt: Attempt, result: Result) -> list[Reservation]:
+def end_attempt(attempt: Attempt, result: Result) -> list[Reservation]:
     """Record `result`, move what it blames, and claim what the freed slot may take; publish what returns."""
 
     def run() -> list[Reservation]:
@@ -86,7 +86,7 @@ def settle(attempt: Attempt, result: Result) -> list[Reservation]:
     return write(Move.SETTLE, run)
 
 
-def put_off(delivery: Delivery, result: Result, *, noted: bool = True) -> list[Reservation]:
+def end_without_attempt(delivery: Delivery, result: Result, *, noted: bool = True) -> list[Reservation]:
     """End a lease whose request was never begun: no token, say, or content that is gone.
 
     `noted`: it is said on the timeline.
@@ -100,7 +100,7 @@ def put_off(delivery: Delivery, result: Result, *, noted: bool = True) -> list[R
     return _end_lease(delivery, move)
 
 
-def unsent(delivery: Delivery, text: str) -> list[Reservation]:
+def return_to_queue(delivery: Delivery, text: str) -> list[Reservation]:
     """End a lease whose request certainly never went out, through no fault of the message."""
 
     def move(row: Delivery, now: datetime) -> Mailbox:
@@ -111,7 +111,7 @@ def unsent(delivery: Delivery, text: str) -> list[Reservation]:
     return _end_lease(delivery, move)
 
 
-def crashed(delivery: Delivery, text: str) -> list[Reservation]:
+def count_crash(delivery: Delivery, text: str) -> list[Reservation]:
     """Count a fault of our own against a message; the third holds it.
 
     Where an attempt was open, its request may have gone out: then the mail is uncertain instead.
@@ -135,7 +135,7 @@ def crashed(delivery: Delivery, text: str) -> list[Reservation]:
     return _end_lease(delivery, move)
 
 
-def unresolved(delivery: Delivery, result: Result) -> list[Reservation]:
+def look_again_later(delivery: Delivery, result: Result) -> list[Reservation]:
     """End a lease that was taken to look for mail that may have been sent; it is looked for once more."""
 
     def move(row: Delivery, now: datetime) -> Mailbox:
@@ -146,7 +146,7 @@ def unresolved(delivery: Delivery, result: Result) -> list[Reservation]:
     return _end_lease(delivery, move)
 
 
-def unresolvable(
+def decide_by_policy(
     delivery: Delivery, attempt: Attempt, result: Result, *, draft_is_gone: bool
 ) -> list[Reservation]:
     """End such a lease where no look will tell more: the sender's policy decides, and sends nothing again."""
@@ -180,7 +180,7 @@ def _opened(delivery: Delivery) -> QuerySet[SendLog]:
     return SendLog.objects.filter(delivery=delivery, finished_at__isnull=True)
 
 
-def remark(delivery: Delivery, text: str) -> None:
+def add_note(delivery: Delivery, text: str) -> None:
     """Write a line on the timeline of a message: what it lost on its way, say."""
     write(Move.DRAFT, lambda: message_state.note(delivery, text, clock.now()))
 
