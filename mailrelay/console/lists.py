@@ -6,6 +6,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 
 from mailrelay.console.generic import ModelAdmin
+from mailrelay.status import glossary
 
 M = TypeVar("M", bound=models.Model)
 
@@ -23,7 +24,10 @@ class ListAdmin(ModelAdmin[M]):
     ) -> HttpResponse:
         plural = str(self.opts.verbose_name_plural)
         title = self.heading or plural[:1].upper() + plural[1:]
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        word = str(self.opts.verbose_name)
+        known = glossary.anchor(word) in map(glossary.anchor, glossary.WORDS)
+        more = {"title": title, "word": glossary.anchor(word) if known else ""}
+        return super().changelist_view(request, {**more, **(extra_context or {})})
 
 
 class ReadOnlyAdmin(ListAdmin[M]):

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
-from mailrelay.console import entra_sign_in, second_factor
+from mailrelay.console import entra_sign_in, glossary, second_factor
 
 #: The screens in the order in which people need them, with what each is for.
 SCREENS = {
@@ -51,6 +51,7 @@ class GatewayAdminSite(AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         own = [
             path("second-factor/", self.admin_view(second_factor.page), name="second_factor"),
+            path("glossary/", self.admin_view(glossary.page), name="glossary"),
             path("entra/", entra_sign_in.go, name="entra"),
             path("entra/back/", entra_sign_in.back, name="entra_back"),
         ]
