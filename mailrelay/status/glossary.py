@@ -15,13 +15,9 @@ WORDS = {
     ),
     "Attempt": "One request to Graph for a delivery, with its answer. A row of the send log.",
     "SMTP client": (
-        "Who may send through the gateway: networks, or a login, and rules for addresses and pace "
-        "(SmtpClient)."
+        "Who may send through the gateway: networks, or a login, and rules for addresses and pace."
     ),
-    "Sender": (
-        "What a message is sent as: the addresses that it takes, its mailbox, and its policies "
-        "(SenderConfig)."
-    ),
+    "Sender": ("What a message is sent as: the addresses that it takes, its mailbox, and its policies."),
     "Mailbox": "An Exchange mailbox that Graph sends from, with its limits and what is used of them.",
     "App registration": "The application in Entra ID whose credential gets tokens. Mailboxes belong to one.",
     "Credential": (
