@@ -11,13 +11,13 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from mailrelay.api.pace import Pace
 from mailrelay.api.problems import ProblemError
 from mailrelay.console.protection import client_address
 from mailrelay.models import ApiToken, AuditEvent
 from mailrelay.models.tokens import digest
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.errors import OutboxError
+from mailrelay.token_buckets import TokenBuckets
 from mailrelay.vocabulary import Scope
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ NOTED = 60
 AWAY = "5"
 
 View = Callable[..., HttpResponse]
-_pace = Pace()
+_requests: TokenBuckets[int] = TokenBuckets()
 
 
 def resource(**views: tuple[Scope, View]) -> View:
@@ -70,7 +70,7 @@ def authorised(request: HttpRequest, scope: Scope) -> ApiToken:
             "Send a valid token as Authorization: Bearer.",
             {"WWW-Authenticate": "Bearer"},
         )
-    if wait := _pace.take(row.pk, row.requests_per_minute):
+    if wait := _requests.take(row.pk, row.requests_per_minute, row.requests_per_minute / 60.0):
         text = f"This token may ask {row.requests_per_minute} times a minute, in its row in the admin."
         raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, text, {"Retry-After": str(max(1, math.ceil(wait)))})
     if scope not in row.scopes.split():

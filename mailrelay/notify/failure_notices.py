@@ -5,7 +5,6 @@ about a report. Since Graph cannot send from <>, one goes only where it cannot b
 address that a sender or a client of ours owns, or to the operations address.
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -15,10 +14,8 @@ from typing import Any
 
 from django.conf import settings
 
-from mailrelay.delivery.tokens import graph_clients
-from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
-from mailrelay.notify import bounce_messages
+from mailrelay.notify import bounce_messages, webhook
 from mailrelay.notify.bounce_messages import RecipientStatus, ReportedMessage
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.keeping import content
@@ -39,7 +36,6 @@ INTERVAL = 2.0
 LOOK_AGAIN = 3600.0
 #: Warnings of delays that one address gets within an hour; a backlog must not become a flood.
 MOST_WARNINGS = 20
-WEBHOOK_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
 #: Bytes up to which a mail is sent back whole where RET=FULL asks for it; RFC 3461 section 4.3 leaves the
 #: header alone to those that are larger.
 MOST_RETURNED = 1_048_576
@@ -240,7 +236,9 @@ def _call(kind: Report, rows: list[Delivery]) -> bool:
         return reports.close(kind, ids, "The webhook took no notice of it in time: nobody was told.")
     if not reports.reserve(ids):
         return False
-    refused = _post(notice(kind, rows), f"{message.queue_id}:{kind}:{ids[0]}")
+    refused = webhook.send(
+        settings.NOTICE_WEBHOOK_URL, notice(kind, rows), f"{message.queue_id}:{kind}:{ids[0]}"
+    )
     if refused:
         log.warning("%s: the webhook did not take the notice (%s)", message.queue_id, refused)
         return False
@@ -268,21 +266,3 @@ def notice(kind: Report, rows: list[Delivery]) -> dict[str, Any]:
             for fate in _fates(rows, kind)
         ],
     }
-
-
-def _post(document: dict[str, Any], key: str) -> str:
-    """Post `document`; return why it was not taken, without the URL, which may hold a secret."""
-    session, _ = graph_clients()
-    try:
-        reply = session.request(
-            "POST",
-            settings.NOTICE_WEBHOOK_URL,
-            headers={"Content-Type": "application/json", "Idempotency-Key": key},
-            body=json.dumps(document).encode(),
-            timeouts=WEBHOOK_TIMEOUTS,
-        )
-    except ValueError as error:  # requests' own for a URL that is none; its text quotes the URL
-        return type(error).__name__
-    if reply.status is None:
-        return reply.failure.text if reply.failure else "no answer"
-    return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"

@@ -8,7 +8,7 @@ the answer nothing but its status is ever shown. The URL is a secret and stands 
 import ipaddress
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -53,6 +53,14 @@ def post(url: str, document: dict[str, Any], key: str) -> str:
     may_reach = None if _by_proxy(parts) else partial(_allowed, scheme=parts.scheme)
     if may_reach and (reason := _forbidden(parts)):
         return reason
+    return send(url, document, key, may_reach)
+
+
+def send(url: str, document: dict[str, Any], key: str, may_reach: Callable[[str], bool] | None = None) -> str:
+    """Post `document` wherever `url` leads that `may_reach` lets be; return why it was not taken.
+
+    The reason does not quote the URL, which may hold a secret.
+    """
     session, _ = graph_clients()
     try:
         reply = session.request(

@@ -18,9 +18,9 @@ from mailrelay.smtp.connections import Connections
 from mailrelay.smtp.disk_space import Space
 from mailrelay.smtp.logins import Logins
 from mailrelay.smtp.options import SmtpOptions
-from mailrelay.smtp.rates import Rates
 from mailrelay.smtp.spool import spool_directory
 from mailrelay.smtp.tls import Certificates
+from mailrelay.token_buckets import TokenBuckets
 
 #: Threads for spool files and for large headers: disk writes must not stop the event loop.
 THREADS = 4
@@ -49,7 +49,8 @@ class Context:
     completions: Completions = field(init=False, default_factory=Completions)
     space: Space = field(init=False)
     budget: Budget = field(init=False)
-    rates: Rates = field(init=False, default_factory=Rates)
+    #: Messages a minute of each SmtpClient, by its id.
+    rates: TokenBuckets[int] = field(init=False, default_factory=TokenBuckets)
     logins: Logins = field(init=False, default_factory=Logins)
     client_log: ClientLog = field(init=False, default_factory=ClientLog)
     spool_directory: Path | None = field(init=False)

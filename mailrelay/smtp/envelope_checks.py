@@ -70,7 +70,7 @@ def content(context: Context, client: Client, peer: Peer, size: int) -> Spool | 
     if not lease.grow_to(size):
         metrics.SMTP_CONNECTIONS_DENIED.labels(cap="bytes").inc()
         return replies.PUT_OFF
-    if client.id is not None and not context.rates.take(client.id, client.messages_per_minute):
+    if client.id is not None and context.rates.take(client.id, *_rate_of(client)):
         lease.release()
         return _too_many_messages(client)
     return Spool(_largest(context, client), context.executor, context.spool_directory, lease)
@@ -93,7 +93,7 @@ def dropped(context: Context, client: Client | None, spool: Spool) -> Reply | No
 def _rate_used_up(context: Context, client: Client | None) -> Reply | None:
     if client is None or client.id is None:
         return None
-    allowed = context.rates.allow(client.id, client.messages_per_minute)
+    allowed = not context.rates.wait(client.id, *_rate_of(client))
     return None if allowed else _too_many_messages(client)
 
 
@@ -131,3 +131,8 @@ def _too_many_messages(client: Client) -> Reply:
         "try again later: the limit is in its row",
         "client-rate",
     )
+
+
+def _rate_of(client: Client) -> tuple[float, float]:
+    """Return how many messages a client may send at once, and how many a second after that."""
+    return client.messages_per_minute, client.messages_per_minute / 60.0

@@ -138,7 +138,7 @@ def test_the_url_is_encrypted_in_its_column(webhook, channel):
     ],
 )
 def test_a_url_that_leads_inside_is_not_asked(settings, monkeypatch, url, networks, says):
-    monkeypatch.setattr(posting, "edge", lambda: pytest.fail("it was asked"))
+    monkeypatch.setattr(posting, "graph_clients", lambda: pytest.fail("it was asked"))
     settings.ALERT_WEBHOOK_NETWORKS = tuple(ip_network(word) for word in networks.split())
     assert says in posting.post(url, {}, "key")
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from mailrelay.api.pace import Pace
 from mailrelay.models import ApiToken, AuditEvent, Message, SmtpClient
 from mailrelay.vocabulary import State
 from tests.api.shapes import conforms, schema_of
@@ -98,14 +97,3 @@ def test_who_asks_too_fast_is_told_when_to_come_again():
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 30
     assert conforms(answers[2].json(), schema_of("/queue", "get", 429))
-
-
-def test_a_bucket_fills_evenly_and_each_token_has_its_own():
-    now = [0.0]
-    pace = Pace(lambda: now[0])
-    assert [pace.take(1, 60) for _ in range(60)] == [0.0] * 60
-    assert pace.take(1, 60) == pytest.approx(1.0)
-    assert pace.take(2, 60) == 0.0
-    now[0] = 1.0
-    assert pace.take(1, 60) == 0.0
-    assert pace.take(1, 60) > 0.0

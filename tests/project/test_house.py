@@ -21,7 +21,8 @@ ROWS = (
     {"models"},
     {"clouds"},
     {"periodic"},
-    {"vocabulary", "metrics", "tracing", "address_forms", "parsing", "schema", "memory", "database"},
+    {"vocabulary", "metrics", "tracing", "address_forms", "parsing"}
+    | {"schema", "memory", "database", "token_buckets"},
 )
 #: The corridors of the outbox, from the ground up.
 CORRIDORS = (

@@ -11,7 +11,6 @@ from mailrelay.routing import backlog, passwords
 from mailrelay.routing.loading import load
 from mailrelay.routing.table import Backlog, Client, RoutingTable
 from mailrelay.routing.watch import ConfigurationWatch
-from mailrelay.smtp.rates import Rates
 from mailrelay.vocabulary import Reason, State, Urgency
 from tests.outbox import rows
 from tests.smtp.smtp_server import LOOPBACK, SENDER, eventually, sender
@@ -57,19 +56,6 @@ def test_messages_a_minute_are_a_bucket(client_door):
         assert talk.mail(MAIL).startswith("250 ")
         refused = talk.say("MAIL FROM:<a@example.org>")
     assert refused.startswith("450 4.7.1 Client Monitoring ")
-
-
-def test_the_bucket_fills_evenly_and_holds_a_minute_at_most():
-    now = [0.0]
-    rates = Rates(lambda: now[0])
-    assert [rates.take(1, 3) for _ in range(4)] == [True, True, True, False]
-    now[0] = 19.9
-    assert not rates.allow(1, 3)
-    now[0] = 20.1
-    assert rates.take(1, 3) and not rates.take(1, 3)
-    now[0] = 10_000.0
-    assert [rates.take(1, 3) for _ in range(4)] == [True, True, True, False]
-    assert rates.take(2, 3) and rates.take(1, 0)
 
 
 def test_a_client_may_have_so_many_connections(client_door):
