@@ -105,7 +105,7 @@ def test_a_crash_after_the_request_began_is_uncertain_instead(office, monkeypatc
     def stumble(*_):
         raise AttributeError("a fault of ours")
 
-    monkeypatch.setattr(pipeline, "_request", stumble)
+    monkeypatch.setattr(pipeline.request, "send", stumble)
     delivery = office.one()
 
     office.work()
