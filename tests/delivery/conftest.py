@@ -14,10 +14,12 @@ def steady_sandbox(tmp_path_factory):
 @pytest.fixture
 def office(transactional_db, steady_sandbox, monkeypatch):
     from tests.delivery.office import Office
+    from tests.outbox.moves import only_drawn_moves
 
     if steady_sandbox.process is None:
         steady_sandbox.start()
     steady_sandbox.reset()
-    yield Office(steady_sandbox, monkeypatch)
+    with only_drawn_moves():
+        yield Office(steady_sandbox, monkeypatch)
     if steady_sandbox.process is not None:
         steady_sandbox.reset()
