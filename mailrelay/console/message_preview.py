@@ -95,7 +95,7 @@ class _Mail:
     def name(self, number: int) -> str:
         """Return the name of a file without what would lead elsewhere on somebody's disk."""
         name = name_or_default(self.outline.headers(number), self.outline.parts[number].content_type)
-        clean = "".join(own_mail for own_mail in name if own_mail.isprintable()).strip(". ")
+        clean = "".join(letter for letter in name if letter.isprintable()).strip(". ")
         return clean[:150] or "attachment"
 
 

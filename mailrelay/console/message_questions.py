@@ -29,7 +29,7 @@ def packed_ids(asked: dict[UUID, int]) -> str:
 
 
 class Question(forms.Form):
-    """Asked of every action. `once` tells a second press from another wish."""
+    """Asked of every action. `once` tells a second press from another request."""
 
     why = forms.CharField(
         label="Why",

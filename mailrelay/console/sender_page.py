@@ -35,12 +35,12 @@ WRITE = "Mail.ReadWrite"
 
 class TestForm(forms.Form):
     recipient = forms.EmailField(label="To", max_length=254)
-    dsn_request = forms.UUIDField(widget=forms.HiddenInput)
+    test_id = forms.UUIDField(widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         try:
-            time_of(cleaned["wish"])
+            time_of(cleaned["test_id"])
         except (KeyError, ValueError):
             raise forms.ValidationError("Load the page again: it is not as it was sent to you.") from None
         return cleaned
@@ -105,7 +105,7 @@ class SenderPage:
             "takes_mail": trial.takes_mail(sender),
             "limits": list(_uses(sender.mailbox)),
             "test_form": TestForm(
-                initial={"wish": new_queue_id(), "recipient": getattr(self.request.user, "email", "")}
+                initial={"test_id": new_queue_id(), "recipient": getattr(self.request.user, "email", "")}
             ),
             "pause_form": PauseForm(),
             "test": self._tested(),
@@ -119,8 +119,8 @@ class SenderPage:
         form = TestForm(self.request.POST)
         if not form.is_valid():
             return {"test_form": form}
-        recipient, dsn_request = form.cleaned_data["recipient"], form.cleaned_data["wish"]
-        reply = trial.send(self.request, self.sender, recipient, dsn_request)
+        recipient, test_id = form.cleaned_data["recipient"], form.cleaned_data["test_id"]
+        reply = trial.send(self.request, self.sender, recipient, test_id)
         if not reply.positive:
             form.add_error(None, f"The test mail was refused: {reply.line}")
             return {"test_form": form}

@@ -28,14 +28,14 @@ ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 class Trial:
     """A test mail from `mail_from` to `recipient`, through the sender of `sender_id` and no other.
 
-    `wish` is a UUID of version 7 and of the press of a button: the same wish is the same mail. `who` asks, by
+    `test_id` is a UUID of version 7 and of the press of a button: the same id is the same mail. `who` asks, by
     `name` in the Received field; `way` is how, in the mail's own words.
     """
 
     sender_id: int
     mail_from: str
     recipient: str
-    dsn_request: UUID
+    test_id: UUID
     who: str
     name: str
     way: str
@@ -45,7 +45,7 @@ class Trial:
         address = client_address(request) or "unknown"
         peer = Peer(address, name=self.name, secure=request.is_secure(), http=True)
         client, content = Client(None, f"{TEST}{self.who}"[:200], ANYWHERE), self._content()
-        key = hashlib.sha256(f"test {self.who} {self.sender_id} {self.dsn_request}".encode()).hexdigest()
+        key = hashlib.sha256(f"test {self.who} {self.sender_id} {self.test_id}".encode()).hexdigest()
         return counter.take(
             InjectedMail(
                 client, peer, [content], self.mail_from, (self.recipient,), len(content), key, self.sender_id
@@ -53,11 +53,11 @@ class Trial:
         )
 
     def _content(self) -> bytes:
-        """Write the mail, the same bytes for the same wish, whose first 48 bits are its time (RFC 9562)."""
+        """Write the mail, the same bytes for the same id, whose first 48 bits are its time (RFC 9562)."""
         mail = EmailMessage()
         mail["From"], mail["Subject"] = self.mail_from, "Test of the mail gateway"
-        mail["Date"] = format_datetime(datetime.fromtimestamp((self.dsn_request.int >> 80) // 1000, UTC))
-        mail["Message-ID"] = f"<test.{self.dsn_request.hex}@{settings.SMTP_HOSTNAME}>"
+        mail["Date"] = format_datetime(datetime.fromtimestamp((self.test_id.int >> 80) // 1000, UTC))
+        mail["Message-ID"] = f"<test.{self.test_id.hex}@{settings.SMTP_HOSTNAME}>"
         mail.set_content(
             f"This is a test mail, asked for {self.way} of {settings.SMTP_HOSTNAME}, which delivered it "
             "through Microsoft Graph.\n\nIf you did not expect it, ignore it.\n"
@@ -70,7 +70,7 @@ class Trial:
         return mail.as_bytes(policy=policy.SMTP)
 
 
-def send(request: HttpRequest, sender: SenderConfig, recipient: str, dsn_request: UUID) -> Reply:
+def send(request: HttpRequest, sender: SenderConfig, recipient: str, test_id: UUID) -> Reply:
     """Hand in a test mail of `sender` that somebody asks for in the admin."""
     if not takes_mail(sender):
         return replies.SENDER_ABSENT
@@ -78,7 +78,7 @@ def send(request: HttpRequest, sender: SenderConfig, recipient: str, dsn_request
     if counter is None:
         return replies.SHUTTING_DOWN
     who = request.user.get_username()
-    test = Trial(sender.pk, sender.mailbox.address, recipient, dsn_request, who, "admin", "in the admin")
+    test = Trial(sender.pk, sender.mailbox.address, recipient, test_id, who, "admin", "in the admin")
     return test.hand_in(counter, request)
 
 

@@ -73,11 +73,11 @@ OWN = {
 def people(django_user_model) -> dict[str, Client]:
     """A browser for each role, and one for an account that may come in and has none."""
     found = {}
-    for own_mail, role in {**ROLES, "-": ""}.items():
-        user = django_user_model.objects.create(username=f"role-{own_mail}", is_staff=True)
+    for letter, role in {**ROLES, "-": ""}.items():
+        user = django_user_model.objects.create(username=f"role-{letter}", is_staff=True)
         user.groups.set(Group.objects.filter(name=role))
-        found[own_mail] = Client()
-        found[own_mail].force_login(user)
+        found[letter] = Client()
+        found[letter].force_login(user)
     return found
 
 
@@ -113,12 +113,12 @@ def rows() -> dict[str, object]:
 def refused(people: dict[str, Client], address: str, *, post: bool) -> tuple[str, str]:
     """Return who is let in at `address` and who is not, as letters of roles."""
     codes = {
-        own_mail: (browser.post(address) if post else browser.get(address)).status_code
-        for own_mail, browser in people.items()
+        letter: (browser.post(address) if post else browser.get(address)).status_code
+        for letter, browser in people.items()
     }
     assert set(codes.values()) <= {200, 302, 403, 404}, (address, codes)
-    out = [own_mail for own_mail, code in codes.items() if code == 403]
-    return "".join(own_mail for own_mail in ROLES if own_mail not in out), "".join(out)
+    out = [letter for letter, code in codes.items() if code == 403]
+    return "".join(letter for letter in ROLES if letter not in out), "".join(out)
 
 
 def test_each_screen_is_read_and_changed_by_its_roles(people, rows):

@@ -156,12 +156,12 @@ def counter():
 
 
 def wish_of(shown: str) -> str:
-    return re.search(r'name="wish" value="([^"]+)"', shown)[1]
+    return re.search(r'name="test_id" value="([^"]+)"', shown)[1]
 
 
 def test_a_test_mail_goes_into_the_queue_and_its_outcome_stands_on_the_page(office, page, browser, counter):
     dsn_request = wish_of(browser.get(page).content.decode())
-    form = {"step": "test", "recipient": "anna@example.org", "wish": dsn_request}
+    form = {"step": "test", "recipient": "anna@example.org", "test_id": dsn_request}
 
     answer = browser.post(page, form)
     browser.post(page, form)
@@ -184,13 +184,17 @@ def test_a_test_mail_goes_into_the_queue_and_its_outcome_stands_on_the_page(offi
 
 
 def test_a_page_that_was_written_by_hand_is_refused_with_a_sentence(office, page, browser, counter):
-    form = {"step": "test", "recipient": "anna@example.org", "wish": "ffffffff-ffff-7fff-8fff-ffffffffffff"}
+    form = {
+        "step": "test",
+        "recipient": "anna@example.org",
+        "test_id": "ffffffff-ffff-7fff-8fff-ffffffffffff",
+    }
     assert "Load the page again" in browser.post(page, form).content.decode()
     assert not Message.objects.exists()
 
 
 def test_a_test_mail_that_is_refused_says_why(office, page, browser, counter):
-    form = {"step": "test", "recipient": "anna@x@y", "wish": wish_of(browser.get(page).content.decode())}
+    form = {"step": "test", "recipient": "anna@x@y", "test_id": wish_of(browser.get(page).content.decode())}
     assert "Enter a valid email address" in browser.post(page, form).content.decode()
 
     browser.post(page, form | {"recipient": "anna@example.org"})
@@ -208,7 +212,7 @@ def test_a_test_mail_goes_by_the_sender_of_the_page_where_another_has_the_same_m
     form = {
         "step": "test",
         "recipient": "anna@example.org",
-        "wish": wish_of(browser.get(page).content.decode()),
+        "test_id": wish_of(browser.get(page).content.decode()),
     }
 
     answer = browser.post(page, form)
@@ -224,7 +228,7 @@ def test_a_sender_that_is_off_sends_no_test_mail_by_another(office, page, browse
     form = {
         "step": "test",
         "recipient": "anna@example.org",
-        "wish": wish_of(browser.get(page).content.decode()),
+        "test_id": wish_of(browser.get(page).content.decode()),
     }
     other = make_registration(name="other")
     make_sender(other, name="default", is_default=True)
@@ -240,6 +244,6 @@ def test_a_test_mail_of_a_paused_sender_is_held_and_the_page_says_so(office, pag
     browser.post(page, {"step": "pause", "reason": "Wrong invoices"})
     shown = browser.get(page).content.decode()
     assert "a test mail is accepted and held" in shown
-    form = {"step": "test", "recipient": "anna@example.org", "wish": wish_of(shown)}
+    form = {"step": "test", "recipient": "anna@example.org", "test_id": wish_of(shown)}
     assert browser.post(page, form).status_code == 302
     assert Message.objects.count() == 1

@@ -10,8 +10,8 @@ from tests.harness.processes import mail, rows, send
 
 def sent_from(browser: Browser, page: str, recipient: str) -> str:
     """Send a test mail; return the address of the page that tells its outcome."""
-    dsn_request = re.search(r'name="wish" value="([^"]+)"', browser.get(page))[1]
-    shown = browser.post(page, {"step": "test", "recipient": recipient, "wish": dsn_request})
+    dsn_request = re.search(r'name="test_id" value="([^"]+)"', browser.get(page))[1]
+    shown = browser.post(page, {"step": "test", "recipient": recipient, "test_id": dsn_request})
     return f"{page}?test={re.search(r'/message/([0-9a-f-]+)/', shown)[1]}"
 
 

@@ -186,8 +186,8 @@ def test_a_field_in_one_line_is_folded_and_says_the_same(name, value):
 @pytest.mark.parametrize(
     "field", ["Content-Disposition: attachment; filename=", "Content-Type: text/plain; name="]
 )
-def test_a_very_long_file_name_is_continued(own_mail, field):
-    name = own_mail * 1_200 + ".txt"
+def test_a_very_long_file_name_is_continued(letter, field):
+    name = letter * 1_200 + ".txt"
     made, _ = sent(mixed(f'{field}"{name}"\r\n\r\nx'.encode()))
 
     assert longest(made) <= LONGEST

@@ -19,7 +19,7 @@ django.setup()  # their tests know nothing of it, and rooms that have models wan
 # ruff: noqa: E402
 from gateway.listeners import Listener
 from mailrelay.routing import passwords
-from mailrelay.routing.table import Client, Directory
+from mailrelay.routing.table import Client, RoutingTable
 from mailrelay.smtp.context import Context
 from mailrelay.smtp.options import SmtpOptions
 from mailrelay.smtp.port import Port
@@ -29,7 +29,7 @@ from tests.smtp.smtp_server import LOOPBACK, SENDER, without_trace
 
 LOCAL = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 KNOWN = Client(7, "good", LOCAL, login="goodlogin", password_hash=passwords.make("goodpasswd"))
-DIRECTORY = Directory((SENDER,), (LOOPBACK, KNOWN))
+DIRECTORY = RoutingTable((SENDER,), (LOOPBACK, KNOWN))
 
 
 class Acceptor:
