@@ -28,8 +28,8 @@ ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 class Trial:
     """A test mail from `mail_from` to `recipient`, through the sender of `sender_id` and no other.
 
-    `test_id` is a UUID of version 7 and of the press of a button: the same id is the same mail. `who` asks, by
-    `name` in the Received field; `way` is how, in the mail's own words.
+    `test_id` is a UUID of version 7 and of the press of a button: the same id is the same mail. `who` asks,
+    by `name` in the Received field; `way` is how, in the mail's own words.
     """
 
     sender_id: int

@@ -65,7 +65,7 @@ PAGES = {
 #: Everybody's own account, and what Django's forms ask for.
 OWN = {
     *("index", "login", "logout", "password_change", "password_change_done", "second_factor"),
-    *("entra", "entra_back", "jsi18n", "autocomplete", "view_on_site", "app_list"),
+    *("glossary", "entra", "entra_back", "jsi18n", "autocomplete", "view_on_site", "app_list"),
 }
 
 
