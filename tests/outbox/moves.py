@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from mailrelay.outbox.rules.moves import MOVES
+from mailrelay.outbox.rules.moves import LATE, MOVES
 
 
 @contextmanager
@@ -14,7 +14,9 @@ def only_drawn_moves() -> Iterator[None]:
     if connection.vendor != "sqlite":
         yield
         return
-    allowed = " OR ".join(f"(OLD.state = '{old}' AND NEW.state = '{new}')" for old, new in MOVES)
+    allowed = " OR ".join(
+        f"(OLD.state = '{old}' AND NEW.state = '{new}')" for old, new in MOVES.keys() | LATE
+    )
     _run("DROP TRIGGER IF EXISTS only_drawn_moves")
     _run(
         "CREATE TRIGGER only_drawn_moves BEFORE UPDATE OF state ON mailrelay_delivery "

@@ -29,6 +29,6 @@ def test_every_state_is_reached_from_the_first():
 def test_a_move_that_is_not_drawn_is_refused_in_tests_of_the_delivery():
     delivery = rows.queue(rows.mailbox(), 1)[0]
     with only_drawn_moves():
-        Delivery.objects.filter(pk=delivery.pk).update(state=State.RESERVED)
+        Delivery.objects.filter(pk=delivery.pk).update(state=State.CANCELLED)
         with pytest.raises(IntegrityError, match="not drawn"):
             Delivery.objects.filter(pk=delivery.pk).update(state=State.DEFERRED)

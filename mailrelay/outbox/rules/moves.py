@@ -33,20 +33,27 @@ MOVES: dict[tuple[str, State], str] = {
     (State.DEFERRED, State.FAILED): "too old",
     (State.DEFERRED, State.CANCELLED): "a person cancels it",
     (State.UNCERTAIN, State.QUEUED): "time to look it up, or to send it once more",
-    (State.UNCERTAIN, State.SENT): "a late answer says so",
     (State.UNCERTAIN, State.HELD): "the policy, a person, or its sender is paused or off",
-    (State.UNCERTAIN, State.FAILED): "the policy, a late refusal, or too old",
+    (State.UNCERTAIN, State.FAILED): "the policy, or too old",
     (State.UNCERTAIN, State.CANCELLED): "a person cancels it",
     (State.HELD, State.QUEUED): "a person releases it, its sender goes on, or the configuration is fixed",
     (State.HELD, State.RESERVED): "one of the held is tried, to see whether the configuration is fixed",
-    (State.HELD, State.SENT): "a late answer says so",
-    (State.HELD, State.FAILED): "its content is removed by retention, or a late refusal",
+    (State.HELD, State.FAILED): "its content is removed by retention",
     (State.HELD, State.CANCELLED): "a person cancels it",
     (State.SENT, State.QUEUED): "a person sends it again",
     (State.FAILED, State.QUEUED): "a person sends it again",
-    (State.FAILED, State.SENT): "a late answer says so",
     (State.CANCELLED, State.QUEUED): "a person sends it again",
-    (State.CANCELLED, State.SENT): "a late answer says so",
+}
+#: An answer that comes after its lease has ended moves what waits as it would have moved it in time, and of
+#: what is over only to `sent`.
+LATE = {
+    *((old, State.SENT) for old in State),
+    *(
+        (old, new)
+        for old in (State.QUEUED, State.RESERVED, State.DEFERRED, State.UNCERTAIN, State.HELD)
+        for start, new in MOVES
+        if start == State.SENDING
+    ),
 }
 
 
@@ -55,3 +62,7 @@ def drawn() -> Iterator[str]:
     yield "stateDiagram-v2"
     for (old, new), cause in MOVES.items():
         yield f"    {'[*]' if old == NEW else old} --> {new}: {cause}"
+    yield "    note right of sending"
+    yield "        A late answer moves a delivery that waits as if it were still sending;"
+    yield "        one that is over it moves to sent alone."
+    yield "    end note"
