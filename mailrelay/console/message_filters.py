@@ -82,7 +82,7 @@ class SizeFilter(_Filter):
 FILTERS = (StateFilter, TimeFilter, SenderFilter, ClientFilter, CodeFilter, SizeFilter)
 
 
-def criteria(query: Mapping[str, str], text: str, stretch: Period) -> Criteria:
+def criteria(query: Mapping[str, str], text: str, period: Period) -> Criteria:
     """Read what the address of a list asks for; what it cannot mean finds nothing, or does not narrow."""
     state, size = query.get("state", ""), query.get("size", "")
     return Criteria(
@@ -93,8 +93,8 @@ def criteria(query: Mapping[str, str], text: str, stretch: Period) -> Criteria:
         client=_number(query.get("client", "")),
         graph_code=query.get("code", ""),
         least_size=int(size) * MEBIBYTE if size in SIZES else 0,
-        after=stretch.begin,
-        before=stretch.end,
+        after=period.begin,
+        before=period.end,
     )
 
 

@@ -97,7 +97,7 @@ def find_all(asked: Criteria) -> Iterator[tuple[UUID, ...]]:
     """Yield the ids of all messages that are what is asked, the newest first, REACH at most at a time."""
     found, seen = find(asked), frozenset[UUID]()
     while True:
-        # Both ends of a stretch belong to it.
+        # Both ends of a period belong to it.
         yield tuple(pk for pk in found.ids if pk not in seen)
         if found.until is None:
             return

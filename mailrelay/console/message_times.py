@@ -19,7 +19,7 @@ LATELY = {
     "7d": ("Last 7 days", timedelta(days=7)),
     "30d": ("Last 30 days", timedelta(days=30)),
 }
-#: Names in the address: how lately, and the two ends of a stretch.
+#: Names in the address: how lately, and the two ends of a period.
 SINCE, BEGIN, END = "since", "from", "until"
 #: The lookup by which the list goes on beyond its reach.
 BEFORE = "created_at__lte"
@@ -38,7 +38,7 @@ class Period:
 
 
 def asked(query: Mapping[str, str]) -> Period:
-    """Read the stretch that the address of a list asks for; its moments are UTC unless they say otherwise."""
+    """Read the period that the address of a list asks for; its moments are UTC unless they say otherwise."""
     lately = LATELY.get(query.get(SINCE, ""))
     try:
         begins = [_moment(query.get(BEGIN, "")), clock.now() - lately[1] if lately else None]
@@ -75,7 +75,7 @@ def _older(text: str) -> datetime | None:
 
 
 class TimeFilter(admin.SimpleListFilter):
-    """Presets, and a form for a stretch, which stands in the address and goes with every other filter."""
+    """Presets, and a form for a period, which stands in the address and goes with every other filter."""
 
     title = "time"
     parameter_name = SINCE

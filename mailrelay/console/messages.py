@@ -46,11 +46,11 @@ class MessageList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Message]:
         rows: QuerySet[Message] = super().get_queryset(request, exclude_parameters)
-        stretch = message_times.asked(request.GET)
-        self.problem, self.found = stretch.problem, None
-        if stretch.problem:
+        period = message_times.asked(request.GET)
+        self.problem, self.found = period.problem, None
+        if period.problem:
             return rows.none()
-        asked = criteria(request.GET, self.query, stretch)
+        asked = criteria(request.GET, self.query, period)
         request.asked = asked  # type: ignore[attr-defined] # for the export, which goes on beyond what is listed
         self.found = find(asked) if asked.narrows else None
         return within(rows, asked) if self.found is None else rows.filter(pk__in=self.found.ids)

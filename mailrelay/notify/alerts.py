@@ -52,8 +52,8 @@ def look() -> None:
     troubled = frozenset(pk for one in findings for pk in one.senders)
     due = Q(next_at__isnull=True) | Q(next_at__lte=now)
     for channel in AlertChannel.objects.filter(due, active=True).defer("url").order_by("pk"):
-        news = episodes.news(channel, now)
-        if news:
+        changes = episodes.changes(channel, now)
+        if changes:
             from mailrelay.notify.channels import tell
 
-            tell(channel, news, troubled, now)
+            tell(channel, changes, troubled, now)

@@ -102,13 +102,13 @@ def _words(own_mail: OwnMail, mail: ReportedMessage, statuses: Sequence[Recipien
         yield "A message has not been delivered yet to the recipients below. It is still being tried:"
         yield "there is nothing to do, and it should not be sent again."
     yield ""
-    for fate in statuses:
-        yield f"  <{fate.address}>"
-        yield f"    {fate.sentence or 'No reason is on record.'} ({fate.status})"
-        if fate.maybe_delivered:
+    for outcome in statuses:
+        yield f"  <{outcome.address}>"
+        yield f"    {outcome.sentence or 'No reason is on record.'} ({outcome.status})"
+        if outcome.maybe_delivered:
             yield "    It may have arrived all the same: that is looked up; it is sent again once at most."
-        elif fate.retried_until is not None:
-            yield f"    It is tried until {fate.retried_until:%Y-%m-%d %H:%M} UTC."
+        elif outcome.retried_until is not None:
+            yield f"    It is tried until {outcome.retried_until:%Y-%m-%d %H:%M} UTC."
     yield ""
     yield f"Subject:    {mail.subject or '(none)'}"
     yield f"From:       {mail.header_from or '(none)'}"
@@ -126,24 +126,24 @@ def _status(own_mail: OwnMail, mail: ReportedMessage, statuses: Iterable[Recipie
     if mail.envid:
         whole["Original-Envelope-Id"] = mail.envid
     whole["Arrival-Date"] = format_datetime(mail.accepted_at)
-    part.set_payload([whole, *(_fields(own_mail, fate) for fate in statuses)])
+    part.set_payload([whole, *(_fields(own_mail, outcome) for outcome in statuses)])
     return part
 
 
-def _fields(own_mail: OwnMail, fate: RecipientStatus) -> Fields:
+def _fields(own_mail: OwnMail, outcome: RecipientStatus) -> Fields:
     fields = Fields(policy=POLICY)
-    if fate.original:
-        kind, _, address = fate.original.partition(";")
+    if outcome.original:
+        kind, _, address = outcome.original.partition(";")
         fields["Original-Recipient"] = f"{kind}; {address}"
-    fields["Final-Recipient"] = _typed(fate.address)
+    fields["Final-Recipient"] = _typed(outcome.address)
     fields["Action"] = "failed" if own_mail.kind == Report.FAILURE else "delayed"
-    fields["Status"] = fate.status
-    says = f"{fate.graph_code} {fate.sentence}".strip()
+    fields["Status"] = outcome.status
+    says = f"{outcome.graph_code} {outcome.sentence}".strip()
     fields["Diagnostic-Code"] = f"X-Graph; {_ascii(says)[:DIAGNOSTIC]}"
-    if fate.last_attempt is not None:
-        fields["Last-Attempt-Date"] = format_datetime(fate.last_attempt)
-    if fate.retried_until is not None:
-        fields["Will-Retry-Until"] = format_datetime(fate.retried_until)
+    if outcome.last_attempt is not None:
+        fields["Last-Attempt-Date"] = format_datetime(outcome.last_attempt)
+    if outcome.retried_until is not None:
+        fields["Will-Retry-Until"] = format_datetime(outcome.retried_until)
     return fields
 
 

@@ -29,13 +29,15 @@ log = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 
 
-def tell(channel: AlertChannel, news: list[EpisodeChange], troubled: Iterable[int], now: datetime) -> bool:
-    """Tell `channel` of `news`, in one message; whether it was taken. `troubled` are senders not to use."""
-    reason = _send(channel, Digest(settings.SMTP_HOSTNAME, news), troubled, lambda: note(channel, news, now))
+def tell(channel: AlertChannel, changes: list[EpisodeChange], troubled: Iterable[int], now: datetime) -> bool:
+    """Tell `channel` of `changes`, in one message; say whether it was taken. `troubled`: not by these."""
+    reason = _send(
+        channel, Digest(settings.SMTP_HOSTNAME, changes), troubled, lambda: note(channel, changes, now)
+    )
     if not reason:
-        log.info("told %s of %d matters", channel.name, len(news))
+        log.info("told %s of %d matters", channel.name, len(changes))
         return True
-    log.warning("%s could not be told about %d matters: %s", channel.name, len(news), reason)
+    log.warning("%s could not be told about %d matters: %s", channel.name, len(changes), reason)
     wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(channel.failures, 10))
     columns = {"failures": channel.failures + 1, "last_error": reason[:300], "next_at": now + wait}
     row = AlertChannel.objects.filter(pk=channel.pk)

@@ -66,7 +66,7 @@ def _enter(one: Finding, row: Alert | None, now: datetime) -> None:
         Alert.objects.filter(pk=row.pk).update(**columns)
 
 
-def news(channel: AlertChannel, now: datetime) -> list[EpisodeChange]:
+def changes(channel: AlertChannel, now: datetime) -> list[EpisodeChange]:
     """List what `channel` is to be told now."""
     told = {row.alert_id: row for row in channel.told.all()}
     wanted = Alert.objects.filter(condition__in=channel.conditions.split()).order_by(

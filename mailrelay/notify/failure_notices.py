@@ -141,7 +141,7 @@ def owned(address: str, routing: RoutingTable) -> bool:
 def _write_to(address: str, kind: Report, rows: list[Delivery]) -> bool:
     message, ids = rows[0].message, [row.pk for row in rows]
     # What the client asked for is about reports to its sender; the operations address is told all.
-    statuses = list(_fates(rows, kind, asked=address == message.mail_from))
+    statuses = list(_outcomes(rows, kind, asked=address == message.mail_from))
     if not statuses:
         return reports.close(kind, ids, "Nobody is told: the client asked for no such report (NOTIFY).")
     sender = _way(rows[0], kind)
@@ -191,7 +191,7 @@ def _subject(message: Message, kind: Report) -> ReportedMessage:
     )
 
 
-def _fates(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterator[RecipientStatus]:
+def _outcomes(rows: list[Delivery], kind: Report, *, asked: bool = False) -> Iterator[RecipientStatus]:
     """Tell recipient by recipient how they fare; `asked` leaves out what the client does not want to hear."""
     now = clock.now()
     for row in rows:
@@ -262,7 +262,12 @@ def notice(kind: Report, rows: list[Delivery]) -> dict[str, Any]:
         "sender": rows[0].sender.name,
         "mailbox": rows[0].mailbox.address,
         "recipients": [
-            {"address": fate.address, "status": fate.status, "code": fate.graph_code, "text": fate.sentence}
-            for fate in _fates(rows, kind)
+            {
+                "address": outcome.address,
+                "status": outcome.status,
+                "code": outcome.graph_code,
+                "text": outcome.sentence,
+            }
+            for outcome in _outcomes(rows, kind)
         ],
     }

@@ -20,21 +20,21 @@ class Digest:
     """What one message tells. `host` is the gateway's name."""
 
     host: str
-    news: Sequence[EpisodeChange]
+    changes: Sequence[EpisodeChange]
 
     @property
     def title(self) -> str:
-        if len(self.news) == 1:
-            return f"{WORDS[self.news[0].what]}: {self.news[0].alert.subject}"
-        return f"{len(self.news)} matters, the first: {self.news[0].alert.subject}"
+        if len(self.changes) == 1:
+            return f"{WORDS[self.changes[0].what]}: {self.changes[0].alert.subject}"
+        return f"{len(self.changes)} matters, the first: {self.changes[0].alert.subject}"
 
     @property
     def shown(self) -> Sequence[EpisodeChange]:
-        return self.news[:MOST]
+        return self.changes[:MOST]
 
     @property
     def rest(self) -> str:
-        more = len(self.news) - MOST
+        more = len(self.changes) - MOST
         return f"and {more} more, in the admin under Alerts" if more > 0 else ""
 
 
@@ -62,7 +62,7 @@ def generic(digest: Digest) -> dict[str, Any]:
                 "since": one.alert.began_at.isoformat(),
                 "until": one.alert.ended_at.isoformat() if one.alert.ended_at else None,
             }
-            for one in digest.news
+            for one in digest.changes
         ],
     }
 

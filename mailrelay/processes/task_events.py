@@ -15,7 +15,7 @@ INTERVAL = 0.25
 
 
 class TaskEventsTogether(StartStopStep):
-    """A step of the worker's consumer, whose own rhythm is to publish after every turn of its loop."""
+    """A step of the worker's consumer, which publishes after every turn of its loop."""
 
     requires = ("celery.worker.consumer.events:Events",)
 
@@ -31,7 +31,7 @@ class TaskEventsTogether(StartStopStep):
             self._timer = consumer.hub.call_repeatedly(INTERVAL, dispatcher.flush)
 
     def stop(self, _consumer: Any) -> None:
-        """End the rhythm. What waits is not published: the broker may be what has failed."""
+        """End it. What waits is not published: the broker may be what has failed."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()

@@ -223,7 +223,7 @@ def _unreadable_row(whose: str, reason: str) -> Reply:
 
 
 def urgency(headers: HeaderBlock) -> Urgency:
-    """Read the sending application's wish; bulk that calls itself urgent is still bulk."""
+    """Read the urgency that the application asks for; bulk that calls itself urgent is still bulk."""
     if _word(headers, "Precedence") in _BULK:
         return Urgency.BULK
     if any(_word(headers, name) in _URGENT for name in ("Priority", "X-Priority", "Importance")):

@@ -27,7 +27,7 @@ class Days:
         """Move on by `after` in which nothing else is looked at; return what is told."""
         self.now += after
         episodes.enter(findings, self.now)
-        found = episodes.news(self.channel, self.now)
+        found = episodes.changes(self.channel, self.now)
         if found:
             episodes.note(self.channel, found, self.now)
         return [f"{one.what} {one.alert.key}" for one in found]

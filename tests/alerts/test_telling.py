@@ -28,7 +28,7 @@ def held(now):
 
 
 def tell(channel, now) -> bool:
-    return channels.tell(channel, episodes.news(channel, now), (), now)
+    return channels.tell(channel, episodes.changes(channel, now), (), now)
 
 
 def test_a_webhook_gets_a_document(webhook, channel, held, now):
@@ -85,7 +85,7 @@ def test_a_refusal_is_kept_without_the_url_and_tried_again_later(webhook, channe
     assert tell(row, now)
     row.refresh_from_db()
     assert (row.failures, row.last_error) == (0, "")
-    assert not episodes.news(row, now)
+    assert not episodes.changes(row, now)
 
 
 def test_a_url_that_no_key_opens_keeps_no_other_channel_from_being_told(
@@ -178,13 +178,13 @@ def test_a_mail_goes_through_a_sender_that_is_in_no_trouble(channel, held, sende
     assert SUBJECT in text["Subject"]
     assert "The secret *ended*" in text.get_content()
     assert message.deliveries.get().state == "queued"
-    assert not episodes.news(row, now)
+    assert not episodes.changes(row, now)
 
 
 def test_a_sender_whose_secret_ends_is_spared_where_another_works(channel, held, sender, now):
     other = make_sender(make_registration("fabrikam"), "other", "other@fabrikam.test")
     row = channel(Channel.EMAIL, address="ops@example.org")
-    channels.tell(row, episodes.news(row, now), [sender.pk], now)
+    channels.tell(row, episodes.changes(row, now), [sender.pk], now)
     assert mail()[0].sender_id == other.pk
 
 

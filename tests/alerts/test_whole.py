@@ -26,11 +26,11 @@ def test_a_held_sender_is_told_of_through_another(embedded):
     send(gateway.smtp_port, b"From: app@fabrikam.test\r\n\r\nwaits\r\n", mail_from="app@fabrikam.test")
     eventually(embedded.delivered, 110, "the news of the held sender")
     (mail,) = embedded.delivered()
-    news = message_from_bytes(embedded.sandbox.raw(mail["seq"]), policy=policy.default)
-    assert (mail["to"], news["From"].addresses[0].addr_spec) == (
+    changes = message_from_bytes(embedded.sandbox.raw(mail["seq"]), policy=policy.default)
+    assert (mail["to"], changes["From"].addresses[0].addr_spec) == (
         ["operations@example.org"],
         "gateway@contoso.test",
     )
-    assert "Sender fabrikam stands still" in news["Subject"]
-    assert "AADSTS7000215" in news.get_content() or "secret" in news.get_content()
-    assert "wrong" not in news.get_content().split()
+    assert "Sender fabrikam stands still" in changes["Subject"]
+    assert "AADSTS7000215" in changes.get_content() or "secret" in changes.get_content()
+    assert "wrong" not in changes.get_content().split()

@@ -230,9 +230,9 @@ def test_it_lists_a_stretch_of_time_with_both_its_ends(browser, hourly, begin, e
 
 
 def test_a_stretch_goes_with_a_search_and_with_every_other_filter(browser, hourly, sender):
-    stretch = {"from": "2027-03-31T02:00", "until": "2027-03-31T07:59"}
-    assert listed(browser, state="failed", **stretch) == [hourly[hour] for hour in (7, 5, 3)]
-    query = {"q": "anna@example.org", "state": "failed", "sender": str(sender.pk), "client": "0", **stretch}
+    period = {"from": "2027-03-31T02:00", "until": "2027-03-31T07:59"}
+    assert listed(browser, state="failed", **period) == [hourly[hour] for hour in (7, 5, 3)]
+    query = {"q": "anna@example.org", "state": "failed", "sender": str(sender.pk), "client": "0", **period}
     page = browser.get(LIST, query)
     assert [row.queue_id for row in page.context["cl"].result_list] == [hourly[hour] for hour in (7, 5, 3)]
     text = page.content.decode()
@@ -241,7 +241,7 @@ def test_a_stretch_goes_with_a_search_and_with_every_other_filter(browser, hourl
     for name, value in query.items():
         assert f'name="{name}" value="{value}"' in form, name
     search = text[text.index('<form id="changelist-search"') :].partition("</form>")[0]
-    assert all(f'name="{name}" value="{value}"' in search for name, value in stretch.items())
+    assert all(f'name="{name}" value="{value}"' in search for name, value in period.items())
     lately = re.search(r'href="([^"]+)">Last 24 hours', text)[1]
     assert "state=failed" in lately
     assert "until" not in lately
@@ -249,13 +249,13 @@ def test_a_stretch_goes_with_a_search_and_with_every_other_filter(browser, hourl
 
 def test_a_stretch_is_kept_from_page_to_page_and_in_the_export(browser, hourly, monkeypatch):
     monkeypatch.setattr("mailrelay.console.messages.MessageAdmin.list_per_page", 2)
-    stretch = "from=2027-03-31T02%3A00&until=2027-03-31T05%3A59"
-    page = browser.get(f"{LIST}?{stretch}")
+    period = "from=2027-03-31T02%3A00&until=2027-03-31T05%3A59"
+    page = browser.get(f"{LIST}?{period}")
     following = re.search(r'href="(\?[^"]*p=2[^"]*)"', page.content.decode())[1]
     rows = browser.get(LIST + unescape(following)).context["cl"].result_list
     assert [row.queue_id for row in rows] == [hourly[3], hourly[2]]
     ticked = {"action": "export", "_selected_action": [str(rows[0].pk)], "select_across": "1", "index": "0"}
-    exported = browser.post(f"{LIST}?{stretch}", ticked)
+    exported = browser.post(f"{LIST}?{period}", ticked)
     text = b"".join(exported.streaming_content).decode()
     assert [line.split(",")[0] for line in text.splitlines()[1:]] == [hourly[hour] for hour in (5, 4, 3, 2)]
 

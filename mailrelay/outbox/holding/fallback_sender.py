@@ -1,4 +1,4 @@
-"""Lending: while a sender's mail is held for a broken configuration, another sender may send it.
+"""Fallback sender: while a sender's mail is held for a broken configuration, another sender may send it.
 
 What may have been sent already never moves: only its own mailbox can tell, and a second copy would come from
 another address.

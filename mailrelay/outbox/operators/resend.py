@@ -35,7 +35,7 @@ def attempts_of(message_id: UUID) -> int:
 
 
 def forward_id(once: UUID, message_id: UUID, recipient: str) -> UUID:
-    """Make the queue id of a forward, which has the time of `once`: the same wish makes the same id."""
+    """Make the queue id of a forward, which has the time of `once`: the same request makes the same id."""
     dsn_request = once.bytes + message_id.bytes + recipient.lower().encode("utf-8", "replace")
     mixed = hashlib.sha256(dsn_request).digest()[:10]
     number = (once.int >> 80 << 80) | int.from_bytes(mixed, "big")

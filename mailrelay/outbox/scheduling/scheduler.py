@@ -78,7 +78,7 @@ class Scheduler(PeriodicThread):
         self._wanted: set[int] = set()
         self._lock = threading.Lock()
         self._glance = Interval(GLANCE_INTERVAL)
-        self._rhythm = {sweep.run: Interval(sweep.INTERVAL), clockwork: Interval(CLOCKWORK_INTERVAL)}
+        self._intervals = {sweep.run: Interval(sweep.INTERVAL), clockwork: Interval(CLOCKWORK_INTERVAL)}
 
     def start(self) -> None:
         global _running  # noqa: PLW0603 - the one of this process
@@ -108,9 +108,9 @@ class Scheduler(PeriodicThread):
 
     def _look(self) -> float:
         """Do all that is due; return the seconds until something may be."""
-        more = [rhythm for step, rhythm in self._rhythm.items() if rhythm.is_due() and step()]
-        for rhythm in more:
-            rhythm.hurry()
+        more = [interval for step, interval in self._intervals.items() if interval.is_due() and step()]
+        for interval in more:
+            interval.hurry()
         wait = self._serve()
         return min(wait, GLANCE_INTERVAL) if more else wait
 
