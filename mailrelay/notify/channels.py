@@ -8,7 +8,6 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 
 from django.conf import settings
-from django.db.models import Q
 
 from mailrelay.models import Alert, AlertChannel, SenderConfig
 from mailrelay.models.encrypted import WrongFieldKeyError
@@ -18,10 +17,11 @@ from mailrelay.notify.payloads import DOCUMENTS, Digest, lines
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.db.failpoints import Move
 from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.holding import able_senders
 from mailrelay.outbox.scheduling import scheduler
 from mailrelay.outbox.settling import reports
 from mailrelay.outbox.settling.reports import OwnMail
-from mailrelay.vocabulary import Channel, Condition, Reason, Report
+from mailrelay.vocabulary import Channel, Condition, Report
 
 log = logging.getLogger(__name__)
 
@@ -97,12 +97,8 @@ def _write_to(address: str, digest: Digest, troubled: Iterable[int], noted: Call
 
 def _carrier(troubled: frozenset[int]) -> SenderConfig | None:
     """Choose a sender that works and is in no trouble, else any: its mail goes once it is fixed."""
-    rest = Q(mailbox__paused_until__isnull=True) | Q(mailbox__paused_until__lte=clock.now())
-    senders = SenderConfig.objects.select_related("mailbox").filter(
-        active=True, paused_at__isnull=True, mailbox__registration__active=True
-    )
-    senders = senders.order_by("-is_default", "pk")
-    able = senders.filter(rest, mailbox__blocked=Reason.NONE, mailbox__registration__failing=Reason.NONE)
+    senders = able_senders.in_use().filter(paused_at__isnull=True)
+    able = senders.filter(able_senders.can_send(clock.now()))
     return able.exclude(pk__in=troubled).first() or able.first() or senders.first()
 
 

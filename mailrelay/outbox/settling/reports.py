@@ -14,7 +14,6 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from mailrelay.models import (
-    AppRegistration,
     ContentChunk,
     Delivery,
     Mailbox,
@@ -26,6 +25,7 @@ from mailrelay.models.messages import AGED_FROM, HELD, MAYBE_SENT, WAITS
 from mailrelay.outbox.db import clock
 from mailrelay.outbox.db.failpoints import Move
 from mailrelay.outbox.db.writer import write
+from mailrelay.outbox.holding import able_senders
 from mailrelay.outbox.keeping import message_state
 from mailrelay.outbox.rules import age
 from mailrelay.outbox.submission import new_queue_id
@@ -242,24 +242,16 @@ def ways(sender_id: int, tenant_id: str) -> list[SenderConfig]:
 
     Another tenant's mailbox is never used: a report quotes the header of the mail.
     """
-    now = clock.now()
-    senders = SenderConfig.objects.select_related("mailbox").filter(
-        active=True, mailbox__registration__active=True, mailbox__registration__tenant_id=tenant_id
-    )
-    able = senders.filter(mailbox__blocked=Reason.NONE, mailbox__registration__failing=Reason.NONE).filter(
-        Q(mailbox__paused_until__isnull=True) | Q(mailbox__paused_until__lte=now)
-    )
+    senders = able_senders.in_use().filter(mailbox__registration__tenant_id=tenant_id)
+    able = senders.filter(able_senders.can_send(clock.now()))
     return [
         *able.filter(pk=sender_id),
-        *able.exclude(pk=sender_id).order_by("-is_default", "pk")[:1],
+        *able.exclude(pk=sender_id)[:1],
         *senders.filter(pk=sender_id),
-        *senders.order_by("-is_default", "pk")[:1],
+        *senders[:1],
     ]
 
 
 def works(sender: SenderConfig) -> bool:
     """Whether mail through the sender's mailbox is neither held nor paused at this moment."""
-    registration = AppRegistration.objects.filter(pk=sender.mailbox.registration_id)
-    now, paused = clock.now(), sender.mailbox.paused_until
-    stands = sender.mailbox.blocked or (paused is not None and paused > now)
-    return not stands and registration.filter(failing=Reason.NONE).exists()
+    return able_senders.in_use().filter(able_senders.can_send(clock.now()), pk=sender.pk).exists()
