@@ -4,6 +4,7 @@ HTML is an answer of its own whose policy lets nothing run and nothing be fetche
 sandboxed frame. Everything else is text that the template escapes, or a file that browsers only save.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
+from mailrelay import memory
 from mailrelay.console import cells
 from mailrelay.console.protection import CONTENT_SECURITY_POLICY
 from mailrelay.mime.charset import text_of
@@ -24,8 +26,10 @@ from mailrelay.models import Message
 from mailrelay.outbox.errors import ContentRemovedError
 from mailrelay.outbox.keeping import content
 
-#: Bytes of a mail that is taken apart in memory; of a larger one the page shows the headers.
+#: Bytes of a mail that is taken apart in memory, half as many where memory is short; of a larger one the page
+#: shows the headers. A text of as many bytes takes four times as much, so that one mail is opened at a time.
 LARGEST = 5 * 1024 * 1024
+_turn = threading.Lock()
 #: Characters of the text and of the source that the page shows.
 SHOWN = 100_000
 #: The page may frame what this site answers, and nothing else.
@@ -87,10 +91,14 @@ class _Mail:
         data = self._raw[part.body_start : part.body_end]
         return decoder(part.encoding).feed(data, last=True) if part.is_leaf else data
 
-    def text(self, number: int | None) -> str:
+    def text(self, number: int | None, most: int | None = None) -> str:
+        """Return a text, of its first `most` bytes where that is given: whole lines of them."""
         if number is None:
             return ""
-        return text_of(self.outline.parts[number].content_type, self.content(number))
+        data = self.content(number)
+        if most is not None and len(data) > most:
+            data = data[:most].rpartition(b"\n")[0] or data[:most]
+        return text_of(self.outline.parts[number].content_type, data)
 
     def name(self, number: int) -> str:
         """Return the name of a file without what would lead elsewhere on somebody's disk."""
@@ -101,9 +109,13 @@ class _Mail:
 
 def of(message: Message) -> Preview:
     """Read `message`. Raises ContentRemovedError when its content is not kept any more."""
-    if message.size > LARGEST:
+    if message.size > _largest():
         return _headers_only(_first_piece(message), "is too large to be taken apart here")
-    raw = _raw(message)
+    with _turn:
+        return _of(_raw(message))
+
+
+def _of(raw: bytes) -> Preview:
     if _has_too_many_parts(raw):
         return _headers_only(raw, "has too many parts to be taken apart here")
     mail = _Mail(raw)
@@ -112,15 +124,18 @@ def of(message: Message) -> Preview:
         for index, number in enumerate(mail.files())
     ]
     has_html = mail.body("html") is not None
-    return Preview(_headers(raw), mail.text(mail.body("plain"))[:SHOWN], has_html, files, _source(raw))
+    text = mail.text(mail.body("plain"), 4 * SHOWN)[:SHOWN]
+    return Preview(_headers(raw), text, has_html, files, _source(raw))
 
 
 @xframe_options_sameorigin
 def html(_request: object, message: Message) -> HttpResponse:
     """Answer the HTML of `message` for the sandboxed frame. Raises ContentRemovedError, as `of` does."""
-    mail = _opened(message)
+    with _turn:
+        mail = _opened(message)
+        shown = mail.text(mail.body("html")).encode("utf-8", "replace") if mail else b""
     return HttpResponse(
-        mail.text(mail.body("html")) if mail else "",
+        shown,
         content_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": HTML_POLICY, **_PRIVATE, "Referrer-Policy": "no-referrer"},
     )
@@ -128,11 +143,12 @@ def html(_request: object, message: Message) -> HttpResponse:
 
 def attachment(message: Message, number: int) -> HttpResponse | None:
     """Answer a file of `message` to save, or None when it has no such file."""
-    mail = _opened(message)
-    found = next(islice(mail.files(), number, None), None) if mail else None
-    if mail is None or found is None:
-        return None
-    name, data = mail.name(found), mail.content(found)
+    with _turn:
+        mail = _opened(message)
+        found = next(islice(mail.files(), number, None), None) if mail else None
+        if mail is None or found is None:
+            return None
+        name, data = mail.name(found), mail.content(found)
     disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
     return HttpResponse(
         data,
@@ -143,6 +159,10 @@ def attachment(message: Message, number: int) -> HttpResponse | None:
             **_PRIVATE,
         },
     )
+
+
+def _largest() -> int:
+    return min(LARGEST, memory.scaled(2 * LARGEST))
 
 
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -156,7 +176,7 @@ def _raw(message: Message) -> bytes:
 
 def _opened(message: Message) -> _Mail | None:
     """Take a mail apart, unless that takes long."""
-    raw = _raw(message) if message.size <= LARGEST else b""
+    raw = _raw(message) if message.size <= _largest() else b""
     return _Mail(raw) if raw and not _has_too_many_parts(raw) else None
 
 

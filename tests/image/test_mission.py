@@ -1,9 +1,12 @@
 """The mission's unmodified manifest, only the image changed: 128 MiB, 0.2 CPU, four variables, no volume."""
 
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 
 from tests.image import pods
@@ -75,6 +78,27 @@ def test_a_command_beside_it_kills_nothing(command, running, figures):
     assert running.killed() == 0
     assert "Traceback" not in said
     assert status == 0, said
+
+
+def test_guesses_of_a_password_kill_nothing(running, figures):
+    threads = [threading.Thread(target=log_in, args=(running,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    running.note(figures, "8 logins at once")
+
+    assert running.killed() == 0
+
+
+def log_in(container) -> None:
+    """Send the form of the login with a wrong password, as anyone may who reaches the port."""
+    address, session = f"http://{container.address}:8080/admin/login/", requests.Session()
+    session.headers["Host"] = "localhost"
+    with suppress(requests.RequestException):
+        session.get(address, timeout=60)
+        form = {"username": "admin", "password": "wrong", "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        session.post(address, data=form, headers={"Referer": address}, timeout=60)
 
 
 def test_a_burst_of_fifty_clients_and_the_largest_mail_lose_nothing(running, sandbox, figures):
