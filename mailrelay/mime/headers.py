@@ -41,7 +41,7 @@ _MBOX = re.compile(
     rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[ \t])[^\n]*+\n(?=" + _NAME + rb"[ \t]*+:)"
 )
 # Without a date only where fields of mail follow.
-_FROM_LINE = re.compile(rb">?From [^\n]*+\n")
+_FROM_LINE = re.compile(rb">?From (?![ \t]*:)[^\n]*+\n")
 _BOM = b"\xef\xbb\xbf"
 _BEFORE = re.compile(rb"[ \t\r\n]*+(?:%b[ \t\r\n]*+)?" % _BOM)
 _EACH_NAME = re.compile(rb"^(" + _NAME + rb")[ \t]*+:", re.MULTILINE)

@@ -97,7 +97,11 @@ def log_in(container) -> None:
     session.headers["Host"] = "localhost"
     with suppress(requests.RequestException):
         session.get(address, timeout=60)
-        form = {"username": "admin", "password": "wrong", "csrfmiddlewaretoken": session.cookies.get("csrftoken", "")}
+        form = {
+            "username": "admin",
+            "password": "wrong",
+            "csrfmiddlewaretoken": session.cookies.get("csrftoken", ""),
+        }
         session.post(address, data=form, headers={"Referer": address}, timeout=60)
 
 

@@ -86,6 +86,15 @@ def test_text_that_begins_like_this_is_text(text):
     assert text[headers.body_offset :].strip(b"\r\n") == text.strip(b"\r\n")
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\t", b" \t "])
+def test_a_blank_before_the_colon_makes_no_mbox_line_of_a_field(blank):
+    headers = HeaderBlock.parse(
+        b"From" + blank + b": a@example.org\r\nTo: b@example.org\r\nSubject: s\r\n\r\n"
+    )
+
+    assert [field.name for field in headers.fields] == ["From", "To", "Subject"]
+
+
 def test_an_embedded_message_is_found_behind_a_blank_line():
     inner = (
         b"\r\nSubject: s\r\nDate: x\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n"
