@@ -17,9 +17,9 @@ def settled(delivery: Delivery, credential: Credential, found: Found) -> list[Re
     if found.finding is Finding.CLEAR:
         return None
     assert found.attempt is not None
-    attempt, result = found.attempt, found.result
     if found.finding is Finding.UNSENT:
         return _send_draft(delivery, credential, found)
+    attempt, result = found.attempt, found.result
     if found.finding is Finding.SENT:
         return recorded(lambda: settle.end_attempt(attempt, result))
     if found.finding in outcome_lookup.WAITS:
