@@ -132,7 +132,10 @@ def test_an_authority_that_nobody_vouches_for_is_not_trusted(embedded):
     listener = embedded.start()
 
     send(listener.smtp_port, mail(1))
-    eventually(lambda: "gave no token" in listener.output(), 60, "the failure being said")
+    query = "SELECT failing_text FROM mailrelay_appregistration"
+    eventually(
+        lambda: "gave no token" in rows(embedded.environment, query)[0][0], 60, "the failure on record"
+    )
 
     assert embedded.sandbox.stats()["tokens_issued"] == 0
 
