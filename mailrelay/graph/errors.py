@@ -126,7 +126,7 @@ def _refused(answer: Answer, *, token_is_fresh: bool, about_draft: bool) -> Verd
             answer,
             Blame.MAILBOX,
             f"HTTP {answer.status}",
-            f"Graph's graph_clients answered {answer.status} and nothing else.",
+            f"Graph's edge answered {answer.status} and nothing else.",
         )
     code, row = _row(answer)
     if row.retry_token and token_is_fresh:

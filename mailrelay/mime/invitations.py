@@ -18,7 +18,7 @@ from mailrelay.mime.filename import filename
 from mailrelay.mime.headers import Buffer, HeaderBlock
 from mailrelay.mime.icalendar import SCHEDULING, read_calendar
 from mailrelay.mime.opening import read_top
-from mailrelay.mime.parts import index_source
+from mailrelay.mime.parts import Part, index_source
 from mailrelay.mime.shorttext import INSTEAD_OF_INVITATION
 from mailrelay.mime.source import InMemory
 from mailrelay.mime.transfer import without_comments
@@ -42,6 +42,7 @@ class Conflict(Enum):
 
     SIGNED = "it is signed, so that it cannot be made a file of"
     UNWANTED = "its sender refuses such mail"
+    UNREAD = "its parts cannot all be found: they are nested too deeply, too many, or their boundary is odd"
 
 
 class InvitationError(Exception):
@@ -77,6 +78,8 @@ def settle_invitations(
     if policy is Invitations.LEAVE or not mentions_calendar([raw]):
         return raw, []
     message = _Message(raw)
+    if any(part.opaque or _has_lost_its_parts(part, raw) for part in message.parts):
+        raise InvitationError(Conflict.UNREAD)
     numbers = message.going_elsewhere({normalise(address) for address in recipients})
     if not numbers:
         return raw, []
@@ -85,6 +88,12 @@ def settle_invitations(
     if any(message.parts[number].sealed for number in numbers):
         raise InvitationError(Conflict.SIGNED)
     return _Rewriting(message, numbers).run(), [AS_FILE]
+
+
+def _has_lost_its_parts(part: Part, raw: bytes) -> bool:
+    """Whether a multipart has no part for us, and lines that may begin one for another reader."""
+    lost = part.is_leaf and part.content_type.main == "multipart"
+    return lost and raw.find(b"\n--", max(0, part.body_start - 1), part.body_end) >= 0
 
 
 class _Message:

@@ -369,3 +369,34 @@ def test_it_takes_time_that_grows_with_the_message_alone(piece):
     assert_linear(
         lambda raw: settle_invitations(raw, [BOB], Invitations.FILE), lambda n: begin + piece * (n * 100)
     )
+
+
+DEEP = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(101))
+GUEST = (
+    b"Content-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\n"
+    b"BEGIN:VEVENT\r\nATTENDEE:mailto:guest@evil.org\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+)
+ODD = b"Content-Type: multipart/mixed; boundary=a b\r\n\r\n"
+UNREAD = {
+    "nested too deeply": DEEP + GUEST,
+    "too many": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n" * 10_001 + GUEST,
+    "an odd boundary": b"Content-Type: multipart/mixed; boundary=a b\r\n\r\n--a b\r\n"
+    + GUEST
+    + b"--a b--\r\n",
+}
+
+
+@pytest.mark.parametrize("rest", UNREAD.values(), ids=UNREAD.keys())
+def test_a_calendar_that_may_stand_where_nobody_reads_is_refused(rest):
+    raw = b"From: a@example.org\r\nTo: ann@example.org\r\nMIME-Version: 1.0\r\n" + rest
+
+    with pytest.raises(InvitationError) as refused:
+        settle_invitations(raw, ["ann@example.org"], Invitations.FILE)
+    assert refused.value.why is Conflict.UNREAD
+    assert settle_invitations(raw, ["ann@example.org"], Invitations.LEAVE) == (raw, [])
+
+
+def test_such_a_structure_without_a_calendar_is_left_alone():
+    raw = b"From: a@example.org\r\n" + ODD + b"--a b\r\n\r\nx\r\n--a b--\r\n"
+
+    assert settle_invitations(raw, ["ann@example.org"], Invitations.FILE) == (raw, [])
