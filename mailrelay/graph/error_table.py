@@ -126,7 +126,7 @@ DENIED = _configuration(
 )
 FORBIDDEN = _configuration(
     Blame.MAILBOX,
-    Reason.REJECTED,
+    Reason.MAILBOX_BLOCKED,
     "Microsoft does not let the gateway send as the mailbox {mailbox}, with an error that it does not know.",
     "Look the code up at Microsoft; check the mailbox in Exchange, and the consent for Mail.Send. "
     "The gateway keeps trying.",

@@ -124,6 +124,23 @@ def test_it_is_held_for_what_graph_says(office, status, code, reason, words):
     assert_all_sent_once(office, deliveries)
 
 
+@pytest.mark.parametrize(
+    "code", ["ErrorAccessDenied", "ErrorAccountSuspendShowTierUpgrade", "ErrorSomethingNewIn2031", ""]
+)
+def test_what_a_403_holds_is_tried_and_goes_by_itself_once_graph_takes_it(office, code):
+    office.sandbox.fault("sendMail", "status", times=2, status=403, code=code)
+    deliveries = office.queue(3)
+
+    office.work()
+    assert {fresh(row).state for row in deliveries} <= {State.HELD, State.SENT}
+    assert fresh(office.mailbox).blocked
+    for _ in range(4):
+        office.later(PROBE_INTERVAL)
+
+    assert_all_sent_once(office, deliveries)
+    assert fresh(office.mailbox).blocked == Reason.NONE
+
+
 def test_consent_that_is_missing_altogether_holds_every_mailbox_of_the_registration(office):
     office.sandbox.world(apps={CLIENT: {"roles": []}})
     deliveries = office.queue(3)

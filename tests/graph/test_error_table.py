@@ -5,10 +5,12 @@ import json
 import pytest
 from requests.structures import CaseInsensitiveDict
 
+from mailrelay.graph import error_table
 from mailrelay.graph.answer import answer_of, retry_after
 from mailrelay.graph.error_table import CODES
 from mailrelay.graph.errors import SILENT_CEILING, verdict_of
 from mailrelay.graph.http import Failure, Fault, Phase, Reply
+from mailrelay.outbox.holding.configuration_holds import OF_MAILBOX, OF_REGISTRATION
 from mailrelay.vocabulary import Blame, Outcome, Reason
 
 S, T, P, C, L, U = (
@@ -100,7 +102,7 @@ ROWS = [
     (403, "ErrorAccountSuspendShowTierUpgrade", "", C, MAILBOX, Reason.MAILBOX_BLOCKED, "4.7.0"),
     (403, "AccessDenied", "", C, MAILBOX, Reason.CONSENT_MISSING, "4.7.0"),
     (403, "Forbidden", "", C, MAILBOX, Reason.CONSENT_MISSING, "4.7.0"),
-    (403, "ErrorSomethingNewIn2031", "", C, MAILBOX, Reason.REJECTED, "4.7.0"),
+    (403, "ErrorSomethingNewIn2031", "", C, MAILBOX, Reason.MAILBOX_BLOCKED, "4.7.0"),
     (500, "ErrorInternalServerError", TOO_MUCH, P, MESSAGE, Reason.TOO_LARGE, "5.3.4"),
     (400, "ErrorMessageSubmissionFailed", TOO_MUCH, P, MESSAGE, Reason.TOO_LARGE, "5.3.4"),
     (404, "MailboxNotEnabledForRESTAPI", "", C, MAILBOX, Reason.MAILBOX_UNLICENSED, "4.7.0"),
@@ -384,3 +386,12 @@ def test_a_pause_that_is_longer_than_any_that_is_kept_is_said(value, said, statu
 
 def test_no_retry_after_is_no_retry_after():
     assert retry_after(CaseInsensitiveDict()) is None
+
+
+def test_what_the_configuration_holds_has_a_reason_that_releases_it_again():
+    rows = {row for row in vars(error_table).values() if isinstance(row, error_table.Row)}
+    held = [row for row in rows if row.outcome is Outcome.CONFIGURATION]
+    released = {Blame.MAILBOX: OF_MAILBOX, Blame.CREDENTIAL: OF_REGISTRATION}
+
+    assert len(held) > 8
+    assert [row for row in held if row.reason not in released[row.blame]] == []
