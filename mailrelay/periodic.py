@@ -5,7 +5,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from weakref import WeakSet
+from weakref import ref
 
 from django.db import DatabaseError, InterfaceError, connection
 
@@ -14,16 +14,17 @@ from mailrelay.database import PassingError, first_line
 log = logging.getLogger(__name__)
 
 
-#: What was started in this process, or in the one that it was forked from.
-_started: "WeakSet[PeriodicThread]" = WeakSet()
+#: What was started in this process, or in the one that it was forked from. A list, since probes read it while
+#: threads start.
+_started: "list[ref[PeriodicThread]]" = []
 
 
 def dead() -> list[str]:
     """Name the threads of this process that have ended though nobody stopped them."""
-    pid = os.getpid()
-    return sorted(
-        one.name for one in list(_started) if one.pid == pid and not one.ended.is_set() and not one.is_alive()
-    )
+    here = [
+        one for one in (known() for known in list(_started)) if one is not None and one.pid == os.getpid()
+    ]
+    return sorted(one.name for one in here if not one.ended.is_set() and not one.is_alive())
 
 
 class PeriodicThread(ABC):
@@ -45,7 +46,7 @@ class PeriodicThread(ABC):
     def start(self) -> None:
         self._thread.start()
         self.pid = os.getpid()
-        _started.add(self)
+        _started[:] = [*(known for known in _started if known() is not None), ref(self)]
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()

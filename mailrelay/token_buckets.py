@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -11,8 +12,8 @@ K = TypeVar("K", bound=Hashable)
 class TokenBuckets(Generic[K]):
     """A bucket for each key, in this process. Any thread may use them.
 
-    A bucket that nobody has used is full. Beyond `kept` buckets, those that are full again go first, then
-    those that were used longest ago.
+    A bucket that nobody has used is full. Beyond `kept` buckets, those that are full again go, and where none
+    is, the quarter that was used longest ago: so that room is not looked for at each one that comes.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic, kept: int = 10_000) -> None:
@@ -53,8 +54,9 @@ class TokenBuckets(Generic[K]):
         self._buckets[key] = (level, now, now + (capacity - level) / per_second)
         if len(self._buckets) > self._kept:
             self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket[2] > now}
-        while len(self._buckets) > self._kept:
-            del self._buckets[next(iter(self._buckets))]
+        if len(self._buckets) > self._kept:
+            for key in list(islice(self._buckets, max(1, self._kept // 4))):
+                del self._buckets[key]
 
 
 def _wait(level: float, per_second: float) -> float:

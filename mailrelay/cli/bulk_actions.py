@@ -25,7 +25,7 @@ class Acted:
 
 
 def known(texts: Sequence[str]) -> list[UUID]:
-    """Parse queue ids (hex or UUID form), each once. Raises PostmasterError naming those of no message."""
+    """Parse queue ids (hex or UUID form), each once. Raises CliError naming those of no message."""
     ids = list(dict.fromkeys(_parse(text) for text in texts))
     found = set(Message.objects.filter(pk__in=ids).values_list("pk", flat=True))
     unknown = [message_id.hex for message_id in ids if message_id not in found]

@@ -65,7 +65,7 @@ def iso(at: datetime | None) -> str | None:
 def rows(state: str | None = None, sender: str | None = None, limit: int | None = None) -> Iterator[Row]:
     """Yield messages, oldest first.
 
-    `state` is one of STATES, `sender` a sender's name; None is any. Raises PostmasterError for a name that no
+    `state` is one of STATES, `sender` a sender's name; None is any. Raises CliError for a name that no
     sender has.
     """
     chosen = _of_sender(_in_state(Message.objects.all(), state), sender)

@@ -67,7 +67,7 @@ def _own_addresses(family: socket.AddressFamily) -> list[str]:
 
 
 def connect(way: OwnListener, timeout: float) -> smtplib.SMTP:
-    """Connect and say EHLO. `timeout` is seconds for each step. Raises PostmasterError."""
+    """Connect and say EHLO. `timeout` is seconds for each step. Raises CliError."""
     source = (way.source, 0) if way.source else None
     # To ourselves: the name in the certificate is what others call us.
     context = ssl._create_unverified_context()  # noqa: S323, SLF001
@@ -96,7 +96,7 @@ def connect(way: OwnListener, timeout: float) -> smtplib.SMTP:
 
 
 def hand_in(client: smtplib.SMTP, mail_from: str, recipient: str, content: bytes) -> str:
-    """Hand in one mail; return the reply to DATA. Raises PostmasterError naming the command refused."""
+    """Hand in one mail; return the reply to DATA. Raises CliError naming the command refused."""
     steps: tuple[tuple[str, Step], ...] = (
         (f"MAIL FROM:<{mail_from}>", lambda: client.mail(mail_from)),
         (f"RCPT TO:<{recipient}>", lambda: client.rcpt(recipient)),

@@ -39,7 +39,7 @@ class Trial:
     def run(self, recipient: str, sender: str | None, timeout: float) -> None:
         """Send a mail and wait `timeout` seconds at most for Graph to have it.
 
-        Raises PostmasterError with the reason and what to do, unless it was sent.
+        Raises CliError with the reason and what to do, unless it was sent.
         """
         self._wait(self._submit(recipient, sender), timeout)
 
@@ -102,7 +102,7 @@ class Trial:
 
 
 def address_of(sender: SenderConfig) -> str:
-    """Give a From by which mail comes to `sender`. Raises PostmasterError where none of its own does."""
+    """Give a From by which mail comes to `sender`. Raises CliError where none of its own does."""
     routing = load()
     if routing.only(sender.pk).senders:
         for address in (sender.mailbox.address, *sorted(sender.address_list)):

@@ -68,8 +68,8 @@ def _due(now: datetime) -> Q:
     lately = Q(access_checked_at=None)
     for answer, after in AGAIN.items():
         lately |= Q(can_draft=answer, access_checked_at__lte=now - after)
-    recipient_requests = Q(large_mail=LargeMail.AUTO) | Q(sent_items=SentItems.REMOVE)
-    wanted = SenderConfig.objects.filter(recipient_requests, mailbox=OuterRef("pk"), active=True)
+    uses = Q(large_mail=LargeMail.AUTO) | Q(sent_items=SentItems.REMOVE)
+    wanted = SenderConfig.objects.filter(uses, mailbox=OuterRef("pk"), active=True)
     running = Delivery.objects.filter(IN_FLIGHT, mailbox=OuterRef("pk"))
     return lately & Q(Exists(wanted)) & ~Q(Exists(running))
 

@@ -45,7 +45,7 @@ class MemoryBudget:
     def taken(self, amount: int, ending: threading.Event) -> Iterator["MemoryShare"]:
         """Have `amount` bytes for the length of the block; no more than all of them are waited for.
 
-        Raises NoRoomError when `ending` is set before there is room.
+        Raises NoMemoryError when `ending` is set before there is room.
         """
         memory_share = MemoryShare(self, min(amount, self.total))
         if memory_share.amount:
@@ -80,8 +80,8 @@ class MemoryBudget:
 class MemoryShare:
     """What one delivery has of the room."""
 
-    def __init__(self, process_memory: MemoryBudget, amount: int) -> None:
-        self._budget, self.amount = process_memory, amount
+    def __init__(self, budget: MemoryBudget, amount: int) -> None:
+        self._budget, self.amount = budget, amount
 
     def shrink(self, amount: int) -> None:
         """Keep `amount` bytes, if that is less."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from mailrelay.graph.http import Timeouts
 from mailrelay.models import Delivery, Message, Recipient, SenderConfig, SendLog
 from mailrelay.notify import bounce_messages, webhook
 from mailrelay.notify.bounce_messages import RecipientStatus, ReportedMessage
@@ -36,6 +37,7 @@ INTERVAL = 2.0
 LOOK_AGAIN = 3600.0
 #: Warnings of delays that one address gets within an hour; a backlog must not become a flood.
 MOST_WARNINGS = 20
+WEBHOOK_TIMEOUTS = Timeouts(connect=10.0, stall=10.0, total=30.0)
 #: Bytes up to which a mail is sent back whole where RET=FULL asks for it; RFC 3461 section 4.3 leaves the
 #: header alone to those that are larger.
 MOST_RETURNED = 1_048_576
@@ -236,9 +238,9 @@ def _call(kind: Report, rows: list[Delivery]) -> bool:
         return reports.close(kind, ids, "The webhook took no notice of it in time: nobody was told.")
     if not reports.reserve(ids):
         return False
-    refused = webhook.send(
-        settings.NOTICE_WEBHOOK_URL, notice(kind, rows), f"{message.queue_id}:{kind}:{ids[0]}"
-    )
+    key = f"{message.queue_id}:{kind}:{ids[0]}"
+    document = notice(kind, rows)
+    refused = webhook.send(settings.NOTICE_WEBHOOK_URL, document, key, timeouts=WEBHOOK_TIMEOUTS)
     if refused:
         log.warning("%s: the webhook did not take the notice (%s)", message.queue_id, refused)
         return False

@@ -56,7 +56,13 @@ def post(url: str, document: dict[str, Any], key: str) -> str:
     return send(url, document, key, may_reach)
 
 
-def send(url: str, document: dict[str, Any], key: str, may_reach: Callable[[str], bool] | None = None) -> str:
+def send(
+    url: str,
+    document: dict[str, Any],
+    key: str,
+    may_reach: Callable[[str], bool] | None = None,
+    timeouts: Timeouts = TIMEOUTS,
+) -> str:
     """Post `document` wherever `url` leads that `may_reach` lets be; return why it was not taken.
 
     The reason does not quote the URL, which may hold a secret.
@@ -68,7 +74,7 @@ def send(url: str, document: dict[str, Any], key: str, may_reach: Callable[[str]
             url,
             headers={"Content-Type": "application/json", "Idempotency-Key": key},
             body=json.dumps(document).encode(),
-            timeouts=TIMEOUTS,
+            timeouts=timeouts,
             may_reach=may_reach,
         )
     except ValueError as error:  # requests' own for a URL that is none; its text quotes the URL

@@ -194,7 +194,7 @@ def _record(attempt: Attempt, result: Result, now: datetime) -> str | None:
     """Write the result into its own attempt; return the outcome that stood there: none, or uncertain.
 
     None when it has a result that is certain: then this is the second record of one answer. What was refused
-    in passing may turn out to have been sent (`delivery.reconcile`).
+    in passing may turn out to have been sent (`delivery.outcome_lookup`).
     """
     columns = (
         now,
