@@ -21,10 +21,9 @@ _started: "list[ref[PeriodicThread]]" = []
 
 def dead() -> list[str]:
     """Name the threads of this process that have ended though nobody stopped them."""
-    here = [
-        one for one in (known() for known in list(_started)) if one is not None and one.pid == os.getpid()
-    ]
-    return sorted(one.name for one in here if not one.ended.is_set() and not one.is_alive())
+    known = filter(None, (started() for started in list(_started)))
+    here = (one for one in known if one.pid == os.getpid() and not one.ended.is_set())
+    return sorted(one.name for one in here if not one.is_alive())
 
 
 class PeriodicThread(ABC):
@@ -46,7 +45,7 @@ class PeriodicThread(ABC):
     def start(self) -> None:
         self._thread.start()
         self.pid = os.getpid()
-        _started[:] = [*(known for known in _started if known() is not None), ref(self)]
+        _started.append(ref(self))
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()

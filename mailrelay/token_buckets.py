@@ -55,8 +55,8 @@ class TokenBuckets(Generic[K]):
         if len(self._buckets) > self._kept:
             self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket[2] > now}
         if len(self._buckets) > self._kept:
-            for key in list(islice(self._buckets, max(1, self._kept // 4))):
-                del self._buckets[key]
+            for oldest in list(islice(self._buckets, max(1, self._kept // 4))):
+                del self._buckets[oldest]
 
 
 def _wait(level: float, per_second: float) -> float:
