@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mailrelay.delivery.answers import judged
-from mailrelay.delivery.results import result_of
+from mailrelay.delivery.results import result_of, with_facts
 from mailrelay.graph.answer import Answer
 from mailrelay.graph.error_table import CODES
 from mailrelay.graph.verdict import Verdict
@@ -70,11 +70,4 @@ def again(answer: Answer | None, sentence: str, verdict: Verdict | None = None) 
     )
     if answer is None:
         return result
-    return replace(
-        result,
-        http_status=answer.status,
-        request_id=answer.request_id,
-        duration=answer.duration,
-        retry_after=answer.retry_after,
-        reply=answer.raw,
-    )
+    return replace(with_facts(result, answer), retry_after=answer.retry_after)

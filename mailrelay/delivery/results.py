@@ -25,8 +25,11 @@ def result_of(verdict: Verdict, answer: Answer | None = None) -> Result:
         about_recipient=verdict.about_recipient,
         refused=verdict.recipients,
     )
-    if answer is None:
-        return result
+    return result if answer is None else with_facts(result, answer)
+
+
+def with_facts(result: Result, answer: Answer) -> Result:
+    """Put the facts of an answer beside what it means."""
     return replace(
         result,
         http_status=answer.status,

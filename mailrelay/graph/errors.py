@@ -12,6 +12,7 @@ from mailrelay.graph.error_table import (
     CODES,
     DENIED,
     DUPLICATE,
+    FAULT,
     GONE_DRAFT,
     NO_RECIPIENTS,
     NOT_FOUND,
@@ -133,6 +134,8 @@ def _refused(answer: Answer, *, token_is_fresh: bool, about_draft: bool) -> Verd
         row = POLICY if _BY_POLICY.search(answer.message) else TOKEN_TWICE
     if row is NOT_FOUND and about_draft:
         row = GONE_DRAFT
+    if row is NOT_FOUND and (answer.status or 0) >= 500:
+        row = FAULT  # the service failed, whatever it calls that
     if row is RECIPIENTS and _EMPTY.search(answer.message):
         row = NO_RECIPIENTS
     if row.outcome is Outcome.UNCERTAIN and not answer.body_sent:

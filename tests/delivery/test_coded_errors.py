@@ -20,6 +20,7 @@ FAILED = [
     (500, "ErrorInternalServerError"),
     (500, "UnknownError"),
     (500, "SomethingNewIn2031"),
+    (500, "ErrorItemNotFound"),
     (500, "ErrorMailboxStoreUnavailable"),
     (502, "BadGateway"),
     (503, "ErrorServerBusy"),
