@@ -37,22 +37,28 @@ _WINDOW = 65_536  # bytes that are looked through at a time
 _CONTENT_CLASS = "calendarmessage"
 
 
-class Conflict(Enum):
-    """Why an invitation cannot be sent; the value is a clause for a sentence."""
+_ELSEWHERE = (
+    "The calendar in the message does not name exactly its recipients; Microsoft Graph would send it to the "
+    "people in the calendar, and "
+)
 
-    SIGNED = "it is signed, so that it cannot be made a file of"
-    UNWANTED = "its sender refuses such mail"
-    UNREAD = "its parts cannot all be found: they are nested too deeply, too many, or their boundary is odd"
+
+class Conflict(Enum):
+    """Why an invitation cannot be sent, in a sentence without a full stop."""
+
+    SIGNED = f"{_ELSEWHERE}it is signed, so that it cannot be made a file of"
+    UNWANTED = f"{_ELSEWHERE}its sender refuses such mail"
+    UNREAD = (
+        "The message may have a calendar, to whose people Microsoft Graph would send it, in parts that cannot be "
+        "found: they are nested too deeply, too many, or their boundary is odd"
+    )
 
 
 class InvitationError(Exception):
     """A message with an invitation that Graph would send to others cannot be made fit."""
 
     def __init__(self, why: Conflict) -> None:
-        super().__init__(
-            "The calendar in the message does not name exactly its recipients; Microsoft Graph would send it "
-            f"to the people in the calendar, and {why.value}"
-        )
+        super().__init__(why.value)
         self.why = why
 
 
