@@ -49,8 +49,8 @@ class Conflict(Enum):
     SIGNED = f"{_ELSEWHERE}it is signed, so that it cannot be made a file of"
     UNWANTED = f"{_ELSEWHERE}its sender refuses such mail"
     UNREAD = (
-        "The message may have a calendar, to whose people Microsoft Graph would send it, in parts that cannot be "
-        "found: they are nested too deeply, too many, or their boundary is odd"
+        "The message may have a calendar, to whose people Microsoft Graph would send it, and not all of its "
+        "parts can be found: they are nested too deeply, too many, or their boundary is odd"
     )
 
 
